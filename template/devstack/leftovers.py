@@ -1,0 +1,37 @@
+"""Finds and stops what an earlier run left behind because it was killed."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+
+MARKER = "DEVSTACK_FOLDER"
+"""Environment variable that names the state folder a process belongs to."""
+
+_GRACE_SECONDS = 10.0
+
+
+def stop_leftovers(folder: Path) -> None:
+    """Stop every process of an earlier run; call it only while holding the folder's lock.
+
+    A process is recognised by the mark in its environment, which no unrelated process can have by accident, as it
+    could have a process id that was used again.
+    """
+    found = [process for process in psutil.process_iter() if _belongs_to(process, folder)]
+    for process in found:
+        try:
+            process.send_signal(signal.SIGINT if process.name().startswith("postgres") else signal.SIGTERM)
+        except psutil.Error:
+            continue
+    _, alive = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
+    for process in alive:
+        process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+
+
+def _belongs_to(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get(MARKER) == str(folder)
+    except (psutil.Error, OSError):
+        return False

@@ -1,0 +1,1 @@
+"""An AI service: documents in, cited answers out."""

@@ -1,0 +1,1 @@
+"""Technology behind the ports: one file per port, named after the role it plays."""

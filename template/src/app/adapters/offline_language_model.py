@@ -1,0 +1,144 @@
+"""Answers without a language model: quotes the sentences of the sources that match the question best."""
+
+import asyncio
+import math
+import re
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from app.chat.ports import Finished, FinishReason, ModelRequest, Source, TextDelta, Usage
+from app.chat.sentences import is_heading, split_sentences, terms, words
+
+NO_SOURCES = (
+    "There is no language model configured: this service can only quote passages from documents. "
+    "Set APP_LANGUAGE_MODEL__PROVIDER to have answers written."
+)
+NO_MATCH = "The documents do not answer this question."
+
+MOST_SENTENCES = 3
+LEAST_COVERAGE = 0.4  # below this share of the question's weighted words, a sentence is about something else
+CONTEXT_WEIGHT = 0.5  # a word that stands only in the heading, or in the sentence that "it" points to, counts half
+NEXT_TO_BEST = 0.75  # a further sentence must score this share of the best one's
+
+# What the answer to a question that opens like this tends to contain.
+EXPECTATIONS = (
+    (
+        re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b"),
+        re.compile(r"\d|\b(?:once|twice|one|two|three|four|five|six|seven|eight|nine|ten|twelve)\b"),
+    ),
+    (re.compile(r"\bwhen\b|\bwhat (?:time|day|date|year)\b"), re.compile(r"\d|\b(?:day|week|month|year)|day\b")),
+    (re.compile(r"\bwho\b"), re.compile(r"\b[A-Z]\w+ [A-Z]\w+")),
+    (re.compile(r"\bwhere\b"), re.compile(r"\b(?:in|at|on|under|near|behind|from|to) ")),
+    (re.compile(r"\bwhy\b"), re.compile(r"\b(?:because|since|so that|due to|in order to|therefore)\b")),
+)
+EXPECTATION_BONUS = 0.15
+RANK_BONUS = 0.1
+
+_MEASURE = re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b", re.IGNORECASE)
+_JOINT = re.compile(r"[?;]|,?\s+\b(?:and|or)\b", re.IGNORECASE)
+_POINTS_BACK = re.compile(r"(?:it|its|they|their|this|these|that|those|he|she|his|her)\b", re.IGNORECASE)
+
+_LEADING_MARK = re.compile(r"^(?:[-*•–]|\d{1,3}[.)])\s+")  # noqa: RUF001 - the dash opens list items
+_MARKER = re.compile(r"\[(\d[\d\s,;]*)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    text: str
+    marker: int
+    rank: int
+    own: frozenset[str]
+    context: frozenset[str]
+
+
+class OfflineLanguageModel:
+    """Quotes instead of writing: one to three sentences, each followed by the marker of its source.
+
+    The tokens that it counts are words.
+    """
+
+    @property
+    def name(self) -> str:
+        """The model as answers name it."""
+        return "offline:extractive"
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+        """Quote word by word; the last event is `Finished`."""
+        asked = [message.content for message in request.messages if message.role == "user"]
+        pieces = (quote(asked[-1] if asked else "", request.sources) if request.sources else NO_SOURCES).split(" ")
+        read = sum(len(words(message.content)) for message in request.messages)
+        written = pieces[: request.max_tokens]
+        for number, piece in enumerate(written):
+            yield TextDelta(piece if number == 0 else f" {piece}")
+            await asyncio.sleep(0)
+        reason: FinishReason = "stop" if len(written) == len(pieces) else "length"
+        yield Finished(reason, Usage(read, len(written)), self.name)
+
+
+def quote(question: str, sources: Sequence[Source]) -> str:
+    """Answer a question with sentences of the sources, or say that they do not answer it."""
+    candidates = list(_candidates(sources))
+    chosen: list[_Candidate] = []
+    covered: set[str] = set()
+    for part in _parts(question):
+        weights = _weights(dict.fromkeys(terms(_MEASURE.sub("", part))), candidates)
+        scored = [(_score(candidate, part, weights), candidate) for candidate in candidates]
+        ranked = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
+        for score, candidate in ranked:
+            shared = candidate.own & weights.keys()
+            if not chosen or (shared - covered and score >= ranked[0][0] * NEXT_TO_BEST):
+                chosen.append(candidate)
+                covered |= shared
+    return " ".join(f"{_as_quote(each.text)} [{each.marker}]" for each in chosen[:MOST_SENTENCES]) or NO_MATCH
+
+
+def _parts(question: str) -> list[str]:
+    """Give the question as a whole, then each of the questions that it joins."""
+    clauses = [clause for clause in _JOINT.split(question) if terms(clause)]
+    return [question, *clauses] if len(clauses) > 1 else [question]
+
+
+def _candidates(sources: Sequence[Source]) -> Iterator[_Candidate]:
+    """Yield every sentence once, with the words of what it leans on."""
+    seen: set[tuple[str, ...]] = set()
+    for rank, source in enumerate(sources):
+        heading: frozenset[str] = frozenset()
+        before: frozenset[str] = frozenset()
+        for sentence in split_sentences(source.text):
+            own = frozenset(terms(sentence.text))
+            if is_heading(sentence.text):
+                heading = own
+                continue
+            context = heading | before if _POINTS_BACK.match(sentence.text) else heading
+            key = tuple(words(sentence.text))
+            if key and key not in seen:
+                seen.add(key)
+                yield _Candidate(sentence.text, source.marker, rank, own, context)
+            before = own
+
+
+def _weights(asked: Iterable[str], candidates: Sequence[_Candidate]) -> dict[str, float]:
+    """Weigh the words of the question by their rarity among the sentences; the weights add up to 1."""
+    found_in = Counter(term for candidate in candidates for term in candidate.own | candidate.context)
+    rarity = {term: math.log(2 + len(candidates) / (1 + found_in[term])) for term in asked}
+    total = sum(rarity.values())
+    return {term: weight / total for term, weight in rarity.items()}
+
+
+def _score(candidate: _Candidate, question: str, weights: dict[str, float]) -> float:
+    """Rate how well a sentence answers, 0 if it does not."""
+    own = sum(weight for term, weight in weights.items() if term in candidate.own)
+    leant_on = sum(weight for term, weight in weights.items() if term in candidate.context - candidate.own)
+    coverage = own + CONTEXT_WEIGHT * leant_on
+    if coverage < LEAST_COVERAGE:
+        return 0.0
+    expected = any(
+        opening.search(question.casefold()) and content.search(candidate.text) for opening, content in EXPECTATIONS
+    )
+    return coverage + EXPECTATION_BONUS * expected + RANK_BONUS / (1 + candidate.rank)
+
+
+def _as_quote(sentence: str) -> str:
+    """Put a sentence on one line, without list marks, and without brackets that would read as a citation."""
+    return _MARKER.sub(r"(\1)", _LEADING_MARK.sub("", " ".join(sentence.split())))

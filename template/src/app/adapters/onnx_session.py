@@ -1,0 +1,61 @@
+"""Opening an ONNX model so that it runs on the providers that were asked for."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from app.errors import StartupError
+from app.inference.ports import Tensor
+
+
+class OnnxModelSession:
+    """A model loaded by onnxruntime."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+
+    @property
+    def provider(self) -> str:
+        """The provider that comes first for the model's nodes; not the one that was merely asked for."""
+        first: str = self._session.get_providers()[0]
+        return first
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in the order in which `run` returns them."""
+        return [output.name for output in self._session.get_outputs()]
+
+    def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Compute all outputs."""
+        outputs: list[Tensor] = self._session.run(None, dict(inputs))
+        return outputs
+
+
+async def load_session(
+    path: Path, *, providers: Sequence[str | tuple[str, dict[str, Any]]], threads: int
+) -> OnnxModelSession:
+    """Load a model in a thread.
+
+    Args:
+        path: the model file.
+        providers: execution providers, preferred first, some with options.
+        threads: threads that one run may use; 0 leaves it to onnxruntime.
+
+    Raises:
+        StartupError: the file is not a model that onnxruntime can run.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads burn the cores that the event loop and the database need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = await asyncio.to_thread(
+            onnxruntime.InferenceSession, str(path), sess_options=options, providers=list(providers)
+        )
+    except Exception as error:
+        raise StartupError(f"onnxruntime cannot load {path}: {error}") from error
+    return OnnxModelSession(session)

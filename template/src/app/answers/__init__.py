@@ -1,0 +1,1 @@
+"""Passages that match a question, and answers that cite them."""

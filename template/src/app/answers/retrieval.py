@@ -1,0 +1,96 @@
+"""Finding the passages that a question is about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.auth.caller import Caller, Scope
+from app.database import Database
+from app.documents import repository
+from app.documents.ports import VectorMatch, VectorQuery, VectorStore
+from app.errors import EmbeddingModelError
+from app.inference.embedder import Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which of the caller's documents to search; empty fields do not restrict."""
+
+    document_ids: tuple[UUID, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage that was found.
+
+    Attributes:
+        score: cosine similarity to the query, -1 to 1.
+        start: character offset in the document's text; `end` likewise.
+        page: counted from 1; None where the format has no pages.
+    """
+
+    passage_id: UUID
+    document_id: UUID
+    filename: str
+    text: str
+    score: float
+    start: int
+    end: int
+    page: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalService:
+    """Searches the caller's documents by meaning."""
+
+    database: Database
+    vectors: VectorStore
+    embedder: Embedder
+
+    async def search(
+        self, query: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
+    ) -> list[Passage]:
+        """Find the passages nearest to the query, best first.
+
+        Raises:
+            EmbeddingModelError: some of the caller's documents were indexed with another embedding model.
+        """
+        caller.require(Scope.SEARCH)
+        document_ids = await self._scope(caller, filters or Filters())
+        if document_ids is not None and not document_ids:
+            return []
+        embeddings = await self.embedder.embed([query])
+        vector_query = VectorQuery(
+            owner_id=caller.id,
+            model=self.embedder.model.identity,
+            embedding=embeddings.vectors[0].tolist(),
+            limit=top_k,
+            document_ids=document_ids,
+        )
+        return await self._load(await self.vectors.search(vector_query), caller)
+
+    async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
+        """Resolve filters to documents; None stands for all."""
+        async with self.database.transaction() as session:
+            other = await repository.find_other_model(session, caller.id, self.embedder.model.identity)
+            if other is not None:
+                raise EmbeddingModelError(
+                    f"Some documents were indexed with {other}, but this service runs {self.embedder.model.identity}. "
+                    "Index them anew: POST /v1/documents/{id}/reindex, or `app reindex` for all."
+                )
+            if not filters.tags:
+                return filters.document_ids or None
+            tagged = await repository.ids_with_tags(session, caller.id, filters.tags)
+        return [each for each in tagged if each in filters.document_ids] if filters.document_ids else tagged
+
+    async def _load(self, matches: Sequence[VectorMatch], caller: Caller) -> list[Passage]:
+        async with self.database.transaction() as session:
+            rows = await repository.load_passages(session, caller.id, [match.passage_id for match in matches])
+        found = {passage.id: (passage, filename) for passage, filename in rows}
+        return [
+            Passage(p.id, p.document_id, filename, p.text, match.score, p.start, p.end, p.page)
+            for match in matches
+            if match.passage_id in found
+            for p, filename in [found[match.passage_id]]
+        ]

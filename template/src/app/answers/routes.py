@@ -1,0 +1,50 @@
+"""Searches and answers over HTTP."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from app.answers.events import EventStream, answer_frames
+from app.answers.schemas import AnswerCreate, AnswerRead, SearchCreate, SearchRead
+from app.dependencies import CallerDep, ServicesDep
+
+router = APIRouter(prefix="/v1", tags=["answers"])
+
+STREAM_EXAMPLE = """\
+event: passages
+data: {"items":[{"passage_id":"…","document_id":"…","filename":"warranty.pdf","text":"…","score":0.83,…}]}
+
+event: token
+data: {"text":"The warranty lasts 24 months"}
+
+event: done
+data: {"answer":"The warranty lasts 24 months. [1]","citations":[…],"model":"offline:extractive","usage":{…}}
+"""
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer, or with `stream: true` the events `passages`, `token` (many), and at the end "
+        "`done` with the whole answer or `error` with a problem.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}},
+    }
+}
+
+
+@router.post("/search")
+async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep) -> SearchRead:
+    """Find the passages of the caller's documents that are nearest to a text in meaning."""
+    filters = body.filters.as_search_filters() if body.filters else None
+    passages = await services.retrieval.search(body.query, caller=caller, top_k=body.top_k, filters=filters)
+    return SearchRead.of(passages, services.retrieval.embedder.model.identity)
+
+
+@router.post("/answers", response_model=AnswerRead, responses=STREAM_RESPONSE)
+async def create_answer(body: AnswerCreate, caller: CallerDep, services: ServicesDep) -> AnswerRead | Response:
+    """Answer a question from the caller's documents, with citations that can be checked."""
+    filters = body.filters.as_search_filters() if body.filters else None
+    if not body.stream:
+        answer = await services.answers.answer(body.question, caller=caller, top_k=body.top_k, filters=filters)
+        return AnswerRead.of(answer)
+    events = services.answers.stream(body.question, caller=caller, top_k=body.top_k, filters=filters)
+    first = await anext(events)  # what fails before the first event is still an ordinary problem
+    return EventStream(answer_frames(first, events))

@@ -1,0 +1,136 @@
+"""Searches and answers on the wire."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.answers.retrieval import Filters as SearchFilters
+from app.answers.retrieval import Passage
+from app.answers.service import Answer
+
+MAX_TOP_K = 50
+
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL characters, so nothing that contains one can be found
+Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000, pattern=NO_NUL)]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="how many passages at most")]
+FilterTag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
+
+
+class Filters(BaseModel):
+    """Which documents to look in; leave a field out to look in all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    document_ids: list[UUID] | None = Field(
+        default=None, min_length=1, max_length=100, description="only these", examples=[None]
+    )
+    tags: list[FilterTag] | None = Field(
+        default=None, min_length=1, max_length=50, description="only documents with all of these", examples=[["manual"]]
+    )
+
+    def as_search_filters(self) -> SearchFilters:
+        """Say the same in the terms of the search."""
+        return SearchFilters(tuple(self.document_ids or ()), tuple(self.tags or ()))
+
+
+class SearchCreate(BaseModel):
+    """What to look for."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"query": "How long does the warranty last?", "top_k": 3}]},
+    )
+
+    query: Question
+    top_k: TopK = 5
+    filters: Filters | None = None
+
+
+class AnswerCreate(BaseModel):
+    """What to answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"question": "How long does the warranty last?", "stream": False}]},
+    )
+
+    question: Question
+    stream: bool = Field(default=False, description="send the answer as server-sent events while it is written")
+    top_k: TopK = 5
+    filters: Filters | None = None
+
+
+class PassageRead(BaseModel):
+    """A passage that was found."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    passage_id: UUID
+    document_id: UUID
+    filename: str = Field(examples=["warranty.pdf"])
+    text: str = Field(examples=["The warranty lasts 24 months from the date of purchase."])
+    score: float = Field(description="cosine similarity to the query, -1 to 1", examples=[0.83])
+    start: int = Field(description="character offset in the document's text", examples=[1204])
+    end: int = Field(description="character offset in the document's text", examples=[1259])
+    page: int | None = Field(description="counted from 1; null where the format has no pages", examples=[3])
+
+
+class SearchRead(BaseModel):
+    """Passages that match, best first."""
+
+    items: list[PassageRead]
+    model: str = Field(description="the embedding model that compared them", examples=["static-minilm@1"])
+
+    @classmethod
+    def of(cls, passages: Sequence[Passage], model: str) -> Self:
+        """Put found passages on the wire."""
+        return cls(items=[PassageRead.model_validate(passage) for passage in passages], model=model)
+
+
+class CitationRead(BaseModel):
+    """The words of a document that support a claim of the answer."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    marker: int = Field(description="stands in the answer as [marker]", examples=[1])
+    document_id: UUID
+    passage_id: UUID
+    start: int = Field(description="character offset of the quote in the document's text", examples=[1204])
+    end: int = Field(description="character offset of the quote in the document's text", examples=[1259])
+    page: int | None = Field(description="counted from 1; null where the format has no pages", examples=[3])
+    quote: str = Field(
+        description="exactly the document's text from start to end",
+        examples=["The warranty lasts 24 months from the date of purchase."],
+    )
+
+
+class UsageRead(BaseModel):
+    """Tokens that the language model read and wrote; `offline:extractive` counts words."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    input_tokens: int = Field(examples=[412])
+    output_tokens: int = Field(examples=[23])
+
+
+class AnswerRead(BaseModel):
+    """An answer, and what each of its claims rests on."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    answer: str = Field(examples=["The warranty lasts 24 months from the date of purchase. [1]"])
+    citations: list[CitationRead]
+    model: str = Field(description="who wrote the answer", examples=["offline:extractive"])
+    usage: UsageRead
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """Put an answer on the wire."""
+        return cls(
+            answer=answer.text,
+            citations=[CitationRead.model_validate(citation) for citation in answer.citations],
+            model=answer.model,
+            usage=UsageRead.model_validate(answer.usage),
+        )

@@ -1,0 +1,128 @@
+"""Answering questions from the caller's documents."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+import structlog
+
+from app.answers.citations import Citation, check_citations
+from app.answers.ports import PassageSearch
+from app.answers.prompts import compose_request, fit_budget
+from app.answers.retrieval import Filters, Passage
+from app.auth.caller import Caller, Scope
+from app.chat.ports import Finished, LanguageModel, ModelRequest, TextDelta, Usage
+from app.errors import UpstreamFailedError
+
+log = structlog.get_logger(__name__)
+
+NOTHING_FOUND = "Your documents hold nothing about this question."
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A finished answer with checked citations.
+
+    Attributes:
+        model: who wrote it.
+    """
+
+    text: str
+    citations: Sequence[Citation]
+    model: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """What the answer will rest on; the first event. Marker 1 stands for the first passage."""
+
+    passages: Sequence[Passage]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The whole answer; the last event."""
+
+    answer: Answer
+
+
+AnswerEvent = Passages | Token | Done
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerService:
+    """Finds passages and has a language model answer from them."""
+
+    retrieval: PassageSearch
+    language_model: LanguageModel
+
+    async def answer(self, question: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None) -> Answer:
+        """Answer in one piece; raises what `stream` raises."""
+        events = [event async for event in self.stream(question, caller=caller, top_k=top_k, filters=filters)]
+        last = events[-1]
+        assert isinstance(last, Done)  # noqa: S101 - what a stream that does not raise ends with
+        return last.answer
+
+    async def stream(
+        self, question: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """Answer piece by piece: `Passages`, some `Token`s, `Done`; closing the iterator stops the model.
+
+        Where nothing is found, the answer says so and no model is asked.
+
+        Raises:
+            ForbiddenError: the caller may not ask.
+            EmbeddingModelError: the caller's documents need to be indexed anew.
+            UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
+        """
+        caller.require(Scope.ANSWERS)
+        found = await self.retrieval.search(question, caller=caller, top_k=top_k, filters=filters)
+        passages = fit_budget(found)
+        yield Passages(passages)
+        if not passages:
+            yield Token(NOTHING_FOUND)
+            yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
+            return
+        pieces: list[str] = []
+        async with aclosing(self._model_events(compose_request(question, passages))) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    yield Done(_finish("".join(pieces), event, passages))
+                    return
+                pieces.append(event.text)
+                yield Token(event.text)
+        raise UpstreamFailedError("The language model's answer has no end.")
+
+    def _model_events(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+        # Closing must reach the provider, and only generators can be closed.
+        return cast("AsyncGenerator[TextDelta | Finished, None]", self.language_model.stream(request))
+
+
+def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:
+    """Check what the model wrote.
+
+    Raises:
+        UpstreamFailedError: it wrote nothing.
+    """
+    if not text.strip():
+        raise UpstreamFailedError(f"The language model wrote no answer (finish reason: {end.reason}).")
+    checked = check_citations(text, passages)
+    log.info(
+        "answer.written",
+        model=end.model,
+        finish_reason=end.reason,
+        citations=len(checked.citations),
+        unknown_markers=checked.unknown,
+        input_tokens=end.usage.input_tokens,
+        output_tokens=end.usage.output_tokens,
+    )
+    return Answer(text, checked.citations, end.model, end.usage)

@@ -1,0 +1,39 @@
+"""Who is asking, and what they may do."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from app.errors import ForbiddenError
+
+
+class Scope(StrEnum):
+    """A permission that a key may hold. People who sign in with a password hold all of them."""
+
+    ACCOUNT = "account"
+    ANSWERS = "answers"
+    DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_WRITE = "documents:write"
+    EMBEDDINGS = "embeddings"
+    JOBS = "jobs"
+    SEARCH = "search"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated account, seen through the credentials that it used."""
+
+    id: UUID
+    scopes: frozenset[Scope] = ALL_SCOPES
+
+    def require(self, scope: Scope) -> None:
+        """Pass if the scope is held.
+
+        Raises:
+            ForbiddenError: it is not.
+        """
+        if scope not in self.scopes:
+            raise ForbiddenError(f"These credentials lack the scope {scope.value}.")

@@ -1,0 +1,34 @@
+"""The tables of accounts and API keys."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, String, true
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Record
+
+
+class Account(Record):
+    """Somebody who owns documents. E-mail addresses are stored in lower case."""
+
+    __tablename__ = "accounts"
+
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None]
+    is_active: Mapped[bool] = mapped_column(server_default=true())
+
+
+class ApiKey(Record):
+    """A key for programs. Only its SHA-256 is kept: the key has 256 random bits, so no slow hash is needed."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (Index("ix_api_keys_account_id_created_at", "account_id", "created_at", "id"),)
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    prefix: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(String))
+    expires_at: Mapped[datetime | None]

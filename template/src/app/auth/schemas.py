@@ -1,0 +1,68 @@
+"""Accounts and keys on the wire."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
+
+from app.auth.caller import Scope
+
+
+class AccountCreate(BaseModel):
+    """What signing up takes."""
+
+    email: EmailStr = Field(examples=["ada@example.com"])
+    password: str = Field(min_length=12, max_length=200, examples=["correct horse battery"])
+
+
+class AccountRead(BaseModel):
+    """An account as its owner sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    email: str = Field(examples=["ada@example.com"])
+    created_at: datetime
+
+
+class TokenRead(BaseModel):
+    """Tokens in the shape of OAuth 2 (RFC 6749, section 5.1)."""
+
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a scheme
+    expires_in: int = Field(description="seconds", examples=[900])
+
+
+class TokenRefresh(BaseModel):
+    """What refreshing takes."""
+
+    refresh_token: str
+
+
+class KeyCreate(BaseModel):
+    """What making a key takes."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["nightly import"])
+    scopes: set[Scope] = Field(min_length=1, examples=[["documents:write", "search"]])
+    expires_at: AwareDatetime | None = None
+
+
+class KeyRead(BaseModel):
+    """A key as it is listed; `prefix` tells it from others."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    name: str = Field(examples=["nightly import"])
+    prefix: str = Field(examples=["sk-3fK9xQ"])
+    scopes: list[str] = Field(examples=[["documents:write", "search"]])
+    expires_at: datetime | None
+    created_at: datetime
+
+
+class KeyCreated(KeyRead):
+    """A new key; `secret` is shown this once."""
+
+    secret: str = Field(examples=["sk-3fK9xQ..."])

@@ -1,0 +1,156 @@
+"""Signing up, signing in, and keys for programs."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.auth import repository
+from app.auth.caller import Caller, Scope
+from app.auth.models import Account, ApiKey
+from app.auth.passwords import hash_password, verify_password
+from app.auth.tokens import AuthSettings, TokenPair, TokenUse, issue_tokens, read_token
+from app.database import Database
+from app.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
+from app.pages import PageRequest
+
+KEY_MARK = "sk-"
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made; `secret` cannot be shown again."""
+
+    key: ApiKey
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthService:
+    """Knows accounts and their credentials."""
+
+    database: Database
+    settings: AuthSettings
+
+    async def register(self, email: str, password: str) -> Account:
+        """Create an account.
+
+        Raises:
+            ForbiddenError: registration is switched off.
+            ConflictError: the address is taken.
+        """
+        if not self.settings.registration_open:
+            raise ForbiddenError("Registration is closed; ask the operator for an account.")
+        password_hash = await hash_password(password)
+        async with self.database.transaction() as session:
+            account = await repository.add_account(session, email=email.lower(), password_hash=password_hash)
+        if account is None:
+            raise ConflictError("There is an account with this address already.")
+        return account
+
+    async def ensure_account(self, email: str) -> Caller:
+        """Find or create an account without a password: for operators, who hold the database anyway."""
+        async with self.database.transaction() as session:
+            await repository.add_account(session, email=email.lower(), password_hash=None)
+            account = await repository.find_account_by_email(session, email.lower())
+        if account is None:
+            raise ConflictError("This account is switched off.")
+        return Caller(id=account.id)
+
+    async def sign_in(self, email: str, password: str) -> TokenPair:
+        """Exchange a password for tokens.
+
+        Raises:
+            UnauthenticatedError: no active account has this address and password.
+        """
+        async with self.database.transaction() as session:
+            account = await repository.find_account_by_email(session, email.lower())
+        matches = await verify_password(password, account.password_hash if account else None)
+        if account is None or not matches:
+            raise UnauthenticatedError("The address or the password is wrong.")
+        return issue_tokens(account.id, self.settings)
+
+    async def refresh(self, refresh_token: str) -> TokenPair:
+        """Exchange a refresh token for new tokens.
+
+        Raises:
+            UnauthenticatedError: the token is not valid or the account is gone.
+        """
+        account = await self._account(read_token(refresh_token, TokenUse.REFRESH, self.settings))
+        return issue_tokens(account.id, self.settings)
+
+    async def authenticate(self, credentials: str) -> Caller:
+        """Tell who holds an API key or an access token.
+
+        Raises:
+            UnauthenticatedError: nobody does.
+        """
+        if not credentials.startswith(KEY_MARK):
+            account = await self._account(read_token(credentials, TokenUse.ACCESS, self.settings))
+            return Caller(id=account.id)
+        async with self.database.transaction() as session:
+            key = await repository.find_key(session, _digest(credentials))
+        if key is None:
+            raise UnauthenticatedError("The API key is not valid or has expired.")
+        # A scope that a later release dropped grants nothing.
+        known = frozenset(scope for scope in Scope if scope in key.scopes)
+        return Caller(id=key.account_id, scopes=known)
+
+    async def me(self, *, caller: Caller) -> Account:
+        """Return the caller's account."""
+        return await self._account(caller.id)
+
+    async def create_key(
+        self, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, *, caller: Caller
+    ) -> NewKey:
+        """Make an API key with at most the caller's own scopes.
+
+        Raises:
+            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have.
+        """
+        caller.require(Scope.ACCOUNT)
+        for scope in scopes:
+            caller.require(scope)
+        secret = KEY_MARK + secrets.token_urlsafe(32)
+        async with self.database.transaction() as session:
+            key = await repository.add_key(
+                session,
+                account_id=caller.id,
+                name=name,
+                prefix=secret[: len(KEY_MARK) + 6],
+                digest=_digest(secret),
+                scopes=sorted(scopes),
+                expires_at=expires_at,
+            )
+        return NewKey(key, secret)
+
+    async def list_keys(self, page: PageRequest, *, caller: Caller) -> tuple[list[ApiKey], str | None]:
+        """List the caller's keys, newest first."""
+        caller.require(Scope.ACCOUNT)
+        async with self.database.transaction() as session:
+            return await repository.list_keys(session, caller.id, page)
+
+    async def delete_key(self, key_id: UUID, *, caller: Caller) -> None:
+        """Revoke a key at once.
+
+        Raises:
+            NotFoundError: the caller has no such key.
+        """
+        caller.require(Scope.ACCOUNT)
+        async with self.database.transaction() as session:
+            deleted = await repository.delete_key(session, caller.id, key_id)
+        if not deleted:
+            raise NotFoundError("There is no such key.")
+
+    async def _account(self, account_id: UUID) -> Account:
+        async with self.database.transaction() as session:
+            account = await repository.find_account(session, account_id)
+        if account is None:
+            raise UnauthenticatedError("The account no longer exists.")
+        return account
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""JSON Web Tokens: who signed in, for how long, to do what."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import jwt
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from app.errors import UnauthenticatedError
+
+# Pinned on both sides: a token may not choose how it is checked (RFC 8725, section 3.1).
+ALGORITHM = "HS256"
+CLAIMS = ["aud", "exp", "iat", "iss", "sub", "use"]
+
+
+class AuthSettings(BaseModel):
+    """How callers prove who they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jwt_secret: SecretStr = Field(min_length=32, description="signs tokens; at least 32 characters, the same everywhere")
+    issuer: str = "app"
+    audience: str = "app"
+    access_minutes: int = Field(default=15, ge=1, description="life of an access token")
+    refresh_days: int = Field(default=14, ge=1, description="life of a refresh token")
+    registration_open: bool = Field(default=True, description="whether anyone may create an account over HTTP")
+
+
+class TokenUse(StrEnum):
+    """What a token is good for; neither kind passes for the other."""
+
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a sign-in gives; `expires_in` is the life of the access token in seconds."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+def issue_tokens(account_id: UUID, settings: AuthSettings) -> TokenPair:
+    """Sign an access token and a refresh token for an account."""
+    access_life = timedelta(minutes=settings.access_minutes)
+    refresh_life = timedelta(days=settings.refresh_days)
+    return TokenPair(
+        access=_sign(account_id, TokenUse.ACCESS, access_life, settings),
+        refresh=_sign(account_id, TokenUse.REFRESH, refresh_life, settings),
+        expires_in=int(access_life.total_seconds()),
+    )
+
+
+def read_token(token: str, use: TokenUse, settings: AuthSettings) -> UUID:
+    """Check a token and return the account that it speaks for.
+
+    Raises:
+        UnauthenticatedError: signature, issuer, audience, life or use is wrong.
+    """
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            settings.jwt_secret.get_secret_value(),
+            algorithms=[ALGORITHM],
+            issuer=settings.issuer,
+            audience=settings.audience,
+            options={"require": CLAIMS},
+        )
+        account_id = UUID(claims["sub"])
+    except (jwt.InvalidTokenError, ValueError) as error:
+        raise UnauthenticatedError("The token is not valid or has expired.") from error
+    if claims["use"] != use:
+        raise UnauthenticatedError(f"A token for {use.value} is needed here.")
+    return account_id
+
+
+def _sign(account_id: UUID, use: TokenUse, life: timedelta, settings: AuthSettings) -> str:
+    now = datetime.now(UTC)
+    claims = {
+        "sub": str(account_id),
+        "use": use.value,
+        "iss": settings.issuer,
+        "aud": settings.audience,
+        "iat": now,
+        "exp": now + life,
+    }
+    return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm=ALGORITHM)

@@ -1,0 +1,96 @@
+"""How the service is put together: settings open the ports, ports make the services."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from app.adapters.file_store import open_file_store
+from app.adapters.job_queue import open_job_queue
+from app.adapters.language_model import open_language_model
+from app.adapters.model_session import open_model_session
+from app.adapters.vector_store import open_vector_store
+from app.answers.retrieval import RetrievalService
+from app.answers.service import AnswerService
+from app.auth.service import AuthService
+from app.chat.ports import LanguageModel
+from app.database import Database, open_database
+from app.documents.handlers import IngestDocument, PurgeDocument
+from app.documents.ports import FileStore, VectorStore
+from app.documents.service import INGEST, PURGE, DocumentService
+from app.health.service import HealthService
+from app.inference.embedder import Embedder, open_embedder
+from app.inference.manifest import load_embedding_model
+from app.inference.service import EmbeddingService
+from app.jobs.ports import JobHandler, JobQueue
+from app.jobs.runner import JobRunner
+from app.jobs.service import JobService
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside the process, and the models, opened and ready."""
+
+    database: Database
+    embedder: Embedder
+    files: FileStore
+    language_model: LanguageModel
+    queue: JobQueue
+    vectors: VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases, for whoever is at the door: HTTP, MCP, worker or operator."""
+
+    ports: Ports
+    answers: AnswerService
+    auth: AuthService
+    documents: DocumentService
+    embeddings: EmbeddingService
+    health: HealthService
+    job_runner: JobRunner
+    jobs: JobService
+    retrieval: RetrievalService
+
+
+@asynccontextmanager
+async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
+    """Open everything that the service needs; close it in reverse order at the end.
+
+    Raises:
+        StartupError: the configuration or the machine does not allow the process to start.
+    """
+    async with AsyncExitStack() as stack:
+        model = load_embedding_model(settings.embedding.folder)
+        session = await stack.enter_async_context(
+            open_model_session(settings.model_session, model.folder / "model.onnx")
+        )
+        yield Ports(
+            database=await stack.enter_async_context(open_database(settings.database)),
+            embedder=await stack.enter_async_context(open_embedder(settings.embedding, session, model)),
+            files=await stack.enter_async_context(open_file_store(settings.file_store)),
+            language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
+            queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
+            vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
+        )
+
+
+def build_services(settings: Settings, ports: Ports) -> Services:
+    """Join the use cases to the ports."""
+    jobs = JobService(ports.database, ports.queue)
+    retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
+    ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
+    handlers: Mapping[str, JobHandler] = {INGEST: ingest, PURGE: PurgeDocument(ports.files, ports.vectors)}
+    pings = {"database": ports.database.ping, "job_queue": ports.queue.ping, "vector_store": ports.vectors.ping}
+    return Services(
+        ports=ports,
+        answers=AnswerService(retrieval, ports.language_model),
+        auth=AuthService(ports.database, settings.auth),
+        documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
+        embeddings=EmbeddingService(ports.embedder),
+        health=HealthService(pings),
+        job_runner=JobRunner(ports.database, handlers, settings.jobs),
+        jobs=jobs,
+        retrieval=retrieval,
+    )

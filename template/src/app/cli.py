@@ -1,0 +1,139 @@
+"""The operator's entry: `app --help` lists the commands."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from app.errors import AppError
+
+if TYPE_CHECKING:
+    from app.bootstrap import Services
+    from app.settings import Settings
+
+app = typer.Typer(help="Operate this service.", no_args_is_help=True, add_completion=False)
+
+Email = Annotated[str, typer.Option(help="Address of the account; it is created if it is missing.")]
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema and make the vector store ready."""
+    from alembic import command
+    from alembic.config import Config
+
+    command.upgrade(Config("alembic.ini"), "head")
+    _run(_prepare())
+
+
+@app.command()
+def create_key(email: Email, name: Annotated[str, typer.Option(help="What the key is for.")] = "operator") -> None:
+    """Make an API key with every scope and print it."""
+    typer.echo(_run(_create_key(email, name)))
+
+
+@app.command()
+def ingest(
+    folder: Annotated[Path, typer.Argument(exists=True, help="A file, or a folder that is read with all below it.")],
+    email: Email,
+) -> None:
+    """Upload files as an account's documents; the workers index them."""
+    _run(_ingest(sorted(_files(folder)), email))
+
+
+@app.command()
+def reindex() -> None:
+    """Index every document anew that was indexed with another embedding model than the configured one."""
+    typer.echo(f"{_run(_reindex())} documents are on their way.")
+
+
+def main() -> None:
+    """Run a command; an error that was foreseen is one line, not a traceback."""
+    try:
+        app()
+    except (AppError, ValidationError) as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise SystemExit(1) from None
+
+
+def _run(work: "Coroutine[Any, Any, Any]") -> Any:  # noqa: ANN401 - whatever the work gives
+    return asyncio.run(work)
+
+
+def _settings() -> "Settings":
+    from app.observability.logging import configure_logging
+    from app.settings import Settings
+
+    settings = Settings()
+    configure_logging(settings.logging.model_copy(update={"level": "WARNING", "format": "console"}))
+    return settings
+
+
+@asynccontextmanager
+async def _services() -> "AsyncIterator[Services]":
+    from app.bootstrap import build_services, open_ports
+
+    settings = _settings()
+    async with open_ports(settings) as ports:
+        yield build_services(settings, ports)
+
+
+async def _prepare() -> None:
+    from app.adapters.vector_store import open_vector_store
+    from app.inference.manifest import load_embedding_model
+
+    settings = _settings()
+    async with open_vector_store(settings.vector_store) as vectors:
+        await vectors.prepare(load_embedding_model(settings.embedding.folder))
+
+
+async def _create_key(email: str, name: str) -> str:
+    from app.auth.caller import ALL_SCOPES
+    from app.auth.service import AuthService
+    from app.database import open_database
+
+    settings = _settings()
+    async with open_database(settings.database) as database:
+        auth = AuthService(database, settings.auth)
+        caller = await auth.ensure_account(email)
+        return (await auth.create_key(name, ALL_SCOPES, caller=caller)).secret
+
+
+async def _ingest(paths: list[Path], email: str) -> None:
+    from app.documents.service import NewFile
+
+    async with _services() as services:
+        caller = await services.auth.ensure_account(email)
+        for path in paths:
+            content = path.read_bytes()
+            try:
+                document, _ = await services.documents.upload(NewFile(path.name, content, _once(content)), caller=caller)
+            except AppError as error:
+                typer.secho(f"{path}: {error.detail}", err=True, fg=typer.colors.YELLOW)
+            else:
+                typer.echo(f"{document.id}  {path}")
+
+
+async def _reindex() -> int:
+    async with _services() as services:
+        return await services.documents.reindex_stale(services.embeddings.embedder.model.identity)
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if folder.is_file():
+        yield folder
+    for path in folder.rglob("*"):
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""The SQL database: one engine for the process, one transaction per use case."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class DatabaseSettings(BaseModel):
+    """Where the database is and how many connections a process may hold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
+    pool_size: int = Field(default=10, ge=1, description="connections kept open by one process")
+    pool_timeout: float = Field(default=10, gt=0, description="seconds to wait for a free connection")
+    statement_timeout: int = Field(default=15_000, ge=0, description="milliseconds a statement may take; 0 is no limit")
+
+
+class Table(DeclarativeBase):
+    """The declarative base of every table."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - SQLAlchemy reads it off the class
+
+
+class Record(Table):
+    """A table whose rows are told apart by a UUID and listed by the time they were made."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Database:
+    """Hands out transactions."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """Run a block in one transaction: committed at its end, rolled back if it raises.
+
+        Keep it short: a connection is held for as long as the block runs, so no port is called inside.
+        """
+        async with self._sessions.begin() as session:
+            yield session
+
+    async def ping(self) -> None:
+        """Raise if the database does not answer."""
+        async with self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
+    """Connect lazily; close every connection at the end."""
+    engine = create_async_engine(
+        settings.url.get_secret_value(),
+        pool_size=settings.pool_size,
+        pool_timeout=settings.pool_timeout,
+        pool_pre_ping=True,
+        connect_args={"server_settings": {"statement_timeout": str(settings.statement_timeout)}},
+    )
+    try:
+        yield Database(engine)
+    finally:
+        await engine.dispose()

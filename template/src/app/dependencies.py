@@ -1,0 +1,49 @@
+"""What route handlers ask for: the services, the caller, a page of a list."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.auth.caller import Caller
+from app.bootstrap import Services
+from app.errors import UnauthenticatedError
+from app.pages import MAX_LIMIT, PageRequest
+
+_bearer = HTTPBearer(auto_error=False, description="An API key (`sk-…`) or an access token.")
+
+
+def get_services(request: Request) -> Services:
+    """Return the services that the application was started with."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(get_services)]
+
+
+async def get_caller(
+    services: ServicesDep, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Caller:
+    """Authenticate the request.
+
+    Raises:
+        UnauthenticatedError: no valid credentials came with it.
+    """
+    if credentials is None:
+        raise UnauthenticatedError("Send an API key or an access token as `Authorization: Bearer …`.")
+    return await services.auth.authenticate(credentials.credentials)
+
+
+CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+def get_page(
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items at most")] = 20,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+) -> PageRequest:
+    """Read which part of a list is wanted."""
+    return PageRequest(limit, cursor)
+
+
+PageDep = Annotated[PageRequest, Depends(get_page)]

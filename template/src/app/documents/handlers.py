@@ -1,0 +1,107 @@
+"""Jobs on documents: reading them into the index, and cleaning up after them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from app.database import Database
+from app.documents import repository
+from app.documents.chunking import Chunk, chunk
+from app.documents.models import Document, DocumentStatus
+from app.documents.parsing import parse
+from app.documents.ports import FileStore, PassageVector, VectorStore
+from app.documents.service import DocumentsSettings, file_key
+from app.errors import DropJobError
+from app.inference.embedder import Embedder
+from app.jobs.ports import Attempt, ReportProgress
+
+# Passages between two progress reports: large enough that indexing, not reporting, takes the time.
+STRIDE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class IngestDocument:
+    """Parses, chunks, embeds and indexes a document. Done twice, it leaves what doing it once leaves."""
+
+    database: Database
+    files: FileStore
+    vectors: VectorStore
+    embedder: Embedder
+    settings: DocumentsSettings
+
+    async def run(self, attempt: Attempt, report: ReportProgress) -> None:
+        """Take a document from its file to searchable passages.
+
+        Raises:
+            DropJobError: the file holds nothing that can be indexed.
+        """
+        document_id = UUID(attempt.payload["document_id"])
+        document = await self._mark(attempt, document_id, status=DocumentStatus.PROCESSING, error=None)
+        if document is None:
+            return
+        chunks = await self._read(document)
+        async with self.database.transaction() as session:
+            await repository.replace_passages(session, document_id, chunks)
+        await self._index(document, chunks, report)
+        ready = await self._mark(
+            attempt, document_id, status=DocumentStatus.READY, embedding_model=self.embedder.model.identity
+        )
+        if ready is None:
+            # Deleted meanwhile: its clean-up may have run before the last vectors were written.
+            await self.vectors.delete_document(owner_id=attempt.owner_id, document_id=document_id)
+
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
+        """Show the owner why the document cannot be searched."""
+        document_id = UUID(attempt.payload["document_id"])
+        await self._mark(attempt, document_id, status=DocumentStatus.FAILED, error=reason)
+
+    async def _mark(self, attempt: Attempt, document_id: UUID, **values: str | None) -> Document | None:
+        async with self.database.transaction() as session:
+            return await repository.change(session, attempt.owner_id, document_id, **values)
+
+    async def _read(self, document: Document) -> list[Chunk]:
+        try:
+            async with self.files.as_path(file_key(document.owner_id, document.id)) as path:
+                chunks = await asyncio.to_thread(self._parse_and_chunk, document, path)
+        except FileNotFoundError as error:
+            raise DropJobError("The uploaded file is no longer there.") from error
+        if not chunks:
+            raise DropJobError("No text was found in the file.")
+        return chunks
+
+    def _parse_and_chunk(self, document: Document, path: Path) -> list[Chunk]:
+        sections = parse(path, document.media_type, self.settings.max_pages)
+        tokens = min(self.settings.passage_tokens, self.embedder.model.max_tokens)
+        return chunk(document.id, sections, document.media_type, self.embedder.tokenizer, tokens)
+
+    async def _index(self, document: Document, chunks: Sequence[Chunk], report: ReportProgress) -> None:
+        await self.vectors.delete_document(owner_id=document.owner_id, document_id=document.id)
+        model = self.embedder.model.identity
+        for start in range(0, len(chunks), STRIDE):
+            part = chunks[start : start + STRIDE]
+            embeddings = await self.embedder.embed([piece.text for piece in part])
+            vectors = [
+                PassageVector(piece.id, document.id, document.owner_id, model, vector.tolist())
+                for piece, vector in zip(part, embeddings.vectors, strict=True)
+            ]
+            await self.vectors.upsert(vectors)
+            await report((start + len(part)) / len(chunks))
+
+
+@dataclass(frozen=True, slots=True)
+class PurgeDocument:
+    """Removes what a deleted document has left outside the database."""
+
+    files: FileStore
+    vectors: VectorStore
+
+    async def run(self, attempt: Attempt, report: ReportProgress) -> None:
+        """Delete the vectors and the file."""
+        document_id = UUID(attempt.payload["document_id"])
+        await self.vectors.delete_document(owner_id=attempt.owner_id, document_id=document_id)
+        await self.files.delete(file_key(attempt.owner_id, document_id))
+
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
+        """Nothing to put in order: the job's own error tells the operator what is left."""

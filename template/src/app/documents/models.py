@@ -1,0 +1,63 @@
+"""The tables of documents and their passages."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Record, Table
+
+
+class DocumentStatus(StrEnum):
+    """How far a document is on its way into the index."""
+
+    RECEIVED = "received"
+    PROCESSING = "processing"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Document(Record):
+    """An uploaded file.
+
+    `job_id` is its latest ingestion; `embedding_model` is the identity of the model that its vectors come from.
+    """
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        Index("ix_documents_owner_id_created_at", "owner_id", "created_at", "id"),
+        Index("ix_documents_owner_id_embedding_model", "owner_id", "embedding_model"),
+        UniqueConstraint("owner_id", "idempotency_key"),
+    )
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    filename: Mapped[str]
+    media_type: Mapped[str]
+    size: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default=DocumentStatus.RECEIVED)
+    error: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(ARRAY(String))
+    embedding_model: Mapped[str | None]
+    idempotency_key: Mapped[str | None]
+
+
+class Passage(Table):
+    """A piece of a document that is searched and cited as one.
+
+    `start` and `end` are character offsets into the document's extracted text; `page` counts from 1
+    and is null where a format has no pages.
+    """
+
+    __tablename__ = "passages"
+    __table_args__ = (Index("ix_passages_document_id", "document_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    document_id: Mapped[UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    text: Mapped[str]
+    start: Mapped[int]
+    end: Mapped[int]
+    page: Mapped[int | None]

@@ -1,0 +1,94 @@
+"""Documents and passages in SQL. Everything but ingestion sees one owner's rows alone."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.documents.chunking import Chunk
+from app.documents.models import Document, DocumentStatus, Passage
+from app.pages import PageRequest, read_page
+
+
+async def add(session: AsyncSession, document: dict[str, Any]) -> Document | None:
+    """Store a document; None if its idempotency key was used before."""
+    statement = postgresql.insert(Document).values(document).on_conflict_do_nothing().returning(Document)
+    added: Document | None = await session.scalar(statement)
+    return added
+
+
+async def find(session: AsyncSession, owner_id: UUID, document_id: UUID) -> Document | None:
+    """Find a document of this owner."""
+    statement = select(Document).where(Document.owner_id == owner_id, Document.id == document_id)
+    return await session.scalar(statement)
+
+
+async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: str) -> Document | None:
+    """Find the document that an earlier request with this key made."""
+    statement = select(Document).where(Document.owner_id == owner_id, Document.idempotency_key == key)
+    return await session.scalar(statement)
+
+
+async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> tuple[list[Document], str | None]:
+    """List an owner's documents, newest first."""
+    return await read_page(session, select(Document).where(Document.owner_id == owner_id), Document, page)
+
+
+async def change(session: AsyncSession, owner_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
+    """Change columns of a document; None if this owner has no such document."""
+    statement = update(Document).where(Document.owner_id == owner_id, Document.id == document_id)
+    changed: Document | None = await session.scalar(statement.values(**values).returning(Document))
+    return changed
+
+
+async def remove(session: AsyncSession, owner_id: UUID, document_id: UUID) -> bool:
+    """Delete a document with its passages; tells whether there was one."""
+    statement = delete(Document).where(Document.owner_id == owner_id, Document.id == document_id)
+    return await session.scalar(statement.returning(Document.id)) is not None
+
+
+async def replace_passages(session: AsyncSession, document_id: UUID, chunks: Sequence[Chunk]) -> None:
+    """Make these the passages of a document."""
+    await session.execute(delete(Passage).where(Passage.document_id == document_id))
+    rows = [
+        {"id": c.id, "document_id": document_id, "text": c.text, "start": c.start, "end": c.end, "page": c.page}
+        for c in chunks
+    ]
+    await session.execute(insert(Passage), rows)
+
+
+async def load_passages(
+    session: AsyncSession, owner_id: UUID, passage_ids: Collection[UUID]
+) -> Sequence[Row[Passage, str]]:
+    """Load passages of an owner's ready documents, each with its document's file name, in no promised order."""
+    statement = (
+        select(Passage, Document.filename)
+        .join(Document, Document.id == Passage.document_id)
+        .where(Document.owner_id == owner_id, Document.status == DocumentStatus.READY, Passage.id.in_(passage_ids))
+    )
+    return (await session.execute(statement)).all()
+
+
+async def ids_with_tags(session: AsyncSession, owner_id: UUID, tags: Collection[str]) -> list[UUID]:
+    """Find the owner's documents that carry all of these tags."""
+    statement = select(Document.id).where(Document.owner_id == owner_id, Document.tags.contains(list(tags)))
+    return list(await session.scalars(statement))
+
+
+async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) -> str | None:
+    """Find an embedding model, other than this one, that some of the owner's ready documents were indexed with."""
+    statement = select(Document.embedding_model).where(
+        Document.owner_id == owner_id, Document.status == DocumentStatus.READY, Document.embedding_model != model
+    )
+    return await session.scalar(statement.limit(1))
+
+
+async def list_other_model(session: AsyncSession, model: str) -> list[tuple[UUID, UUID]]:
+    """List owner and identifier of every ready document of any owner that was indexed with another model."""
+    statement = select(Document.owner_id, Document.id).where(
+        Document.status == DocumentStatus.READY, Document.embedding_model != model
+    )
+    return [(row.owner_id, row.id) for row in await session.execute(statement)]

@@ -1,0 +1,182 @@
+"""The life of a document: uploaded, listed, changed, indexed anew, deleted."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.caller import Caller, Scope
+from app.database import Database
+from app.documents import repository
+from app.documents.media_types import detect_media_type
+from app.documents.models import Document, DocumentStatus
+from app.documents.ports import FileStore
+from app.documents.uploads import Upload
+from app.errors import NotFoundError, UnprocessableError
+from app.jobs.models import Job
+from app.jobs.service import JobService
+from app.pages import PageRequest
+
+INGEST = "documents.ingest"
+PURGE = "documents.purge"
+
+
+class DocumentsSettings(BaseModel):
+    """How large documents may be and how they are cut."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted")
+    max_pages: int = Field(default=5_000, ge=1, description="longest PDF that is read")
+    passage_tokens: int = Field(default=200, ge=16, description="longest passage, in tokens of the embedding model")
+
+
+def file_key(owner_id: UUID, document_id: UUID) -> str:
+    """Where a document's file is kept."""
+    return f"{owner_id}/{document_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class NewFile:
+    """A file as it comes in; `head` is its first bytes, `chunks` all of them."""
+
+    name: str
+    head: bytes
+    chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentService:
+    """Receives documents and keeps order among them; the work is done by jobs."""
+
+    database: Database
+    files: FileStore
+    jobs: JobService
+    settings: DocumentsSettings
+
+    async def upload(
+        self, file: NewFile, tags: Sequence[str] = (), *, idempotency_key: str | None = None, caller: Caller
+    ) -> tuple[Document, Job | None]:
+        """Store a file and have it indexed; a repeated idempotency key returns the first document.
+
+        Raises:
+            UnsupportedMediaTypeError: the content cannot be read.
+            PayloadTooLargeError: the file is longer than allowed.
+        """
+        caller.require(Scope.DOCUMENTS_WRITE)
+        if not file.head:
+            raise UnprocessableError("The file is empty.")
+        media_type = detect_media_type(file.head, file.name)
+        document_id = uuid4()
+        key = file_key(caller.id, document_id)
+        upload = Upload(file.chunks, self.settings.max_bytes)
+        await self.files.save(key, aiter(upload))
+        row = {
+            "id": document_id,
+            "owner_id": caller.id,
+            "filename": file.name,
+            "media_type": media_type,
+            "size": upload.size,
+            "sha256": upload.sha256,
+            "tags": list(tags),
+            "idempotency_key": idempotency_key,
+        }
+        try:
+            document, job = await self._record(row, caller)
+        except BaseException:
+            await self.files.delete(key)
+            raise
+        if document.id != document_id:
+            await self.files.delete(key)
+        elif job is not None:
+            await self.jobs.enqueue(job.id)
+        return document, job
+
+    async def get(self, document_id: UUID, *, caller: Caller) -> Document:
+        """Return a document.
+
+        Raises:
+            NotFoundError: the caller has no such document.
+        """
+        caller.require(Scope.DOCUMENTS_READ)
+        async with self.database.transaction() as session:
+            return _found(await repository.find(session, caller.id, document_id))
+
+    async def list_for(self, page: PageRequest, *, caller: Caller) -> tuple[list[Document], str | None]:
+        """List the caller's documents, newest first."""
+        caller.require(Scope.DOCUMENTS_READ)
+        async with self.database.transaction() as session:
+            return await repository.list_for(session, caller.id, page)
+
+    async def change_tags(self, document_id: UUID, tags: Sequence[str], *, caller: Caller) -> Document:
+        """Replace a document's tags.
+
+        Raises:
+            NotFoundError: the caller has no such document.
+        """
+        caller.require(Scope.DOCUMENTS_WRITE)
+        async with self.database.transaction() as session:
+            return _found(await repository.change(session, caller.id, document_id, tags=list(tags)))
+
+    async def reindex(self, document_id: UUID, *, caller: Caller) -> tuple[Document, Job]:
+        """Have a stored document indexed anew, for instance after a change of the embedding model.
+
+        Raises:
+            NotFoundError: the caller has no such document.
+        """
+        caller.require(Scope.DOCUMENTS_WRITE)
+        async with self.database.transaction() as session:
+            _found(await repository.find(session, caller.id, document_id))
+            job = await self._record_ingestion(session, caller, document_id)
+            changed = await repository.change(
+                session, caller.id, document_id, job_id=job.id, status=DocumentStatus.RECEIVED, error=None
+            )
+            document = _found(changed)
+        await self.jobs.enqueue(job.id)
+        return document, job
+
+    async def reindex_stale(self, model: str) -> int:
+        """Have every document of every account indexed anew that carries another model's vectors; for operators."""
+        async with self.database.transaction() as session:
+            stale = await repository.list_other_model(session, model)
+        for owner_id, document_id in stale:
+            await self.reindex(document_id, caller=Caller(id=owner_id))
+        return len(stale)
+
+    async def delete(self, document_id: UUID, *, caller: Caller) -> None:
+        """Delete a document at once; its vectors and its file follow by a job.
+
+        Raises:
+            NotFoundError: the caller has no such document.
+        """
+        caller.require(Scope.DOCUMENTS_WRITE)
+        async with self.database.transaction() as session:
+            if not await repository.remove(session, caller.id, document_id):
+                raise NotFoundError("There is no such document.")
+            payload = {"document_id": str(document_id)}
+            job = await self.jobs.record(session, owner_id=caller.id, kind=PURGE, payload=payload)
+        await self.jobs.enqueue(job.id)
+
+    async def _record(self, row: dict[str, Any], caller: Caller) -> tuple[Document, Job | None]:
+        """Store the row and its job together, or find what the same idempotency key made before."""
+        async with self.database.transaction() as session:
+            added = await repository.add(session, row)
+            if added is None:
+                key = row["idempotency_key"]
+                document = _found(await repository.find_by_idempotency_key(session, caller.id, key))
+                return document, await self.jobs.find(session, document.job_id)
+            job = await self._record_ingestion(session, caller, added.id)
+            return _found(await repository.change(session, caller.id, added.id, job_id=job.id)), job
+
+    async def _record_ingestion(self, session: AsyncSession, caller: Caller, document_id: UUID) -> Job:
+        payload = {"document_id": str(document_id)}
+        return await self.jobs.record(session, owner_id=caller.id, kind=INGEST, payload=payload)
+
+
+def _found(document: Document | None) -> Document:
+    if document is None:
+        raise NotFoundError("There is no such document.")
+    return document

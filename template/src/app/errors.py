@@ -1,0 +1,188 @@
+"""Every deliberate error of the service, in one tree.
+
+    AppError
+    ├── CallerError                     the request cannot be served as it is
+    │   ├── UnauthenticatedError        401
+    │   ├── ForbiddenError              403
+    │   ├── NotFoundError               404
+    │   ├── ConflictError               409
+    │   │   └── EmbeddingModelError     the index belongs to another embedding model
+    │   ├── PayloadTooLargeError        413
+    │   ├── UnsupportedMediaTypeError   415
+    │   ├── UnprocessableError          422
+    │   └── TooManyRequestsError        429
+    ├── UpstreamError                   something that the service needs has failed
+    │   ├── UpstreamFailedError         502
+    │   ├── UnavailableError            503
+    │   └── UpstreamTimeoutError        504
+    ├── JobError                        how a job's handler ends an attempt
+    │   ├── RetryJobError               try again later
+    │   └── DropJobError                trying again cannot help
+    └── StartupError                    the process must not start like this
+
+`detail` is written for the caller; what only the operator may know goes to the log.
+"""
+
+from typing import ClassVar
+
+
+class AppError(Exception):
+    """A failure that the service foresees.
+
+    Attributes:
+        status: the HTTP status that it is answered with.
+        code: a stable word for programs; the class name in snake case.
+        detail: one sentence for the caller.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "app_error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to the answer."""
+        return {}
+
+
+class CallerError(AppError):
+    """The caller can mend this by sending something else."""
+
+    status = 400
+    code = "bad_request"
+
+
+class UnauthenticatedError(CallerError):
+    """No valid credentials came with the request."""
+
+    status = 401
+    code = "unauthenticated"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The challenge that RFC 6750 asks for."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(CallerError):
+    """The credentials are valid but do not allow this."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFoundError(CallerError):
+    """There is no such object, or it belongs to somebody else."""
+
+    status = 404
+    code = "not_found"
+
+
+class ConflictError(CallerError):
+    """The object's state does not allow this."""
+
+    status = 409
+    code = "conflict"
+
+
+class EmbeddingModelError(ConflictError):
+    """The caller's documents were indexed with another embedding model."""
+
+    code = "embedding_model_mismatch"
+
+
+class PayloadTooLargeError(CallerError):
+    """The body is larger than the service accepts."""
+
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMediaTypeError(CallerError):
+    """The content is of a type that the service cannot read."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class UnprocessableError(CallerError):
+    """The payload is well-formed but means nothing."""
+
+    status = 422
+    code = "unprocessable"
+
+
+class TooManyRequestsError(CallerError):
+    """The caller's own quota is used up."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come back, in seconds."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class UpstreamError(AppError):
+    """Something that the service depends on has failed.
+
+    Attributes:
+        retryable: whether the same request may succeed later.
+    """
+
+    status = 502
+    code = "upstream_error"
+    retryable: ClassVar[bool] = True
+
+
+class UpstreamFailedError(UpstreamError):
+    """A dependency answered with something that cannot be used."""
+
+    code = "upstream_failed"
+    retryable = False
+
+
+class UnavailableError(UpstreamError):
+    """A dependency cannot be reached, or is overloaded."""
+
+    status = 503
+    code = "unavailable"
+
+
+class UpstreamTimeoutError(UpstreamError):
+    """A dependency did not answer in time."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
+class JobError(AppError):
+    """A job's handler ends its attempt on purpose."""
+
+    code = "job_error"
+
+
+class RetryJobError(JobError):
+    """The attempt failed in a way that may pass."""
+
+    code = "job_retry"
+
+
+class DropJobError(JobError):
+    """The job can never succeed."""
+
+    code = "job_dropped"
+
+
+class StartupError(AppError):
+    """The configuration or the machine does not allow the process to start."""
+
+    code = "startup_failed"

@@ -1,0 +1,39 @@
+"""Probes: is it alive, has it started, can it serve."""
+
+from fastapi import APIRouter, Response, status
+
+from app.dependencies import ServicesDep
+from app.health.schemas import Alive, Check, ModelState, Readiness
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get("/live")
+async def live() -> Alive:
+    """Look at the process alone: restarting it is the only cure for a failure here."""
+    return Alive()
+
+
+@router.get("/startup")
+async def startup(_: ServicesDep) -> Alive:
+    """Answer once the models are loaded and warm."""
+    return Alive()
+
+
+@router.get("/ready", responses={503: {"model": Readiness}})
+async def ready(services: ServicesDep, response: Response) -> Readiness:
+    """Look at what serving needs: database, queue, vector store, models."""
+    errors = await services.health.check()
+    checks = {name: Check(ok=error is None, error=error) for name, error in errors.items()}
+    all_ok = all(check.ok for check in checks.values())
+    if not all_ok:
+        response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    embedder = services.embeddings.embedder
+    return Readiness(
+        status="ready" if all_ok else "not_ready",
+        checks=checks,
+        embedding_model=ModelState(
+            name=embedder.model.name, version=embedder.model.version, provider=embedder.provider
+        ),
+        language_model=services.answers.language_model.name,
+    )

@@ -1,0 +1,35 @@
+"""What probes answer."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class Alive(BaseModel):
+    """The process runs."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Check(BaseModel):
+    """One dependency; `error` is a word for the operator, details are in the log."""
+
+    ok: bool
+    error: str | None = Field(default=None, examples=["unavailable"])
+
+
+class ModelState(BaseModel):
+    """The embedding model that is loaded and warm."""
+
+    name: str = Field(examples=["static-minilm"])
+    version: str = Field(examples=["1"])
+    provider: str = Field(description="what it really runs on", examples=["CPUExecutionProvider"])
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served, and what stands in the way."""
+
+    status: Literal["ready", "not_ready"]
+    checks: dict[str, Check]
+    embedding_model: ModelState
+    language_model: str = Field(examples=["offline:extractive"])

@@ -1,0 +1,71 @@
+"""Model folders: an ONNX graph, its tokenizer, and a manifest that says what they are."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import StartupError
+
+MANIFEST = "model.json"
+
+
+class Manifest(BaseModel):
+    """What `model.json` declares."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    dimension: int = Field(ge=1, le=4000)
+    max_tokens: int = Field(ge=8)
+    files: dict[str, str] = Field(description="sha256 of each file")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """An embedding model on disk whose files are the declared ones.
+
+    Attributes:
+        dimension: length of its vectors.
+        max_tokens: longer texts are cut at this many tokens.
+    """
+
+    name: str
+    version: str
+    dimension: int
+    max_tokens: int
+    folder: Path
+
+    @property
+    def identity(self) -> str:
+        """Name and version, as stored with every vector."""
+        return f"{self.name}@{self.version}"
+
+
+def load_embedding_model(folder: Path) -> EmbeddingModel:
+    """Read a model folder and check its files against the manifest.
+
+    Raises:
+        StartupError: the folder, a file or a checksum is not what it should be.
+    """
+    try:
+        manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_bytes()))
+    except OSError as error:
+        raise StartupError(f"No embedding model in {folder}: {MANIFEST} cannot be read ({error.strerror}).") from error
+    except (ValidationError, ValueError) as error:
+        raise StartupError(f"{folder / MANIFEST} is not a valid model manifest: {error}") from error
+    for name in ("model.onnx", "tokenizer.json"):
+        _verify(folder / name, manifest.files.get(name))
+    return EmbeddingModel(manifest.name, manifest.version, manifest.dimension, manifest.max_tokens, folder)
+
+
+def _verify(file: Path, declared: str | None) -> None:
+    if not file.is_file():
+        raise StartupError(f"The model file {file} is missing.")
+    with file.open("rb") as stream:
+        actual = hashlib.file_digest(stream, "sha256").hexdigest()
+    if actual != declared:
+        raise StartupError(f"{file} is not the file that {MANIFEST} declares: sha256 {actual}, declared {declared}.")

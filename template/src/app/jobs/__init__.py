@@ -1,0 +1,1 @@
+"""Durable work: recorded in SQL, carried by a queue, claimed by workers."""

@@ -1,0 +1,84 @@
+"""A worker's hold on a job: taken, kept by a heartbeat, given up with the outcome."""
+
+import asyncio
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import structlog
+
+from app.database import Database
+from app.jobs import repository
+from app.jobs.models import Job, JobState
+from app.jobs.settings import JobsSettings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Lease:
+    """An exclusive hold on one job. What is written through it has no effect once the hold is lost.
+
+    Attributes:
+        job: the row as it was claimed.
+        deadline: when the lease ends unless it is extended, by the event loop's clock.
+        progress: what the next heartbeat writes, 0 to 1.
+    """
+
+    job: Job
+    deadline: float
+    _id: UUID
+    _database: Database
+    _settings: JobsSettings
+    progress: float = field(default=0.0)
+
+    async def report(self, fraction: float) -> None:
+        """Note progress from 0 to 1; the next heartbeat writes it."""
+        self.progress = min(max(fraction, 0.0), 1.0)
+
+    async def watch(self) -> JobState | None:
+        """Keep the lease until the job is not to be worked on; returns its state, or None if the lease is lost."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(self._settings.heartbeat)
+            started = clock()
+            try:
+                async with asyncio.timeout_at(self.deadline):
+                    state = await self.beat()
+            except Exception as error:  # noqa: BLE001 - whatever ails the database, the lease has until its deadline
+                if clock() >= self.deadline:
+                    return None
+                log.warning("job.heartbeat_failed", error=repr(error))
+                continue
+            if state is not JobState.RUNNING:
+                return state
+            self.deadline = started + self._settings.lease
+
+    async def beat(self) -> JobState | None:
+        """Extend the lease once and write progress; returns the job's state, or None if the lease is lost."""
+        seconds = self._settings.lease
+        async with self._database.transaction() as session:
+            return await repository.heartbeat(session, self.job.id, self._id, seconds=seconds, progress=self.progress)
+
+    async def close(self, state: JobState, error: str | None = None) -> bool:
+        """End the job for good; False if it was cancelled or the lease lost before."""
+        async with self._database.transaction() as session:
+            return await repository.close(session, self.job.id, self._id, state, error)
+
+    async def requeue(self, error: str, seconds: float) -> bool:
+        """Let the job be tried again after some seconds; False if it was cancelled or the lease lost before."""
+        async with self._database.transaction() as session:
+            return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
+
+    async def release(self) -> bool:
+        """Give the job back untried; False if it was cancelled or the lease lost before."""
+        async with self._database.transaction() as session:
+            return await repository.release(session, self.job.id, self._id)
+
+
+async def claim(database: Database, job_id: UUID, settings: JobsSettings) -> Lease | None:
+    """Take a job; None if there is nothing to do for it, or somebody else does it."""
+    lease = uuid4()
+    deadline = asyncio.get_running_loop().time() + settings.lease
+    async with database.transaction() as session:
+        job = await repository.claim(session, job_id, lease, settings.lease)
+    return None if job is None else Lease(job, deadline, lease, database, settings)

@@ -1,0 +1,150 @@
+"""Jobs in SQL. Every time is the database's own, so workers need not agree on the clock."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.jobs.models import Job, JobState
+from app.pages import PageRequest, read_page
+
+_UNENQUEUED: dict[str, Any] = {
+    "state": JobState.QUEUED,
+    "enqueued_at": None,
+    "lease": None,
+    "lease_until": None,
+    "progress": 0.0,
+}
+
+
+async def add(session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any]) -> Job:
+    """Record a job that may run at once."""
+    job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), run_after=func.now())
+    session.add(job)
+    await session.flush()
+    await session.refresh(job)
+    return job
+
+
+async def find(session: AsyncSession, owner_id: UUID, job_id: UUID) -> Job | None:
+    """Find a job of this owner."""
+    return await session.scalar(select(Job).where(Job.owner_id == owner_id, Job.id == job_id))
+
+
+async def load(session: AsyncSession, job_id: UUID) -> Job | None:
+    """Load a job whose owner has been seen to."""
+    return await session.get(Job, job_id)
+
+
+async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> tuple[list[Job], str | None]:
+    """List an owner's jobs, newest first."""
+    return await read_page(session, select(Job).where(Job.owner_id == owner_id), Job, page)
+
+
+async def cancel(session: AsyncSession, owner_id: UUID, job_id: UUID) -> Job | None:
+    """Cancel a job that has not ended; None if this owner has no such job, or it has ended."""
+    statement = update(Job).where(
+        Job.owner_id == owner_id, Job.id == job_id, Job.state.in_([JobState.QUEUED, JobState.RUNNING])
+    )
+    return await session.scalar(statement.values(state=JobState.CANCELLED, enqueued_at=None).returning(Job))
+
+
+async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:
+    """Note that the queue has the id of a new job.
+
+    A worker may have been quicker: what it has written about the job's first try stays.
+    """
+    statement = update(Job).where(Job.id == job_id, Job.attempt == 0)
+    await session.execute(statement.values(enqueued_at=func.now()))
+
+
+async def mark_not_enqueued(session: AsyncSession, job_ids: Collection[UUID]) -> None:
+    """Note that the queue did not take these ids."""
+    await session.execute(update(Job).where(Job.id.in_(job_ids)).values(enqueued_at=None))
+
+
+async def claim(session: AsyncSession, job_id: UUID, lease: UUID, seconds: float) -> Job | None:
+    """Take a job that is due, or a cancelled one that is to be left in order; None if there is nothing to take.
+
+    Of several workers that try at the same time one succeeds.
+    """
+    statement = update(Job).where(Job.id == job_id, _has_work())
+    due = Job.state == JobState.QUEUED
+    claimed = statement.values(
+        state=case((due, JobState.RUNNING), else_=Job.state),
+        attempt=case((due, Job.attempt + 1), else_=Job.attempt),
+        lease=lease,
+        lease_until=_in(seconds),
+    )
+    return await session.scalar(claimed.returning(Job))
+
+
+async def heartbeat(
+    session: AsyncSession, job_id: UUID, lease: UUID, *, seconds: float, progress: float
+) -> JobState | None:
+    """Extend a lease and write progress; returns the job's state, or None if the lease is somebody else's now."""
+    statement = update(Job).where(Job.id == job_id, Job.lease == lease)
+    state = await session.scalar(statement.values(lease_until=_in(seconds), progress=progress).returning(Job.state))
+    return None if state is None else JobState(state)
+
+
+async def close(session: AsyncSession, job_id: UUID, lease: UUID, state: JobState, error: str | None) -> bool:
+    """End a job for good; tells whether the lease still held and nobody had cancelled it meanwhile."""
+    expected = JobState.CANCELLED if state is JobState.CANCELLED else JobState.RUNNING
+    values: dict[str, Any] = {"state": state, "error": error, "finished_at": func.now(), "lease": None}
+    if state is JobState.SUCCEEDED:
+        values["progress"] = 1.0
+    return await _change_held(session, job_id, lease, expected, values | {"lease_until": None})
+
+
+async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
+    """Let a job wait for its next try; tells whether the lease still held."""
+    values = _UNENQUEUED | {"error": error, "run_after": _in(seconds)}
+    return await _change_held(session, job_id, lease, JobState.RUNNING, values)
+
+
+async def release(session: AsyncSession, job_id: UUID, lease: UUID) -> bool:
+    """Give a job back as if it had not been claimed; tells whether the lease still held."""
+    values = _UNENQUEUED | {"attempt": Job.attempt - 1}
+    return await _change_held(session, job_id, lease, JobState.RUNNING, values)
+
+
+async def requeue_expired(session: AsyncSession, limit: int) -> Sequence[UUID]:
+    """Put jobs back whose worker has fallen silent; what another sweep has in hand is left to it."""
+    expired = (
+        select(Job.id)
+        .where(Job.finished_at.is_(None), Job.state == JobState.RUNNING, Job.lease_until < func.now())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Job).where(Job.id.in_(expired.scalar_subquery())).values(_UNENQUEUED)
+    return (await session.scalars(statement.returning(Job.id))).all()
+
+
+async def take_due(session: AsyncSession, *, requeue_after: float, limit: int) -> Sequence[UUID]:
+    """Mark as enqueued what is due and the queue never had, or had so long ago that it may have lost it."""
+    forgotten = or_(Job.enqueued_at.is_(None), Job.enqueued_at < _in(-requeue_after))
+    due = select(Job.id).where(_has_work(), forgotten).order_by(Job.run_after).limit(limit)
+    locked = due.with_for_update(skip_locked=True).scalar_subquery()
+    statement = update(Job).where(Job.id.in_(locked)).values(enqueued_at=func.now())
+    return (await session.scalars(statement.returning(Job.id))).all()
+
+
+async def _change_held(
+    session: AsyncSession, job_id: UUID, lease: UUID, expected: JobState, values: dict[str, Any]
+) -> bool:
+    statement = update(Job).where(Job.id == job_id, Job.lease == lease, Job.state == expected).values(values)
+    return await session.scalar(statement.returning(Job.id)) is not None
+
+
+def _has_work() -> ColumnElement[bool]:
+    unheld = or_(Job.lease_until.is_(None), Job.lease_until < func.now())
+    due = and_(Job.state == JobState.QUEUED, Job.run_after <= func.now())
+    return and_(Job.finished_at.is_(None), or_(due, and_(Job.state == JobState.CANCELLED, unheld)))
+
+
+def _in(seconds: float) -> ColumnElement[Any]:
+    return func.now() + timedelta(seconds=seconds)

@@ -1,0 +1,144 @@
+"""One attempt at a job: claimed, worked on under a heartbeat, settled."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from app.database import Database
+from app.errors import AppError, DropJobError
+from app.jobs.lease import Lease, claim
+from app.jobs.models import JobState
+from app.jobs.ports import Attempt, JobHandler
+from app.jobs.settings import JobsSettings
+
+log = structlog.get_logger(__name__)
+
+INTERNAL = "The job failed for an internal reason."
+TOO_LONG = "The job took longer than it may."
+INTERRUPTED = "The job was interrupted too often."
+CANCELLED = "The job was cancelled."
+UNKNOWN_KIND = "No worker knows this kind of job."
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Does what a job asks for. Running an id twice, at once or later, is harmless."""
+
+    database: Database
+    handlers: Mapping[str, JobHandler]
+    settings: JobsSettings
+
+    async def run(self, job_id: UUID) -> None:
+        """Work on a job if there is something to do for it and nobody else does it.
+
+        Cancelling this call gives the job back, to be run again without a try having been counted.
+        """
+        lease = await claim(self.database, job_id, self.settings)
+        if lease is None:
+            log.debug("job.not_claimed", job_id=str(job_id))
+            return
+        job = lease.job
+        with structlog.contextvars.bound_contextvars(job_id=str(job_id), kind=job.kind, attempt=job.attempt):
+            if job.state == JobState.CANCELLED:
+                await self._withdraw(lease, JobState.CANCELLED)
+            else:
+                await self._attempt(lease)
+
+    async def _attempt(self, lease: Lease) -> None:
+        work = asyncio.create_task(self._work(lease))
+        watch = asyncio.create_task(lease.watch())
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+            else:
+                await _stop(work)
+                await self._withdraw(lease, watch.result())
+        except asyncio.CancelledError:
+            await _stop(work)
+            if await lease.release():
+                log.info("job.released")
+            raise
+        finally:
+            await _stop(watch)
+
+    async def _work(self, lease: Lease) -> None:
+        job = lease.job
+        handler = self.handlers.get(job.kind)
+        if handler is None or job.attempt > self.settings.max_attempts:
+            await self._fail(lease, INTERRUPTED if handler else UNKNOWN_KIND)
+            return
+        try:
+            async with asyncio.timeout(self.settings.time_limit) as limit:
+                await handler.run(_attempt_of(lease), lease.report)
+        except Exception as error:  # noqa: BLE001 - a handler may fail in any way; each is settled here
+            await self._settle_failure(lease, error, TOO_LONG if limit.expired() else _reason(error))
+        else:
+            await self._settle(lease, succeeded=await lease.close(JobState.SUCCEEDED))
+
+    async def _settle(self, lease: Lease, *, succeeded: bool) -> None:
+        if succeeded:
+            log.info("job.succeeded")
+        else:
+            await self._withdraw(lease, await lease.beat())
+
+    async def _settle_failure(self, lease: Lease, error: Exception, reason: str) -> None:
+        number = lease.job.attempt
+        # A foreseen failure explains itself; the trace of any other is what its mending needs.
+        trace = None if isinstance(error, AppError) else error
+        log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
+        if isinstance(error, DropJobError) or number >= self.settings.max_attempts:
+            await self._fail(lease, reason)
+            return
+        delay = self._backoff(number)
+        if await lease.requeue(reason, delay):
+            log.info("job.retry", seconds=round(delay, 3))
+        else:
+            await self._withdraw(lease, await lease.beat())
+
+    async def _fail(self, lease: Lease, reason: str) -> None:
+        # First the tidying, then the record of it: a crash between the two repeats the tidying, never skips it.
+        await self._give_up(lease, reason)
+        if await lease.close(JobState.FAILED, reason):
+            log.error("job.failed", reason=reason)
+        else:
+            await self._withdraw(lease, await lease.beat())
+
+    async def _withdraw(self, lease: Lease, state: JobState | None) -> None:
+        if state is not JobState.CANCELLED:
+            log.warning("job.lease_lost")
+            return
+        await self._give_up(lease, CANCELLED)
+        await lease.close(JobState.CANCELLED)
+        log.info("job.cancelled")
+
+    async def _give_up(self, lease: Lease, reason: str) -> None:
+        handler = self.handlers.get(lease.job.kind)
+        if handler is None:
+            return
+        try:
+            await handler.give_up(_attempt_of(lease), reason)
+        except Exception:
+            log.exception("job.give_up_failed")
+
+    def _backoff(self, number: int) -> float:
+        longest = min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1))
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
+
+
+def _attempt_of(lease: Lease) -> Attempt:
+    job = lease.job
+    return Attempt(job.id, job.owner_id, job.payload, job.attempt)
+
+
+def _reason(error: Exception) -> str:
+    return error.detail if isinstance(error, AppError) else INTERNAL
+
+
+async def _stop(task: asyncio.Task[None] | asyncio.Task[JobState | None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

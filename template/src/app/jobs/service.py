@@ -1,0 +1,82 @@
+"""Jobs as their owners see them, and as other use cases start them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.caller import Caller, Scope
+from app.database import Database
+from app.errors import ConflictError, NotFoundError, UnavailableError
+from app.jobs import repository
+from app.jobs.models import Job, JobState
+from app.jobs.ports import JobQueue
+from app.pages import PageRequest
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobService:
+    """Records jobs, starts them, shows them to their owners."""
+
+    database: Database
+    queue: JobQueue
+
+    async def record(self, session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any]) -> Job:
+        """Record a job in the transaction of the use case that it belongs to; `enqueue` it after the commit."""
+        return await repository.add(session, owner_id=owner_id, kind=kind, payload=payload)
+
+    async def find(self, session: AsyncSession, job_id: UUID | None) -> Job | None:
+        """Find the job that another use case has noted; None if there is none. Its owner is the other's business."""
+        return None if job_id is None else await repository.load(session, job_id)
+
+    async def enqueue(self, job_id: UUID) -> None:
+        """Hand a recorded job to the workers; if the queue is down, the sweeper does it later."""
+        try:
+            await self.queue.enqueue(job_id)
+        except UnavailableError as error:
+            log.warning("job.enqueue_failed", job_id=str(job_id), cause=repr(error.__cause__))
+            return
+        async with self.database.transaction() as session:
+            await repository.mark_enqueued(session, job_id)
+
+    async def get(self, job_id: UUID, *, caller: Caller) -> Job:
+        """Return a job.
+
+        Raises:
+            NotFoundError: the caller has no such job.
+        """
+        caller.require(Scope.JOBS)
+        async with self.database.transaction() as session:
+            return _found(await repository.find(session, caller.id, job_id))
+
+    async def list_for(self, page: PageRequest, *, caller: Caller) -> tuple[list[Job], str | None]:
+        """List the caller's jobs, newest first."""
+        caller.require(Scope.JOBS)
+        async with self.database.transaction() as session:
+            return await repository.list_for(session, caller.id, page)
+
+    async def cancel(self, job_id: UUID, *, caller: Caller) -> Job:
+        """Cancel a job; a worker that is at it stops within seconds. Cancelling twice is harmless.
+
+        Raises:
+            NotFoundError: the caller has no such job.
+            ConflictError: the job has ended.
+        """
+        caller.require(Scope.JOBS)
+        async with self.database.transaction() as session:
+            cancelled = await repository.cancel(session, caller.id, job_id)
+            job = cancelled or _found(await repository.find(session, caller.id, job_id))
+        if job.state != JobState.CANCELLED:
+            raise ConflictError("The job has already ended.")
+        return job
+
+
+def _found(job: Job | None) -> Job:
+    if job is None:
+        raise NotFoundError("There is no such job.")
+    return job

@@ -1,0 +1,36 @@
+"""Finds jobs that the queue or a worker has lost, and hands them over again."""
+
+import structlog
+
+from app.database import Database
+from app.errors import UnavailableError
+from app.jobs import repository
+from app.jobs.ports import JobQueue
+from app.jobs.settings import JobsSettings
+
+log = structlog.get_logger(__name__)
+
+# Rows that one sweep takes at most: a long backlog is worked off sweep by sweep, in short transactions.
+BATCH = 200
+
+
+async def sweep(database: Database, queue: JobQueue, settings: JobsSettings) -> int:
+    """Enqueue what is due and not under way; returns how many ids the queue took.
+
+    That covers jobs whose worker has died, retries whose time has come, and ids that never reached
+    the queue or were lost by it. Any number of sweeps may run at the same time.
+    """
+    async with database.transaction() as session:
+        expired = await repository.requeue_expired(session, BATCH)
+        due = await repository.take_due(session, requeue_after=settings.requeue_after, limit=BATCH)
+    for job_id in expired:
+        log.warning("job.lease_expired", job_id=str(job_id))
+    for taken, job_id in enumerate(due):
+        try:
+            await queue.enqueue(job_id)
+        except UnavailableError:
+            async with database.transaction() as session:
+                await repository.mark_not_enqueued(session, due[taken:])
+            log.warning("sweep.queue_unavailable", jobs=len(due) - taken)
+            return taken
+    return len(due)

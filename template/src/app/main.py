@@ -1,0 +1,66 @@
+"""The HTTP entry: `uvicorn --factory app.main:create_app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+from app.answers import routes as answers
+from app.auth import routes as auth
+from app.bootstrap import Ports, build_services, open_ports
+from app.documents import routes as documents
+from app.health import routes as health
+from app.inference import routes as inference
+from app.jobs import routes as jobs
+from app.mcp.server import open_mcp
+from app.observability.logging import configure_logging
+from app.observability.requests import RequestMiddleware
+from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
+from app.settings import Settings
+
+# Room for the multipart wrapping around the largest file.
+ENVELOPE_BYTES = 1_000_000
+
+
+def create_app(settings: Settings | None = None, ports: Ports | None = None) -> FastAPI:
+    """Build the application.
+
+    Args:
+        settings: read from the environment if not given.
+        ports: opened and closed with the application if not given; tests hand in fakes.
+    """
+    settings = settings or Settings()
+    configure_logging(settings.logging)
+    app = FastAPI(
+        title=settings.service.name,
+        description=settings.service.description,
+        lifespan=_lifespan(settings, ports),
+        max_body_size=settings.documents.max_bytes + ENVELOPE_BYTES,
+        responses={"default": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "A problem (RFC 9457)"}},
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_middleware(RequestMiddleware)
+    install_problem_handlers(app)
+    for feature in (answers, auth, documents, health, inference, jobs):
+        app.include_router(feature.router)
+    return app
+
+
+def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            opened = await stack.enter_async_context(open_ports(settings)) if ports is None else ports
+            services = build_services(settings, opened)
+            mcp = await stack.enter_async_context(
+                open_mcp(
+                    settings.service.name, auth=services.auth, retrieval=services.retrieval, answers=services.answers
+                )
+            )
+            app.router.routes.append(Route("/mcp", mcp))
+            app.state.services = services
+            yield
+
+    return lifespan

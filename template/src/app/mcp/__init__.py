@@ -1,0 +1,1 @@
+"""The service as tools for AI assistants (Model Context Protocol)."""

@@ -1,0 +1,93 @@
+"""An MCP server beside the HTTP API: the same use cases, the same credentials, for AI assistants."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, cast
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import Field
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.answers.retrieval import RetrievalService
+from app.answers.schemas import AnswerRead, SearchRead
+from app.answers.service import AnswerService
+from app.auth.caller import Caller
+from app.auth.service import AuthService
+from app.errors import AppError, UnauthenticatedError
+from app.problems import problem_of, problem_response
+
+Question = Annotated[str, Field(min_length=1, max_length=4000)]
+TopK = Annotated[int, Field(ge=1, le=50)]
+CALLER = "app.caller"
+
+
+class AuthenticatedApp:
+    """Lets requests with valid credentials through and notes whose they are."""
+
+    def __init__(self, app: ASGIApp, auth: AuthService) -> None:
+        self.app = app
+        self._auth = auth
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            scope[CALLER] = await self._auth.authenticate(_credentials(scope))
+        except UnauthenticatedError as error:
+            await problem_response(problem_of(error), error.headers)(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def build_server(name: str, retrieval: RetrievalService, answers: AnswerService) -> MCPServer[Any]:
+    """Offer search and answers as tools."""
+    server: MCPServer[Any] = MCPServer(name, instructions="Searches the caller's documents and answers from them.")
+
+    @server.tool()
+    async def search(query: Question, ctx: Context[Any, Any], top_k: TopK = 5) -> SearchRead:
+        """Find the passages of the caller's documents that are nearest in meaning to the query."""
+        try:
+            passages = await retrieval.search(query, caller=_caller(ctx), top_k=top_k)
+        except AppError as error:
+            raise ToolError(error.detail) from error
+        return SearchRead.of(passages, retrieval.embedder.model.identity)
+
+    @server.tool()
+    async def ask(question: Question, ctx: Context[Any, Any], top_k: TopK = 5) -> AnswerRead:
+        """Answer a question from the caller's documents, with citations."""
+        try:
+            return AnswerRead.of(await answers.answer(question, caller=_caller(ctx), top_k=top_k))
+        except AppError as error:
+            raise ToolError(error.detail) from error
+
+    return server
+
+
+@asynccontextmanager
+async def open_mcp(
+    name: str, *, auth: AuthService, retrieval: RetrievalService, answers: AnswerService
+) -> AsyncIterator[ASGIApp]:
+    """Run the server while the block runs; gives the application that answers at `/mcp`."""
+    server = build_server(name, retrieval, answers)
+    # Rebinding attacks ride on ambient credentials; here every request must bring a bearer token,
+    # and the host name of a deployment is not known to the service.
+    security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+    app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
+    async with server.session_manager.run():
+        yield AuthenticatedApp(app, auth)
+
+
+def _credentials(scope: Scope) -> str:
+    scheme, _, credentials = Headers(scope=scope).get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthenticatedError("Send an API key as `Authorization: Bearer …`.")
+    return credentials.strip()
+
+
+def _caller(ctx: Context[Any, Any]) -> Caller:
+    caller: Caller = cast("Request", ctx.request_context.request).scope[CALLER]
+    return caller

@@ -1,0 +1,48 @@
+"""Structured logs: JSON lines for machines, coloured lines for a terminal."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from pydantic import BaseModel, ConfigDict
+
+
+class LoggingSettings(BaseModel):
+    """What is logged, and how it looks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["json", "console"] = "json"
+
+
+def configure_logging(settings: LoggingSettings) -> None:
+    """Send every log line, the libraries' too, to standard output in one format."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings.format))
+    )
+    logging.basicConfig(level=settings.level, handlers=[handler], force=True)
+    # These write a line per request; the middleware has said it already.
+    for noisy in ("uvicorn.access", "httpx", "httpx2"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _renderers(style: str) -> list[structlog.typing.Processor]:
+    first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    if style == "console":
+        return [first, structlog.dev.ConsoleRenderer()]
+    return [first, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

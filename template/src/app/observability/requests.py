@@ -1,0 +1,53 @@
+"""An identifier and one log line for every request."""
+
+import re
+import time
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.problems import problem_of, problem_response
+
+log = structlog.get_logger(__name__)
+
+HEADER = "X-Request-ID"
+# What a proxy may hand us: short and harmless in a log line.
+ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+
+class RequestMiddleware:
+    """Names the request, logs how it ended, and turns what nobody foresaw into a bare 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        offered = Headers(scope=scope).get(HEADER, "")
+        request_id = offered if ACCEPTABLE.fullmatch(offered) else uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
+        status: int | None = None
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[HEADER] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_named)
+        except Exception as error:
+            log.exception("request.failed")
+            if status is None:
+                await problem_response(problem_of(error))(scope, receive, send_named)
+        finally:
+            seconds = round(time.perf_counter() - started, 4)
+            log.info("request.served", method=scope["method"], path=scope["path"], status=status, seconds=seconds)

@@ -1,0 +1,47 @@
+"""Every setting of the service, read from the environment as `APP_<SECTION>__<NAME>`.
+
+Only entry points build `Settings`; everything else is handed the section that it needs.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.adapters.file_store import FileStoreSettings
+from app.adapters.job_queue import JobQueueSettings
+from app.adapters.language_model import LanguageModelSettings
+from app.adapters.model_session import ModelSessionSettings
+from app.adapters.vector_store import VectorStoreSettings
+from app.auth.tokens import AuthSettings
+from app.database import DatabaseSettings
+from app.documents.service import DocumentsSettings
+from app.inference.embedder import EmbeddingSettings
+from app.jobs.settings import JobsSettings
+from app.observability.logging import LoggingSettings
+
+
+class ServiceSettings(BaseModel):
+    """What the service is called, in its documentation and to its clients."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = "app"
+    description: str = "Answers questions from your documents."
+
+
+class Settings(BaseSettings):
+    """The whole configuration; building it raises if anything is missing or wrong."""
+
+    model_config = SettingsConfigDict(env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore")
+
+    auth: AuthSettings
+    database: DatabaseSettings
+    documents: DocumentsSettings = Field(default_factory=DocumentsSettings)
+    embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
+    file_store: FileStoreSettings
+    job_queue: JobQueueSettings
+    jobs: JobsSettings = Field(default_factory=JobsSettings)
+    language_model: LanguageModelSettings = Field(default_factory=LanguageModelSettings)
+    logging: LoggingSettings = Field(default_factory=LoggingSettings)
+    model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
+    service: ServiceSettings = Field(default_factory=ServiceSettings)
+    vector_store: VectorStoreSettings

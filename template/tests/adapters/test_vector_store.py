@@ -1,0 +1,268 @@
+"""What every vector store promises: the same sentences for the fake and for the real one."""
+
+import asyncio
+import math
+import random
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from app.adapters.vector_store import VectorStoreSettings, open_vector_store
+from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.errors import StartupError, UnavailableError
+from app.inference.manifest import EmbeddingModel
+from tests.adapters.vector_store_under_test import settings_for
+from tests.documents.fakes import FakeVectorStore
+
+pytest_plugins = ["tests.adapters.vector_store_under_test"]
+
+DIMENSION = 32
+MODEL = EmbeddingModel(name="test-model", version="1", dimension=DIMENSION, max_tokens=8, folder=Path("unused"))
+OTHER_MODEL = EmbeddingModel(name="test-model", version="2.0", dimension=48, max_tokens=8, folder=Path("unused"))
+HALF_PRECISION = 0.005  # pgvector keeps 16-bit floats
+OWNER, OTHER_OWNER = UUID(int=1), UUID(int=2)
+
+
+@pytest.fixture
+def fake_vector_store() -> VectorStore:
+    return FakeVectorStore()
+
+
+@pytest.fixture(params=["fake_vector_store", "real_vector_store"])
+def store(request: pytest.FixtureRequest) -> VectorStore:
+    """Each test of the contract runs twice."""
+    chosen: VectorStore = request.getfixturevalue(request.param)
+    return chosen
+
+
+def seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - the same vectors in every run, not secrets
+
+
+def direction(source: random.Random, dimension: int = DIMENSION) -> list[float]:
+    """A unit vector that points anywhere."""
+    values = [source.gauss(0, 1) for _ in range(dimension)]
+    length = math.hypot(*values)
+    return [value / length for value in values]
+
+
+def towards(cosine: float) -> list[float]:
+    """A unit vector whose cosine with the first axis is the given one."""
+    return [cosine, math.sqrt(1 - cosine**2), *[0.0] * (DIMENSION - 2)]
+
+
+def vector_of(
+    embedding: Sequence[float],
+    *,
+    passage_id: UUID | None = None,
+    document_id: UUID | None = None,
+    owner_id: UUID = OWNER,
+    model: EmbeddingModel = MODEL,
+) -> PassageVector:
+    return PassageVector(passage_id or uuid4(), document_id or uuid4(), owner_id, model.identity, embedding)
+
+
+def ask(
+    embedding: Sequence[float] | None = None,
+    *,
+    owner_id: UUID = OWNER,
+    model: EmbeddingModel = MODEL,
+    limit: int = 10,
+    document_ids: Sequence[UUID] | None = None,
+) -> VectorQuery:
+    return VectorQuery(owner_id, model.identity, embedding or towards(1.0), limit, document_ids)
+
+
+def ids(matches: Sequence[VectorMatch]) -> list[UUID]:
+    return [match.passage_id for match in matches]
+
+
+async def test_an_empty_store_finds_nothing(store: VectorStore) -> None:
+    await store.prepare(MODEL)
+    assert await store.search(ask()) == []
+
+
+async def test_a_model_that_nobody_has_prepared_finds_nothing(store: VectorStore) -> None:
+    assert await store.search(ask()) == []
+
+
+async def test_storing_and_deleting_nothing_is_harmless(store: VectorStore) -> None:
+    await store.prepare(MODEL)
+    await store.upsert([])
+    await store.delete_document(owner_id=OWNER, document_id=uuid4())
+    await store.ping()
+
+
+async def test_matches_come_best_first_with_their_cosine(store: VectorStore) -> None:
+    cosines = [0.2, 0.9, -0.4, 1.0, 0.5, -1.0]
+    vectors = [vector_of(towards(cosine)) for cosine in cosines]
+    await store.prepare(MODEL)
+    await store.upsert(vectors)
+    matches = await store.search(ask())
+    assert [match.score for match in matches] == pytest.approx(sorted(cosines, reverse=True), abs=HALF_PRECISION)
+    assert ids(matches) == [vectors[cosines.index(cosine)].passage_id for cosine in sorted(cosines, reverse=True)]
+    assert all(-1 <= match.score <= 1 for match in matches)
+
+
+async def test_equal_scores_are_ordered_by_passage(store: VectorStore) -> None:
+    vectors = [vector_of(towards(0.6)) for _ in range(6)]
+    await store.prepare(MODEL)
+    await store.upsert(vectors)
+    assert ids(await store.search(ask())) == sorted(vector.passage_id for vector in vectors)
+
+
+async def test_no_more_than_the_limit_come_back(store: VectorStore) -> None:
+    vectors = [vector_of(towards(1 - step / 10)) for step in range(10)]
+    await store.prepare(MODEL)
+    await store.upsert(vectors)
+    assert ids(await store.search(ask(limit=3))) == ids_of(vectors[:3])
+
+
+async def test_an_owner_never_sees_the_vectors_of_another(store: VectorStore) -> None:
+    mine, theirs = vector_of(towards(0.1)), vector_of(towards(1.0), owner_id=OTHER_OWNER)
+    await store.prepare(MODEL)
+    await store.upsert([mine, theirs])
+    assert ids(await store.search(ask())) == [mine.passage_id]
+    assert ids(await store.search(ask(owner_id=OTHER_OWNER))) == [theirs.passage_id]
+    assert await store.search(ask(document_ids=[theirs.document_id])) == []
+
+
+async def test_a_search_stays_within_the_given_documents(store: VectorStore) -> None:
+    near, middle, far = (vector_of(towards(cosine)) for cosine in (0.9, 0.6, 0.3))
+    await store.prepare(MODEL)
+    await store.upsert([near, middle, far])
+    chosen = [far.document_id, middle.document_id, uuid4()]
+    assert ids(await store.search(ask(document_ids=chosen))) == [middle.passage_id, far.passage_id]
+    assert await store.search(ask(document_ids=[])) == []
+
+
+async def test_models_of_different_dimension_live_side_by_side(store: VectorStore) -> None:
+    passage_id, document_id = uuid4(), uuid4()
+    old = vector_of(towards(0.5), passage_id=passage_id, document_id=document_id)
+    other = direction(seeded(1), OTHER_MODEL.dimension)
+    new = vector_of(other, passage_id=passage_id, document_id=document_id, model=OTHER_MODEL)
+    unmoved = vector_of(towards(0.4))
+    for model in (MODEL, OTHER_MODEL):
+        await store.prepare(model)
+    await store.upsert([old, new, unmoved])
+    assert ids(await store.search(ask())) == [passage_id, unmoved.passage_id]
+    assert ids(await store.search(ask(other, model=OTHER_MODEL))) == [passage_id]
+
+
+async def test_storing_a_passage_again_replaces_its_vector(store: VectorStore) -> None:
+    first = vector_of(towards(0.9))
+    second = vector_of(towards(0.2), passage_id=first.passage_id, document_id=uuid4())
+    await store.prepare(MODEL)
+    await store.upsert([first])
+    await store.upsert([second])
+    (match,) = await store.search(ask())
+    assert match.score == pytest.approx(0.2, abs=HALF_PRECISION)
+    assert await store.search(ask(document_ids=[first.document_id])) == []
+
+
+async def test_deleting_a_document_removes_its_vectors_of_every_model(store: VectorStore) -> None:
+    document_id = uuid4()
+    other = direction(seeded(2), OTHER_MODEL.dimension)
+    doomed = [vector_of(towards(0.9), document_id=document_id) for _ in range(3)]
+    doomed.append(vector_of(other, document_id=document_id, model=OTHER_MODEL))
+    kept = vector_of(towards(0.1))
+    for model in (MODEL, OTHER_MODEL):
+        await store.prepare(model)
+    await store.upsert([*doomed, kept])
+    for _ in range(2):
+        await store.delete_document(owner_id=OWNER, document_id=document_id)
+    assert ids(await store.search(ask())) == [kept.passage_id]
+    assert await store.search(ask(other, model=OTHER_MODEL)) == []
+
+
+async def test_nobody_deletes_the_document_of_another(store: VectorStore) -> None:
+    vector = vector_of(towards(0.9))
+    await store.prepare(MODEL)
+    await store.upsert([vector])
+    await store.delete_document(owner_id=OTHER_OWNER, document_id=vector.document_id)
+    assert ids(await store.search(ask())) == [vector.passage_id]
+
+
+async def test_an_owner_with_few_vectors_among_many_finds_all_of_them(store: VectorStore) -> None:
+    source = seeded(3)
+    crowd = [vector_of(direction(source), owner_id=OTHER_OWNER) for _ in range(1_995)]
+    rare = [vector_of(direction(source)) for _ in range(5)]
+    await store.prepare(MODEL)
+    await store.upsert([*crowd, *rare])
+    for _ in range(5):
+        assert set(ids(await store.search(ask(direction(source))))) == set(ids_of(rare))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_best_match_is_the_one_that_comparing_everything_finds(store: VectorStore, seed: int) -> None:
+    source = seeded(seed)
+    vectors = [vector_of(direction(source)) for _ in range(400)]
+    await store.prepare(MODEL)
+    await store.upsert(vectors)
+    for _ in range(10):
+        question = direction(source)
+        scores = [sum(a * b for a, b in zip(question, vector.embedding, strict=True)) for vector in vectors]
+        (best,) = await store.search(ask(question, limit=1))
+        # Two candidates may be closer to each other than 16-bit floats can tell.
+        assert scores[ids_of(vectors).index(best.passage_id)] == pytest.approx(max(scores), abs=HALF_PRECISION)
+        assert best.score == pytest.approx(max(scores), abs=HALF_PRECISION)
+
+
+async def test_preparing_again_or_in_several_processes_at_once_is_harmless(store: VectorStore) -> None:
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(store.prepare(MODEL) for _ in range(4)))
+    vector = vector_of(towards(0.9))
+    await store.upsert([vector])
+    await store.prepare(MODEL)
+    assert ids(await store.search(ask())) == [vector.passage_id]
+
+
+async def test_a_model_that_changed_its_dimension_under_the_same_version_is_refused(store: VectorStore) -> None:
+    await store.prepare(MODEL)
+    with pytest.raises(StartupError, match="another dimension"):
+        await store.prepare(EmbeddingModel("test-model", "1", DIMENSION + 1, 8, Path("unused")))
+
+
+@pytest.mark.parametrize("operation", ["prepare", "upsert", "search", "delete_document", "ping"])
+async def test_a_store_that_is_not_there_is_unavailable(operation: str) -> None:
+    async with asyncio.timeout(30), open_vector_store(settings_for("127.0.0.1", 1)) as store:
+        with pytest.raises(UnavailableError):
+            await call(store, operation)
+
+
+async def test_a_store_that_does_not_answer_is_unavailable() -> None:
+    # The kernel completes connections that nobody ever accepts.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = settings_for(*silent.getsockname())
+        async with asyncio.timeout(30), open_vector_store(settings) as store:
+            with pytest.raises(UnavailableError):
+                await store.search(ask())
+
+
+async def test_a_url_of_something_else_is_refused_at_once() -> None:
+    with pytest.raises(StartupError, match="URL"):
+        async with open_vector_store(VectorStoreSettings(url=SecretStr("carrier-pigeon:coop"))):
+            pass
+
+
+async def call(store: VectorStore, operation: str) -> None:
+    """Use one of the store's methods."""
+    match operation:
+        case "prepare":
+            await store.prepare(MODEL)
+        case "upsert":
+            await store.upsert([vector_of(towards(0.5))])
+        case "search":
+            await store.search(ask())
+        case "delete_document":
+            await store.delete_document(owner_id=OWNER, document_id=uuid4())
+        case _:
+            await store.ping()
+
+
+def ids_of(vectors: Sequence[PassageVector]) -> list[UUID]:
+    return [vector.passage_id for vector in vectors]

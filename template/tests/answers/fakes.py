@@ -1,0 +1,76 @@
+"""Stand-ins for retrieval and for the language model, and passages to work with."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from app.answers.retrieval import Filters, Passage
+from app.auth.caller import Caller
+from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
+
+DOCUMENT = (
+    "Terms of sale\n\nThe warranty lasts 24 months. It covers the battery [2], but not the cable.\n\n"
+    "Goods can be returned within 30 days. The buyer pays for the parcel."
+)
+DOCUMENT_ID = uuid4()
+
+
+def passage(start: int = 0, end: int = len(DOCUMENT), text: str = DOCUMENT, page: int | None = 1) -> Passage:
+    """Cut a passage out of a document."""
+    return Passage(uuid4(), DOCUMENT_ID, "terms.txt", text[start:end], 0.8, start, end, page)
+
+
+def passage_of(words: str) -> Passage:
+    """Cut the passage with these words out of the document."""
+    start = DOCUMENT.index(words)
+    return passage(start, start + len(words))
+
+
+def caller() -> Caller:
+    """Somebody who may do everything."""
+    return Caller(UUID(int=1))
+
+
+@dataclass
+class FakeRetrieval:
+    """Finds what the test laid out, or fails as the test says."""
+
+    passages: Sequence[Passage] = ()
+    failure: Exception | None = None
+    asked: list[tuple[str, UUID, int, Filters | None]] = field(default_factory=list)
+
+    async def search(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
+        """Find the first passages."""
+        self.asked.append((query, caller.id, top_k, filters))
+        if self.failure:
+            raise self.failure
+        return list(self.passages[:top_k])
+
+
+@dataclass
+class FakeLanguageModel:
+    """Says its lines, then finishes, fails, falls silent or stops without an end, as the test says."""
+
+    lines: Sequence[str] = ()
+    failure: Exception | None = None
+    silent: bool = False
+    finishes: bool = True
+    requests: list[ModelRequest] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    name: str = "fake:model"
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+        """Answer with the lines."""
+        self.requests.append(request)
+        try:
+            for line in self.lines:
+                yield TextDelta(line)
+            if self.silent:
+                await asyncio.Event().wait()
+            if self.failure:
+                raise self.failure
+            if self.finishes:
+                yield Finished("stop", Usage(10, 5), "fake:model-1")
+        finally:
+            self.closed.set()

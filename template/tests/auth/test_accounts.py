@@ -1,0 +1,64 @@
+"""Accounts over HTTP."""
+
+import httpx2
+import pytest
+
+from app.settings import Settings
+
+ADA = {"email": "Ada@Example.com", "password": "correct horse battery"}
+
+
+async def sign_in(client: httpx2.AsyncClient, password: str = ADA["password"]) -> httpx2.Response:
+    return await client.post("/v1/auth/token", data={"username": "ada@example.com", "password": password})
+
+
+async def test_whoever_registers_can_sign_in_and_see_their_account(client: httpx2.AsyncClient) -> None:
+    registered = await client.post("/v1/auth/register", json=ADA)
+    assert registered.status_code == 201
+    assert registered.json()["email"] == "ada@example.com"
+    tokens = (await sign_in(client)).json()
+    me = await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+    assert me.json()["id"] == registered.json()["id"]
+
+
+async def test_an_address_can_be_registered_once_in_any_case(client: httpx2.AsyncClient) -> None:
+    await client.post("/v1/auth/register", json=ADA)
+    again = await client.post("/v1/auth/register", json=ADA | {"email": "ADA@example.com"})
+    assert again.status_code == 409
+    assert again.json()["code"] == "conflict"
+
+
+async def test_a_wrong_password_and_an_unknown_address_look_the_same(client: httpx2.AsyncClient) -> None:
+    unknown = await sign_in(client)
+    await client.post("/v1/auth/register", json=ADA)
+    wrong = await sign_in(client, password="wrong horse battery")
+    assert unknown.status_code == wrong.status_code == 401
+    assert unknown.json()["detail"] == wrong.json()["detail"]
+
+
+async def test_a_refresh_token_buys_new_tokens_but_opens_nothing(client: httpx2.AsyncClient) -> None:
+    await client.post("/v1/auth/register", json=ADA)
+    tokens = (await sign_in(client)).json()
+    refreshed = await client.post("/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert refreshed.status_code == 200
+    as_access = await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {tokens['refresh_token']}"})
+    assert as_access.status_code == 401
+    as_refresh = await client.post("/v1/auth/refresh", json={"refresh_token": tokens["access_token"]})
+    assert as_refresh.status_code == 401
+
+
+async def test_registration_can_be_closed(client: httpx2.AsyncClient, settings: Settings) -> None:
+    settings.auth.registration_open = False
+    assert (await client.post("/v1/auth/register", json=ADA)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body", [{"email": "nobody", "password": "long enough for it"}, {"email": "a@example.com", "password": "short"}]
+)
+async def test_a_bad_address_or_password_is_refused_with_the_field_named(
+    client: httpx2.AsyncClient, body: dict[str, str]
+) -> None:
+    response = await client.post("/v1/auth/register", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["errors"][0]["location"] in {"body.email", "body.password"}

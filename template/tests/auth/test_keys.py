@@ -1,0 +1,70 @@
+"""API keys over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx2
+from sqlalchemy import text
+
+from app.auth.caller import Scope
+from app.bootstrap import Services
+from app.database import Database
+from tests.http import join
+
+
+async def test_a_key_is_shown_once_and_stored_as_a_digest(
+    client: httpx2.AsyncClient, services: Services, database: Database
+) -> None:
+    ada = await join(client, services, "ada@example.com")
+    created = (await ada.request("POST", "/v1/auth/keys", json={"name": "import", "scopes": ["search"]})).json()
+    assert created["secret"].startswith(created["prefix"])
+    listed = (await ada.request("GET", "/v1/auth/keys")).json()["items"]
+    assert [key["name"] for key in listed] == ["import", "test"]
+    assert all("secret" not in key for key in listed)
+    async with database.transaction() as session:
+        stored = (await session.execute(text("SELECT api_keys::text FROM api_keys"))).scalars().all()
+    assert not any(created["secret"] in row for row in stored)
+
+
+async def test_a_key_does_what_its_scopes_say_and_no_more(client: httpx2.AsyncClient, services: Services) -> None:
+    reader = await join(client, services, "ada@example.com", Scope.DOCUMENTS_READ)
+    assert (await reader.request("GET", "/v1/documents")).status_code == 200
+    for method, path, body in [
+        ("POST", "/v1/search", {"query": "x"}),
+        ("POST", "/v1/answers", {"question": "x"}),
+        ("POST", "/v1/embeddings", {"input": "x", "model": "static-minilm"}),
+        ("POST", "/v1/auth/keys", {"name": "more", "scopes": ["search"]}),
+    ]:
+        response = await reader.request(method, path, json=body)
+        assert (response.status_code, response.json()["code"]) == (403, "forbidden"), path
+    assert (await reader.upload("a.txt", b"text")).status_code == 403
+
+
+async def test_a_key_cannot_make_a_stronger_key(client: httpx2.AsyncClient, services: Services) -> None:
+    weak = await join(client, services, "ada@example.com", Scope.ACCOUNT)
+    response = await weak.request("POST", "/v1/auth/keys", json={"name": "strong", "scopes": ["answers"]})
+    assert response.status_code == 403
+
+
+async def test_revoked_and_expired_keys_open_nothing(client: httpx2.AsyncClient, services: Services) -> None:
+    ada = await join(client, services, "ada@example.com")
+    past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    body = {"name": "old", "scopes": ["account"], "expires_at": past}
+    expired = (await ada.request("POST", "/v1/auth/keys", json=body)).json()
+    assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {expired['secret']}"})).status_code == 401
+    fresh = (await ada.request("POST", "/v1/auth/keys", json={"name": "new", "scopes": ["account"]})).json()
+    assert (await ada.request("DELETE", f"/v1/auth/keys/{fresh['id']}")).status_code == 204
+    assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 401
+
+
+async def test_nobody_sees_or_revokes_the_keys_of_others(client: httpx2.AsyncClient, services: Services) -> None:
+    ada, eve = await join(client, services, "ada@example.com"), await join(client, services, "eve@example.com")
+    [key] = (await ada.request("GET", "/v1/auth/keys")).json()["items"]
+    assert (await eve.request("DELETE", f"/v1/auth/keys/{key['id']}")).status_code == 404
+    assert key["id"] not in {each["id"] for each in (await eve.request("GET", "/v1/auth/keys")).json()["items"]}
+
+
+async def test_without_credentials_there_is_a_challenge(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/v1/documents")
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["content-type"] == "application/problem+json"

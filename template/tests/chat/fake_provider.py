@@ -1,0 +1,181 @@
+"""A loopback server that speaks the OpenAI and Anthropic wire protocols and misbehaves on demand.
+
+The name of the model says how: `steady` answers well; `status-N` refuses with HTTP status N; `mute` accepts and
+sends nothing; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
+ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks`
+sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+WORDS = ("Twenty-four ", "months ", "[1].")
+INPUT_TOKENS = 11
+OUTPUT_TOKENS = 7
+PROVIDER_SAYS = "words of the provider"
+
+
+@dataclass
+class Call:
+    """A request that arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class FakeProvider:
+    """What a test sees of the server."""
+
+    url: str
+    calls: list[Call] = field(default_factory=list)
+    connections: int = 0
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    client_left: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def serve_fake_provider() -> AsyncIterator[FakeProvider]:
+    """Run the server on a free port while the block runs."""
+    provider = FakeProvider("")
+    open_connections: set[asyncio.StreamWriter] = set()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        provider.connections += 1
+        open_connections.add(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await _serve_one(provider, reader, writer):
+                pass
+        open_connections.discard(writer)
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    provider.url = f"http://{host}:{port}"
+    try:
+        yield provider
+    finally:
+        for writer in list(open_connections):
+            writer.close()
+        server.close()
+        await server.wait_closed()
+
+
+async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Answer one request; say whether the connection can carry another."""
+    call = await _read_call(reader)
+    provider.calls.append(call)
+    provider.called.set()
+    model = str(call.body["model"])
+    if model.startswith("status-"):
+        _write_refusal(writer, int(model.removeprefix("status-")))
+        await writer.drain()
+        return True
+    if model != "mute":
+        await _write_stream(writer, call, model)
+    if model in {"mute", "stalls"}:
+        await reader.read()
+        provider.client_left.set()
+        return False
+    if model == "cuts":
+        writer.transport.abort()
+        return False
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
+async def _read_call(reader: asyncio.StreamReader) -> Call:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers["content-length"]))
+    return Call(head[0].split(" ")[1], headers, json.loads(body))
+
+
+def _write_refusal(writer: asyncio.StreamWriter, status: int) -> None:
+    kind = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
+    error = {"type": kind.get(status, "api_error"), "message": f"{PROVIDER_SAYS}: key sk-secret is not welcome"}
+    body = json.dumps({"type": "error", "error": error}).encode()
+    head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+
+
+async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
+    events = _anthropic_events(model) if call.path.startswith("/v1/messages") else _openai_events(model)
+    for event in events:
+        data = event.encode()
+        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        await writer.drain()
+
+
+def _openai_events(model: str) -> Iterator[str]:
+    def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+        return _openai_chunk(model, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
+
+    yield chunk({"role": "assistant", "content": ""})
+    if model == "thinking":
+        yield chunk({"reasoning_content": "Let me think."})
+    for number, word in enumerate(WORDS):
+        if number == 2 and model in {"stalls", "cuts"}:
+            return
+        if number == 2 and model == "garbled":
+            yield 'data: {"choices": [\n\n'
+        if number == 2 and model == "breaks":
+            yield f"data: {json.dumps({'error': {'message': PROVIDER_SAYS, 'type': 'server_error'}})}\n\n"
+            return
+        yield chunk({"content": word})
+    if model != "unfinished":
+        yield chunk({}, {"limited": "length", "filtered": "content_filter"}.get(model, "stop"))
+    total = INPUT_TOKENS + OUTPUT_TOKENS
+    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": total}
+    yield _openai_chunk(model, choices=[], usage=usage)
+    yield "data: [DONE]\n\n"
+
+
+def _openai_chunk(model: str, **content: object) -> str:
+    chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model, **content}
+    return f"data: {json.dumps(chunk)}\n\n"
+
+
+def _anthropic_events(model: str) -> Iterator[str]:
+    usage = {"input_tokens": INPUT_TOKENS, "output_tokens": 1}
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "usage": usage}
+    yield _anthropic_event("message_start", message={**message, "stop_reason": None, "stop_sequence": None})
+    yield _anthropic_event("ping")
+    text = 0
+    if model == "thinking":
+        text = 1
+        yield _anthropic_event("content_block_start", index=0, content_block=_THINKING)
+        delta = {"type": "thinking_delta", "thinking": "Let me think."}
+        yield _anthropic_event("content_block_delta", index=0, delta=delta)
+        yield _anthropic_event("content_block_stop", index=0)
+    yield _anthropic_event("content_block_start", index=text, content_block={"type": "text", "text": ""})
+    for number, word in enumerate(WORDS):
+        if number == 2 and model in {"stalls", "cuts"}:
+            return
+        if number == 2 and model == "garbled":
+            yield 'event: content_block_delta\ndata: {"type": \n\n'
+        if number == 2 and model == "breaks":
+            yield _anthropic_event("error", error={"type": "overloaded_error", "message": PROVIDER_SAYS})
+            return
+        delta = {"type": "text_delta", "text": word}
+        yield _anthropic_event("content_block_delta", index=text, delta=delta)
+    yield _anthropic_event("content_block_stop", index=text)
+    if model != "unfinished":
+        stop = {"limited": "max_tokens", "filtered": "refusal"}.get(model, "end_turn")
+        ending = {"stop_reason": stop, "stop_sequence": None}
+        yield _anthropic_event("message_delta", delta=ending, usage={"output_tokens": OUTPUT_TOKENS})
+        yield _anthropic_event("message_stop")
+
+
+_THINKING = {"type": "thinking", "thinking": "", "signature": ""}
+
+
+def _anthropic_event(kind: str, **content: object) -> str:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **content})}\n\n"

@@ -1,0 +1,133 @@
+"""Real servers for the tests; `poe test` starts them and says where they are."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx2
+import pytest
+from alembic import command
+from alembic.config import Config
+from fastapi import FastAPI
+from sqlalchemy.engine import URL, make_url
+
+from app.auth.service import AuthService
+from app.bootstrap import Services
+from app.database import Database, DatabaseSettings, open_database
+from app.main import create_app
+from app.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+TEMPLATE = f"template_{uuid4().hex[:8]}"
+
+
+@pytest.fixture(scope="session")
+def server_url() -> URL:
+    """Where the PostgreSQL server of the tests is."""
+    url = os.environ.get("APP_DATABASE__URL")
+    if not url:
+        pytest.exit("The tests need real servers: run them with `uv run poe test`.", returncode=2)
+    return make_url(url)
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: URL) -> Iterator[str]:
+    """A migrated database that every test gets a copy of."""
+    asyncio.run(_administer(server_url, f'CREATE DATABASE "{TEMPLATE}"'))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("APP_DATABASE__URL", _render(server_url.set(database=TEMPLATE)))
+        command.upgrade(alembic_config(), "head")
+    yield TEMPLATE
+    asyncio.run(_administer(server_url, f'DROP DATABASE "{TEMPLATE}" WITH (FORCE)'))
+
+
+@pytest.fixture
+async def database_url(server_url: URL, template_database: str) -> AsyncIterator[str]:
+    """The address of a fresh, migrated database for one test."""
+    name = f"test_{uuid4().hex[:12]}"
+    await _administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
+    yield _render(server_url.set(database=name))
+    await _administer(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A connection pool on the test's own database."""
+    async with open_database(DatabaseSettings.model_validate({"url": database_url})) as opened:
+        yield opened
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> Settings:
+    """The settings of a service of the test's own, for this process and those that it starts."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("APP_DATABASE__URL", database_url)
+    monkeypatch.setenv("APP_FILE_STORE__FOLDER", str(tmp_path / "files"))
+    monkeypatch.setenv("APP_JOB_QUEUE__NAME", f"test-{uuid4().hex[:12]}")
+    if os.environ["APP_VECTOR_STORE__URL"].startswith("postgresql"):
+        monkeypatch.setenv("APP_VECTOR_STORE__URL", database_url)
+    return Settings()
+
+
+@pytest.fixture
+async def account_id(settings: Settings, database: Database) -> UUID:
+    """An account to own things."""
+    return (await AuthService(database, settings.auth).ensure_account("owner@example.com")).id
+
+
+@pytest.fixture
+async def application(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The whole service on real ports, started."""
+    app = create_app(settings)
+    started, over = asyncio.Event(), asyncio.Event()
+
+    # A lifespan must end in the task that it began in; the two halves of a fixture are two tasks.
+    async def live() -> None:
+        async with app.router.lifespan_context(app):
+            started.set()
+            await over.wait()
+
+    life = asyncio.create_task(live())
+    ready = asyncio.create_task(started.wait())
+    await asyncio.wait([life, ready], return_when=asyncio.FIRST_COMPLETED)
+    if life.done():
+        ready.cancel()
+        await life
+    yield app
+    over.set()
+    await life
+
+
+@pytest.fixture
+def services(application: FastAPI) -> Services:
+    """The use cases of the started service."""
+    started: Services = application.state.services
+    return started
+
+
+@pytest.fixture
+async def client(application: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client that carries no credentials."""
+    transport = httpx2.ASGITransport(application)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://service") as opened:
+        yield opened
+
+
+def alembic_config() -> Config:
+    """Alembic, wherever the tests are started from."""
+    return Config(str(ROOT / "alembic.ini"))
+
+
+def _render(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+async def _administer(url: URL, statement: str) -> None:
+    connection = await asyncpg.connect(_render(url.set(drivername="postgresql")))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

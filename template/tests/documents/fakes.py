@@ -1,0 +1,50 @@
+"""Stand-ins for the ports of documents; the adapters' contract suites hold them to what the real ones do."""
+
+import math
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.documents.ports import PassageVector, VectorMatch, VectorQuery
+from app.errors import StartupError
+from app.inference.manifest import EmbeddingModel
+
+
+class FakeVectorStore:
+    """A vector store in memory that compares with everything."""
+
+    def __init__(self) -> None:
+        self.dimensions: dict[str, int] = {}
+        self.vectors: dict[tuple[UUID, str], PassageVector] = {}
+
+    async def prepare(self, model: EmbeddingModel) -> None:
+        """Remember the model's dimension, and refuse another one."""
+        if self.dimensions.setdefault(model.identity, model.dimension) != model.dimension:
+            raise StartupError(f"The vectors of {model.identity} have another dimension than {model.dimension}.")
+
+    async def upsert(self, vectors: Sequence[PassageVector]) -> None:
+        """Keep vectors by passage and model."""
+        self.vectors |= {(vector.passage_id, vector.model): vector for vector in vectors}
+
+    async def search(self, query: VectorQuery) -> list[VectorMatch]:
+        """Compare the query with every vector that the filters let through."""
+        matches = [
+            VectorMatch(vector.passage_id, cosine(query.embedding, vector.embedding))
+            for vector in self.vectors.values()
+            if (vector.owner_id, vector.model) == (query.owner_id, query.model)
+            and (query.document_ids is None or vector.document_id in query.document_ids)
+        ]
+        return sorted(matches, key=lambda match: (-match.score, match.passage_id))[: query.limit]
+
+    async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
+        """Drop a document's vectors, of every model."""
+        gone = (owner_id, document_id)
+        self.vectors = {key: kept for key, kept in self.vectors.items() if (kept.owner_id, kept.document_id) != gone}
+
+    async def ping(self) -> None:
+        """Be there."""
+
+
+def cosine(left: Sequence[float], right: Sequence[float]) -> float:
+    """The cosine of the angle between two vectors, neither of them zero."""
+    product = sum(a * b for a, b in zip(left, right, strict=True))
+    return max(-1.0, min(1.0, product / (math.hypot(*left) * math.hypot(*right))))

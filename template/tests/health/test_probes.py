@@ -1,0 +1,46 @@
+"""Probes over HTTP."""
+
+import asyncio
+
+import httpx2
+import pytest
+
+from app.bootstrap import Services
+from app.errors import UnavailableError
+from app.health.service import HealthService
+
+
+async def test_a_started_service_is_alive_started_and_ready(client: httpx2.AsyncClient) -> None:
+    for probe in ("live", "startup", "ready"):
+        assert (await client.get(f"/health/{probe}")).status_code == 200, probe
+    body = (await client.get("/health/ready")).json()
+    assert body["status"] == "ready"
+    assert set(body["checks"]) == {"database", "job_queue", "vector_store"}
+    assert body["embedding_model"]["provider"].endswith("ExecutionProvider")
+
+
+async def test_a_dependency_that_is_down_or_silent_is_named() -> None:
+    async def down() -> None:
+        raise UnavailableError("The index is out of reach.")
+
+    async def silent() -> None:
+        await asyncio.sleep(60)
+
+    async def fine() -> None:
+        pass
+
+    health = HealthService({"index": down, "queue": silent, "database": fine}, timeout=0.05)
+    assert await health.check() == {"index": "unavailable", "queue": "unavailable", "database": None}
+
+
+async def test_readiness_fails_with_a_dependency_but_liveness_does_not(
+    client: httpx2.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down() -> None:
+        raise UnavailableError("Out of reach.")
+
+    monkeypatch.setitem(services.health.pings, "vector_store", down)
+    ready = await client.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json()["checks"]["vector_store"] == {"ok": False, "error": "unavailable"}
+    assert (await client.get("/health/live")).status_code == 200

@@ -1,0 +1,66 @@
+"""The embedding model that ships with the service."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.adapters.model_session import open_model_session
+from app.errors import StartupError
+from app.inference.embedder import Embedder, open_embedder
+from app.inference.manifest import load_embedding_model
+from app.settings import Settings
+
+SHIPPED = Path(__file__).parents[2] / "models" / "embedding"
+
+
+@pytest.fixture
+async def embedder(settings: Settings) -> AsyncIterator[Embedder]:
+    model = load_embedding_model(SHIPPED)
+    async with (
+        open_model_session(settings.model_session, SHIPPED / "model.onnx") as session,
+        open_embedder(settings.embedding, session, model) as opened,
+    ):
+        yield opened
+
+
+async def test_vectors_have_unit_length_and_the_declared_dimension(embedder: Embedder) -> None:
+    result = await embedder.embed(["A dog.", "word " * 10_000, "☃"])
+    assert result.vectors.shape == (3, embedder.model.dimension)
+    np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-3)
+    assert result.tokens <= 3 * embedder.model.max_tokens
+
+
+async def test_a_text_has_the_same_vector_alone_and_in_a_batch(embedder: Embedder) -> None:
+    texts = [f"{'long ' * (index % 40)}text number {index}" for index in range(100)]
+    together, *alone = await asyncio.gather(embedder.embed(texts), *(embedder.embed([text]) for text in texts))
+    np.testing.assert_allclose(together.vectors, np.concatenate([one.vectors for one in alone]), atol=1e-5)
+
+
+async def test_like_is_nearer_than_unlike(embedder: Embedder) -> None:
+    question, answer, other = (
+        await embedder.embed(
+            ["How long is the warranty?", "The warranty lasts 24 months.", "Boil the potatoes for twenty minutes."]
+        )
+    ).vectors
+    assert question @ answer > question @ other + 0.1
+
+
+def test_a_file_that_is_not_the_declared_one_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    with (folder / "model.onnx").open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(StartupError, match="sha256"):
+        load_embedding_model(folder)
+    (folder / "model.onnx").unlink()
+    with pytest.raises(StartupError, match="missing"):
+        load_embedding_model(folder)
+    (folder / "model.json").write_text(json.dumps({"name": "x"}))
+    with pytest.raises(StartupError, match="manifest"):
+        load_embedding_model(folder)
+    with pytest.raises(StartupError, match="No embedding model"):
+        load_embedding_model(tmp_path / "nowhere")

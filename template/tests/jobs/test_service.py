@@ -1,0 +1,125 @@
+from uuid import UUID, uuid4
+
+import pytest
+
+from app.auth.caller import Caller
+from app.database import Database
+from app.errors import ConflictError, ForbiddenError, NotFoundError
+from app.jobs.models import JobState
+from app.jobs.service import JobService
+from app.pages import PageRequest
+from tests.jobs.fakes import FakeJobQueue
+from tests.jobs.rows import add_job, change_job, read_job
+
+
+@pytest.fixture
+def queue() -> FakeJobQueue:
+    return FakeJobQueue()
+
+
+@pytest.fixture
+def service(database: Database, queue: FakeJobQueue) -> JobService:
+    return JobService(database, queue)
+
+
+@pytest.fixture
+def caller(account_id: UUID) -> Caller:
+    return Caller(id=account_id)
+
+
+async def test_a_recorded_job_is_queued_and_belongs_to_its_owner(
+    service: JobService, database: Database, caller: Caller
+) -> None:
+    async with database.transaction() as session:
+        job = await service.record(session, owner_id=caller.id, kind="documents.ingest", payload={"n": 1})
+    seen = await service.get(job.id, caller=caller)
+    assert (seen.state, seen.progress, seen.attempt, seen.error) == (JobState.QUEUED, 0.0, 0, None)
+    assert seen.payload == {"n": 1}
+
+
+async def test_a_job_whose_transaction_is_rolled_back_never_existed(
+    service: JobService, database: Database, caller: Caller
+) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as session:
+            await service.record(session, owner_id=caller.id, kind="documents.ingest", payload={})
+            raise RuntimeError
+    assert await service.list_for(PageRequest(), caller=caller) == ([], None)
+
+
+async def test_an_enqueued_job_is_noted_as_such(
+    service: JobService, database: Database, queue: FakeJobQueue, account_id: UUID
+) -> None:
+    job_id = await add_job(database, account_id)
+    await service.enqueue(job_id)
+    assert queue.ids == [job_id]
+    assert (await read_job(database, job_id)).enqueued_at is not None
+
+
+async def test_a_dead_queue_does_not_fail_the_use_case_and_leaves_the_job_to_the_sweeper(
+    service: JobService, database: Database, queue: FakeJobQueue, account_id: UUID
+) -> None:
+    job_id = await add_job(database, account_id)
+    queue.down = True
+    await service.enqueue(job_id)
+    assert (await read_job(database, job_id)).enqueued_at is None
+
+
+async def test_a_worker_that_was_quicker_than_the_note_keeps_its_word(
+    service: JobService, database: Database, account_id: UUID
+) -> None:
+    """A retry that waits must not look enqueued, or nobody would enqueue it."""
+    job_id = await add_job(database, account_id)
+    await change_job(database, job_id, {"attempt": 1})
+    await service.enqueue(job_id)
+    assert (await read_job(database, job_id)).enqueued_at is None
+
+
+async def test_anothers_job_does_not_exist(service: JobService, database: Database, account_id: UUID) -> None:
+    job_id = await add_job(database, account_id)
+    stranger = Caller(id=uuid4())
+    with pytest.raises(NotFoundError):
+        await service.get(job_id, caller=stranger)
+    with pytest.raises(NotFoundError):
+        await service.cancel(job_id, caller=stranger)
+    assert await service.list_for(PageRequest(), caller=stranger) == ([], None)
+    assert (await read_job(database, job_id)).state == JobState.QUEUED
+
+
+async def test_credentials_without_the_scope_see_no_jobs(
+    service: JobService, database: Database, account_id: UUID
+) -> None:
+    job_id = await add_job(database, account_id)
+    limited = Caller(id=account_id, scopes=frozenset())
+    with pytest.raises(ForbiddenError):
+        await service.get(job_id, caller=limited)
+    with pytest.raises(ForbiddenError):
+        await service.list_for(PageRequest(), caller=limited)
+    with pytest.raises(ForbiddenError):
+        await service.cancel(job_id, caller=limited)
+
+
+async def test_jobs_are_listed_newest_first_page_by_page(
+    service: JobService, database: Database, caller: Caller
+) -> None:
+    ids = [await add_job(database, caller.id) for _ in range(3)]
+    first, cursor = await service.list_for(PageRequest(limit=2), caller=caller)
+    rest, end = await service.list_for(PageRequest(limit=2, cursor=cursor), caller=caller)
+    assert [job.id for job in first + rest] == ids[::-1]
+    assert end is None
+
+
+async def test_cancelling_twice_is_harmless(service: JobService, database: Database, caller: Caller) -> None:
+    job_id = await add_job(database, caller.id)
+    for _ in range(2):
+        assert (await service.cancel(job_id, caller=caller)).state == JobState.CANCELLED
+
+
+@pytest.mark.parametrize("state", [JobState.SUCCEEDED, JobState.FAILED])
+async def test_what_has_ended_cannot_be_cancelled(
+    service: JobService, database: Database, caller: Caller, state: JobState
+) -> None:
+    job_id = await add_job(database, caller.id)
+    await change_job(database, job_id, {"state": state})
+    with pytest.raises(ConflictError):
+        await service.cancel(job_id, caller=caller)

@@ -1,0 +1,97 @@
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, text
+
+from app.database import Database
+from app.jobs.models import JobState
+from app.jobs.sweeper import sweep
+from tests.jobs.fakes import FakeJobQueue
+from tests.jobs.rows import QUICK, add_job, change_job, read_job
+
+LONG_AGO = func.now() - text("interval '1 hour'")
+SOON = func.now() + text("interval '1 hour'")
+HELD = {"state": JobState.RUNNING, "attempt": 1, "lease": uuid4(), "enqueued_at": func.now()}
+
+
+@pytest.fixture
+def queue() -> FakeJobQueue:
+    return FakeJobQueue()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({}, id="never enqueued"),
+        pytest.param({"enqueued_at": LONG_AGO}, id="enqueued so long ago that the queue may have lost it"),
+        pytest.param({"attempt": 2, "run_after": LONG_AGO}, id="a retry that is due"),
+        pytest.param({**HELD, "lease_until": LONG_AGO}, id="its worker has died"),
+        pytest.param({"state": JobState.CANCELLED}, id="cancelled before a worker took it"),
+        pytest.param(
+            {**HELD, "state": JobState.CANCELLED, "enqueued_at": None, "lease_until": LONG_AGO},
+            id="cancelled, and its worker has died",
+        ),
+    ],
+)
+async def test_what_nobody_is_at_is_enqueued_once(
+    database: Database, account_id: UUID, queue: FakeJobQueue, row: Mapping[str, Any]
+) -> None:
+    job_id = await add_job(database, account_id)
+    if row:
+        await change_job(database, job_id, row)
+    assert await sweep(database, queue, QUICK) == 1
+    assert await sweep(database, queue, QUICK) == 0
+    assert queue.ids == [job_id]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"enqueued_at": func.now()}, id="in the queue"),
+        pytest.param({"run_after": SOON}, id="not due"),
+        pytest.param({**HELD, "lease_until": SOON}, id="a worker is at it"),
+        pytest.param({**HELD, "state": JobState.CANCELLED, "lease_until": SOON}, id="a worker is stopping it"),
+        pytest.param({"state": JobState.SUCCEEDED, "finished_at": func.now()}, id="succeeded"),
+        pytest.param({"state": JobState.FAILED, "finished_at": func.now()}, id="failed"),
+        pytest.param({"state": JobState.CANCELLED, "finished_at": func.now()}, id="cancelled and left in order"),
+    ],
+)
+async def test_what_needs_nobody_is_left_alone(
+    database: Database, account_id: UUID, queue: FakeJobQueue, row: Mapping[str, Any]
+) -> None:
+    job_id = await add_job(database, account_id)
+    await change_job(database, job_id, row)
+    assert await sweep(database, queue, QUICK) == 0
+    assert queue.ids == []
+
+
+async def test_a_dead_workers_job_may_be_claimed_again_and_its_try_counts(
+    database: Database, account_id: UUID, queue: FakeJobQueue
+) -> None:
+    job_id = await add_job(database, account_id)
+    await change_job(database, job_id, {**HELD, "lease_until": LONG_AGO})
+    await sweep(database, queue, QUICK)
+    job = await read_job(database, job_id)
+    assert (job.state, job.attempt, job.lease) == (JobState.QUEUED, 1, None)
+
+
+async def test_what_a_dead_queue_did_not_take_is_enqueued_by_the_next_sweep(
+    database: Database, account_id: UUID, queue: FakeJobQueue
+) -> None:
+    ids = {await add_job(database, account_id) for _ in range(3)}
+    queue.down = True
+    assert await sweep(database, queue, QUICK) == 0
+    queue.down = False
+    assert await sweep(database, queue, QUICK) == 3
+    assert set(queue.ids) == ids
+
+
+async def test_several_sweepers_at_once_enqueue_each_job_once(
+    database: Database, account_id: UUID, queue: FakeJobQueue
+) -> None:
+    ids = [await add_job(database, account_id) for _ in range(20)]
+    await asyncio.gather(*(sweep(database, queue, QUICK) for _ in range(5)))
+    assert sorted(queue.ids) == sorted(ids)

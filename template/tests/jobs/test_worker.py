@@ -1,0 +1,113 @@
+"""What a real worker process does to jobs when it is stopped, killed, or handed the same job twice."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from app.adapters.job_queue import open_job_queue
+from app.database import Database
+from app.jobs.models import JobState
+from app.jobs.ports import JobQueue
+from app.jobs.service import JobService
+from app.settings import Settings
+from tests.jobs.rows import add_job, read_job, state_becomes
+from tests.jobs.worker_process import KIND
+from tests.jobs.workers import Workers
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
+    """Workers of the test's own queue and database, which notice quickly when another has died."""
+    environment = {
+        "APP_DATABASE__URL": settings.database.url.get_secret_value(),
+        "APP_JOB_QUEUE__NAME": settings.job_queue.name,
+        "APP_JOBS__LEASE": "1",
+        "APP_JOBS__SWEEP_INTERVAL": "0.2",
+    }
+    started = Workers(environment, tmp_path)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+async def queue(settings: Settings) -> AsyncIterator[JobQueue]:
+    async with open_job_queue(settings.job_queue) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def job_id(database: Database, account_id: UUID, workers: Workers, queue: JobQueue) -> UUID:
+    """A job that is in the queue."""
+    job_id = await add_job(database, account_id, KIND, diary=str(workers.diary))
+    await JobService(database, queue).enqueue(job_id)
+    return job_id
+
+
+async def test_a_worker_runs_what_is_in_the_queue(workers: Workers, database: Database, job_id: UUID) -> None:
+    await workers.start()
+    workers.let_jobs_end()
+    job = await state_becomes(database, job_id, JobState.SUCCEEDED)
+    assert (job.attempt, workers.read_diary()) == (1, ["started", "ended"])
+
+
+async def test_a_job_that_never_reached_the_queue_is_found(
+    workers: Workers, database: Database, account_id: UUID
+) -> None:
+    job_id = await add_job(database, account_id, KIND, diary=str(workers.diary))
+    workers.let_jobs_end()
+    await workers.start()
+    assert (await state_becomes(database, job_id, JobState.SUCCEEDED)).attempt == 1
+
+
+async def test_a_job_whose_worker_was_killed_is_ended_once_by_another(
+    workers: Workers, database: Database, job_id: UUID
+) -> None:
+    doomed = await workers.start()
+    await workers.diary_has(1)
+    workers.kill(doomed)
+    workers.let_jobs_end()
+    await workers.start()
+    job = await state_becomes(database, job_id, JobState.SUCCEEDED)
+    assert (job.attempt, workers.read_diary()) == (2, ["started", "started", "ended"])
+
+
+async def test_a_job_that_is_delivered_many_times_runs_once(
+    workers: Workers, database: Database, queue: JobQueue, job_id: UUID
+) -> None:
+    for _ in range(5):
+        await queue.enqueue(job_id)
+    worker = await workers.start()
+    await workers.diary_has(1)
+    workers.let_jobs_end()
+    await state_becomes(database, job_id, JobState.SUCCEEDED)
+    await queue.enqueue(job_id)
+    assert await workers.stop(worker) == 0
+    assert workers.read_diary() == ["started", "ended"]
+
+
+async def test_a_stopping_worker_lets_its_job_end(workers: Workers, database: Database, job_id: UUID) -> None:
+    worker = await workers.start()
+    await workers.diary_has(1)
+    worker.terminate()
+    workers.let_jobs_end()
+    assert await workers.stop(worker) == 0
+    job = await read_job(database, job_id)
+    assert (job.state, job.attempt, workers.read_diary()) == (JobState.SUCCEEDED, 1, ["started", "ended"])
+
+
+async def test_a_worker_that_may_wait_no_longer_gives_its_job_back(
+    workers: Workers, database: Database, job_id: UUID
+) -> None:
+    workers.environment["APP_JOBS__SHUTDOWN_GRACE"] = "0.2"
+    worker = await workers.start()
+    await workers.diary_has(1)
+    assert await workers.stop(worker) == 0
+    job = await read_job(database, job_id)
+    assert (job.state, job.attempt, job.lease) == (JobState.QUEUED, 0, None)
+
+    workers.let_jobs_end()
+    await workers.start()
+    job = await state_becomes(database, job_id, JobState.SUCCEEDED)
+    assert (job.attempt, workers.read_diary()) == (1, ["started", "started", "ended"])

@@ -1,0 +1,50 @@
+"""A real worker, with a handler that the tests can watch and hold up: `python -m tests.jobs.worker_process`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.database import open_database
+from app.jobs.ports import Attempt, ReportProgress
+from app.jobs.runner import JobRunner
+from app.observability.logging import configure_logging
+from app.settings import Settings
+from app.worker import run_worker
+
+KIND = "test.diary"
+
+
+class WriteDiary:
+    """Writes down what happens to a job, and does not end it before the file `go` appears beside the diary."""
+
+    async def run(self, attempt: Attempt, report: ReportProgress) -> None:
+        """Start, wait, end."""
+        diary = Path(attempt.payload["diary"])
+        _write(diary, "started")
+        await report(0.5)
+        while not diary.with_name("go").exists():  # noqa: ASYNC110, ASYNC240 - another process makes the file
+            await asyncio.sleep(0.02)
+        _write(diary, "ended")
+
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
+        """Write down why."""
+        _write(Path(attempt.payload["diary"]), reason)
+
+
+@asynccontextmanager
+async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
+    """Run diaries and nothing else: no models, no vector store."""
+    async with open_database(settings.database) as database:
+        yield JobRunner(database, {KIND: WriteDiary()}, settings.jobs)
+
+
+def _write(diary: Path, line: str) -> None:
+    with diary.open("a") as file:
+        file.write(line + "\n")
+
+
+if __name__ == "__main__":
+    start_settings = Settings()
+    configure_logging(start_settings.logging)
+    run_worker(start_settings, open_job_runner)

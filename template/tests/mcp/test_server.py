@@ -1,0 +1,62 @@
+"""The MCP server, through an unmodified client."""
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from app.auth.caller import Scope
+from app.bootstrap import Services
+from tests.http import Person, join
+
+
+def connect(application: FastAPI, person: Person) -> Client:
+    transport = httpx2.ASGITransport(application)
+    http = httpx2.AsyncClient(transport=transport, headers=person.headers, base_url="http://service")
+    return Client(streamable_http_client("http://service/mcp", http_client=http))
+
+
+@pytest.fixture
+async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
+    return await join(client, services, "ada@example.com")
+
+
+async def test_an_assistant_can_search_and_ask(application: FastAPI, ada: Person) -> None:
+    document_id = await ada.upload_and_index("warranty.txt", b"The warranty lasts 24 months.")
+    async with connect(application, ada) as session:
+        assert {tool.name for tool in (await session.list_tools()).tools} == {"search", "ask"}
+        found = await session.call_tool("search", {"query": "warranty"})
+        assert found.structured_content is not None
+        assert found.structured_content["items"][0]["document_id"] == document_id
+        answer = await session.call_tool("ask", {"question": "How long is the warranty?"})
+        assert answer.structured_content is not None
+        assert "24 months" in answer.structured_content["answer"]
+        assert answer.structured_content["citations"][0]["document_id"] == document_id
+
+
+async def test_an_assistant_sees_its_owners_documents_alone(
+    application: FastAPI, client: httpx2.AsyncClient, services: Services, ada: Person
+) -> None:
+    await ada.upload_and_index("warranty.txt", b"The warranty lasts 24 months.")
+    eve = await join(client, services, "eve@example.com")
+    async with connect(application, eve) as session:
+        found = await session.call_tool("search", {"query": "warranty"})
+        assert found.structured_content is not None
+        assert found.structured_content["items"] == []
+
+
+async def test_a_missing_scope_is_an_error_of_the_tool(
+    application: FastAPI, client: httpx2.AsyncClient, services: Services
+) -> None:
+    weak = await join(client, services, "weak@example.com", Scope.DOCUMENTS_READ)
+    async with connect(application, weak) as session:
+        result = await session.call_tool("search", {"query": "warranty"})
+        assert result.is_error
+
+
+async def test_without_a_key_the_door_is_shut(client: httpx2.AsyncClient) -> None:
+    for headers in ({}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "Basic YTpi"}):
+        response = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"

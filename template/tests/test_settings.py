@@ -1,0 +1,51 @@
+"""The settings and the file that documents them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from app.settings import Settings
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+
+def fields() -> dict[str, FieldInfo]:
+    found: dict[str, FieldInfo] = {}
+    for section, outer in Settings.model_fields.items():
+        assert isinstance(outer.annotation, type)
+        assert issubclass(outer.annotation, BaseModel)
+        for name, inner in outer.annotation.model_fields.items():
+            found[f"APP_{section.upper()}__{name.upper()}"] = inner
+    return found
+
+
+def documented() -> dict[str, tuple[bool, str]]:
+    lines = re.findall(r"^(# )?(APP_[A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+    return {name: (bool(mark), value.strip('"')) for mark, name, value in lines}
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    assert sorted(documented()) == sorted(fields())
+
+
+def test_the_defaults_in_the_documentation_are_the_real_ones() -> None:
+    for name, (is_default, value) in documented().items():
+        default = fields()[name].get_default(call_default_factory=True, validated_data={})
+        if is_default:
+            shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+            assert value == ("" if shown is None else str(shown).lower() if isinstance(shown, bool) else str(shown)), name
+
+
+def test_the_example_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in fields():
+        monkeypatch.delenv(name, raising=False)
+    assert Settings(_env_file=EXAMPLE).service.name
+
+
+def test_a_misspelt_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_DATABASE__POOLSIZE", "5")
+    with pytest.raises(ValidationError, match="poolsize"):
+        Settings(_env_file=EXAMPLE)

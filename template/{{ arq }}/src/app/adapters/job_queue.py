@@ -1,0 +1,82 @@
+"""The job queue: ARQ on Redis or Valkey."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from arq import ArqRedis
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from redis.exceptions import RedisError
+
+from app.errors import UnavailableError
+
+RUN_JOB = "run_job"
+
+# Seconds that connecting, or one answer, may take.
+PATIENCE = 1.0
+
+
+class JobQueueSettings(BaseModel):
+    """Where the queue is and what it is called there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(description="redis://:password@host:port/database")
+    name: str = Field(default="jobs", min_length=1, description="queue that the API and the workers share")
+
+
+class ArqJobQueue:
+    """Carries job ids through ARQ."""
+
+    def __init__(self, redis: ArqRedis) -> None:
+        self._redis = redis
+
+    async def enqueue(self, job_id: UUID) -> None:
+        """Hand an id over.
+
+        Raises:
+            UnavailableError: Redis cannot be reached.
+        """
+        try:
+            await self._redis.enqueue_job(RUN_JOB, str(job_id))
+        except (RedisError, OSError) as error:
+            raise _unavailable() from error
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if Redis does not answer."""
+        try:
+            await self._redis.ping()
+        except (RedisError, OSError) as error:
+            raise _unavailable() from error
+
+
+def connect(settings: JobQueueSettings) -> ArqRedis:
+    """Make a client of the queue; it connects when it is first used."""
+    redis: ArqRedis = ArqRedis.from_url(
+        settings.url.get_secret_value(), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
+    )
+    redis.default_queue_name = settings.name
+    redis.job_serializer = serialize
+    redis.job_deserializer = json.loads
+    return redis
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """Write a message as JSON: unlike pickle, ARQ's default, it cannot run code in the worker that reads it."""
+    return json.dumps(job, default=repr).encode()
+
+
+@asynccontextmanager
+async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[ArqJobQueue]:
+    """Offer the queue; disconnect at the end."""
+    redis = connect(settings)
+    try:
+        yield ArqJobQueue(redis)
+    finally:
+        await redis.aclose()
+
+
+def _unavailable() -> UnavailableError:
+    return UnavailableError("The job queue cannot be reached.")

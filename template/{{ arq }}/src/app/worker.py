@@ -1,0 +1,143 @@
+"""Entry point of the worker: `python -m app.worker` runs jobs that ARQ brings."""
+
+import asyncio
+import json
+import logging
+import math
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from arq import Worker, func
+
+from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize
+from app.bootstrap import build_services, open_ports
+from app.database import open_database
+from app.jobs.runner import JobRunner
+from app.jobs.sweeper import sweep
+from app.observability.logging import configure_logging
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
+
+# Seconds between two looks into an empty queue, and before trying a broken one again.
+POLL_DELAY = 0.1
+RECONNECT_DELAY = 1.0
+
+# Seconds by which ARQ's own time limit lies above the job's: it is a net for a handler that ignores cancellation.
+SPARE = 30
+
+
+def main() -> None:
+    """Run the worker until SIGTERM or Ctrl-C."""
+    settings = Settings()
+    configure_logging(settings.logging)
+    run_worker(settings, open_job_runner)
+
+
+@asynccontextmanager
+async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
+    """Open the service's own job runner."""
+    async with open_ports(settings) as ports:
+        yield build_services(settings, ports).job_runner
+
+
+def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
+    """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
+    # The runner reports on every job; ARQ would say the same once more.
+    logging.getLogger("arq").setLevel(logging.WARNING)
+    asyncio.run(_work(settings, open_runner))
+
+
+async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with open_runner(settings) as runner:
+        sweeping = asyncio.create_task(_sweep(settings))
+        try:
+            while not stopping.is_set():
+                await _consume(settings, runner, stopping)
+        finally:
+            sweeping.cancel()
+            await asyncio.gather(sweeping, return_exceptions=True)
+    log.info("worker.stopped")
+
+
+async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Event) -> None:
+    """Take jobs off the queue until told to stop, or until the queue fails."""
+    worker = _make_worker(settings, runner)
+    polling = asyncio.create_task(worker.async_run())
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({polling, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if polling.done():
+        # The rows know nothing of the queue: what runs may end, whatever has become of its messages.
+        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        log.warning("worker.queue_lost", error=repr(polling.exception()))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), RECONNECT_DELAY)
+    else:
+        await _drain(worker, settings.jobs.shutdown_grace)
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+    await worker.pool.aclose(close_connection_pool=True)
+
+
+async def _drain(worker: Worker, grace: float) -> None:
+    worker.allow_pick_jobs = False
+    running = list(worker.tasks.values())
+    log.info("worker.stopping", running=len(running), grace=grace)
+    if not running:
+        return
+    _, unfinished = await asyncio.wait(running, timeout=grace)
+    for task in unfinished:
+        # The runner gives the job back on its way out.
+        task.cancel()
+    await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+def _make_worker(settings: Settings, runner: JobRunner) -> Worker:
+    async def run_job(ctx: dict[Any, Any], job_id: str) -> None:  # noqa: ARG001 - ARQ's signature
+        try:
+            await runner.run(UUID(job_id))
+        except Exception:
+            # The row says what is to happen next, and the sweeper sees to it.
+            log.exception("job.unsettled", job_id=job_id)
+
+    async def say_ready(ctx: dict[Any, Any]) -> None:  # noqa: ARG001 - as above
+        log.info("worker.ready", queue=settings.job_queue.name, concurrency=settings.jobs.concurrency)
+
+    return Worker(
+        [func(run_job, name=RUN_JOB)],
+        queue_name=settings.job_queue.name,
+        redis_pool=connect(settings.job_queue),
+        on_startup=say_ready,
+        handle_signals=False,
+        max_jobs=settings.jobs.concurrency,
+        job_timeout=math.ceil(settings.jobs.time_limit) + SPARE,
+        keep_result=0,
+        log_results=False,
+        poll_delay=POLL_DELAY,
+        job_serializer=serialize,
+        job_deserializer=json.loads,
+    )
+
+
+async def _sweep(settings: Settings) -> None:
+    async with open_database(settings.database) as database, open_job_queue(settings.job_queue) as queue:
+        while True:
+            try:
+                await sweep(database, queue, settings.jobs)
+            except Exception:
+                log.exception("sweep.failed")
+            await asyncio.sleep(settings.jobs.sweep_interval)
+
+
+if __name__ == "__main__":
+    main()

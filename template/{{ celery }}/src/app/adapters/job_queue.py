@@ -1,0 +1,87 @@
+"""The job queue: Celery, on any broker that Celery can use."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from celery import Celery
+from kombu.exceptions import KombuError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from app.errors import UnavailableError
+
+RUN_JOB = "app.run_job"
+
+# Seconds that connecting, or one answer of the broker, may take, and a whole call.
+PATIENCE = 1.0
+LONGEST_CALL = 2.0
+
+
+class JobQueueSettings(BaseModel):
+    """Where the broker is and what the queue is called there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(description="redis://:password@host:port/database")
+    name: str = Field(default="jobs", min_length=1, description="queue that the API and the workers share")
+
+
+class CeleryJobQueue:
+    """Carries job ids through Celery, whose blocking client is kept on threads of its own."""
+
+    def __init__(self, client: Celery, threads: ThreadPoolExecutor) -> None:
+        self._client = client
+        self._threads = threads
+
+    async def enqueue(self, job_id: UUID) -> None:
+        """Hand an id over.
+
+        Raises:
+            UnavailableError: the broker cannot be reached.
+        """
+        await self._call(lambda: self._client.send_task(RUN_JOB, [str(job_id)], ignore_result=True, retry=False))
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if the broker does not answer."""
+        await self._call(self._connect)
+
+    def _connect(self) -> None:
+        with self._client.connection_for_write() as connection:
+            # Opening a channel is the least that every transport answers; it ends with the connection.
+            connection.ensure_connection(max_retries=1).channel()
+
+    async def _call(self, function: Callable[[], object]) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_CALL):
+                await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except (KombuError, OSError) as error:
+            raise UnavailableError("The job queue cannot be reached.") from error
+
+
+def make_client(settings: JobQueueSettings) -> Celery:
+    """Make a client of the queue; it connects when it is first used."""
+    client = Celery("app", broker=settings.url.get_secret_value(), set_as_current=False)
+    client.conf.update(
+        broker_connection_timeout=PATIENCE,
+        broker_transport_options={
+            "max_retries": 1,
+            "socket_connect_timeout": PATIENCE,
+            "socket_timeout": PATIENCE,
+        },
+        task_default_queue=settings.name,
+    )
+    return client
+
+
+@asynccontextmanager
+async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[CeleryJobQueue]:
+    """Offer the queue; disconnect at the end."""
+    client = make_client(settings)
+    threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="job-queue")
+    try:
+        yield CeleryJobQueue(client, threads)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        client.close()

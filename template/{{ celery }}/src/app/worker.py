@@ -1,0 +1,198 @@
+"""Entry point of the worker: `python -m app.worker` runs jobs that Celery brings, one process for each at a time."""
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import Celery, bootsteps, signals
+
+from app.adapters.job_queue import RUN_JOB, open_job_queue
+from app.bootstrap import build_services, open_ports
+from app.database import open_database
+from app.errors import StartupError
+from app.jobs.runner import JobRunner
+from app.jobs.sweeper import sweep
+from app.observability.logging import configure_logging
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
+
+# Seconds by which Celery's time limit lies above the job's: it kills a process whose handler ignores cancellation.
+SPARE = 30
+
+# Seconds that a process may take to load its models, and that one sweep may take.
+START_LIMIT = 300.0
+SWEEP_LIMIT = 5.0
+
+
+class PoolProcess:
+    """One process of the pool: an event loop and the services, kept from job to job.
+
+    It is made before the pool forks and opened in each fork. Only the parent keeps the writing end of
+    the lifeline, so that every process sees it end when the worker is told to stop.
+    """
+
+    def __init__(self, settings: Settings, open_runner: OpenJobRunner) -> None:
+        self._settings = settings
+        self._open_runner = open_runner
+        self._lifeline, self._parent_end = os.pipe()
+        self._stack = AsyncExitStack()
+
+    def open(self, **_: object) -> None:
+        """Load the models and connect; if the service cannot start, neither can the worker."""
+        os.close(self._parent_end)
+        # A signal to the whole process group is meant for the parent: it lets running jobs end first.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._loop = asyncio.Runner()
+        try:
+            self._jobs = self._loop.run(self._stack.enter_async_context(self._open_runner(self._settings)))
+        except Exception as error:
+            log.critical("worker.startup_failed", error=str(error), exc_info=not isinstance(error, StartupError))
+            os.kill(os.getppid(), signal.SIGQUIT)
+            os._exit(1)
+        log.info("worker.ready", queue=self._settings.job_queue.name)
+
+    def close(self, **_: object) -> None:
+        """Disconnect."""
+        self._loop.run(self._stack.aclose())
+        self._loop.close()
+
+    def run(self, job_id: str) -> None:
+        """Run one job to its end, or until the worker's grace period is over."""
+        try:
+            self._loop.run(self._run(UUID(job_id)))
+        except Exception:
+            # The row says what is to happen next, and the sweeper sees to it.
+            log.exception("job.unsettled", job_id=job_id)
+
+    def release(self, **_: object) -> None:
+        """Tell all processes that the worker is stopping; called in the parent."""
+        with suppress(OSError):
+            os.close(self._parent_end)
+
+    async def _run(self, job_id: UUID) -> None:
+        loop = asyncio.get_running_loop()
+        job = asyncio.create_task(self._jobs.run(job_id))
+
+        def stop_soon() -> None:
+            loop.remove_reader(self._lifeline)
+            loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
+
+        loop.add_reader(self._lifeline, stop_soon)
+        try:
+            # A cancelled job has given itself back.
+            await asyncio.wait({job})
+            if not job.cancelled():
+                job.result()
+        finally:
+            loop.remove_reader(self._lifeline)
+
+
+def main() -> None:
+    """Run the worker until SIGTERM or Ctrl-C."""
+    settings = Settings()
+    configure_logging(settings.logging)
+    run_worker(settings, open_job_runner)
+
+
+@asynccontextmanager
+async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
+    """Open the service's own job runner."""
+    async with open_ports(settings) as ports:
+        yield build_services(settings, ports).job_runner
+
+
+def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
+    """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
+    # The runner reports on every job; Celery would say the same once more.
+    logging.getLogger("celery").setLevel(logging.WARNING)
+    process = PoolProcess(settings, open_runner)
+    app = make_app(settings)
+    app.task(name=RUN_JOB)(process.run)
+    app.steps["consumer"].add(make_sweeper(settings))
+    signals.setup_logging.connect(_keep_logging, weak=False)
+    signals.worker_process_init.connect(process.open, weak=False)
+    signals.worker_process_shutdown.connect(process.close, weak=False)
+    signals.worker_shutting_down.connect(process.release, weak=False)
+    worker: Any = app.Worker(quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True)
+    worker.start()
+    log.info("worker.stopped")
+    sys.exit(worker.exitcode)
+
+
+def make_app(settings: Settings) -> Celery:
+    """Configure Celery as a mere carrier: SQL knows what is to be done, so messages need neither results nor care."""
+    app = Celery("app", broker=settings.job_queue.url.get_secret_value())
+    app.conf.update(
+        accept_content=["json"],
+        broker_connection_max_retries=None,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"health_check_interval": 30, "socket_keepalive": True},
+        task_default_queue=settings.job_queue.name,
+        task_ignore_result=True,
+        task_time_limit=math.ceil(settings.jobs.time_limit) + SPARE,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_concurrency=settings.jobs.concurrency,
+        worker_enable_remote_control=False,
+        worker_pool="prefork",
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=START_LIMIT,
+        worker_redirect_stdouts=False,
+    )
+    return app
+
+
+def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
+    """Make the part of the parent process that sweeps.
+
+    It needs no message, so none can pile up; no schedule, so there is no file; and no free process.
+    """
+
+    def sweep_now() -> None:
+        try:
+            asyncio.run(_sweep(settings))
+        except Exception:
+            log.exception("sweep.failed")
+
+    class Sweeper(bootsteps.StartStopStep):
+        """Sweeps at start, then at the interval that is set."""
+
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, parent: Any) -> None:  # noqa: ANN401 - Celery's consumer has no public type
+            self.timer = parent.timer
+            self.entry = parent.timer.call_repeatedly(settings.jobs.sweep_interval, sweep_now)
+            sweep_now()
+
+        def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002 - as above
+            self.timer.cancel(self.entry)
+
+    return Sweeper
+
+
+async def _sweep(settings: Settings) -> None:
+    # Connections are not kept between sweeps: the pool forks from this process and must not inherit any.
+    async with (
+        asyncio.timeout(SWEEP_LIMIT),
+        open_database(settings.database) as database,
+        open_job_queue(settings.job_queue) as queue,
+    ):
+        await sweep(database, queue, settings.jobs)
+
+
+def _keep_logging(**_: object) -> None:
+    """Being connected is what keeps Celery from configuring logging itself."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Passages searched by pgvector, in the service's own PostgreSQL or in another one."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+from uuid import UUID
+
+from pgvector.sqlalchemy import HALFVEC
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from sqlalchemy import Float, Index, Select, String, bindparam, cast, delete, exc, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Table
+from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.errors import StartupError, UnavailableError
+from app.inference.manifest import EmbeddingModel
+
+UPSERT_BATCH = 256
+MAX_EF_SEARCH = 1000  # pgvector's own upper bound
+BUILD_LOCK = 0x70617373  # any number that nothing else in the database locks
+# SQLSTATE classes: connection, authorisation, no such database, resources, operator intervention.
+UNREACHABLE_STATES = ("08", "28", "3D", "53", "57")
+UNDEFINED_TABLE = "42P01"
+
+
+class VectorStoreSettings(BaseModel):
+    """Where the vectors are kept and how thoroughly they are searched."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
+    pool_size: int = Field(default=5, ge=1, description="connections kept open by one process")
+    timeout: int = Field(default=10, ge=1, description="seconds until a search or one batch of writes is given up")
+    ef_search: int = Field(default=100, ge=1, le=MAX_EF_SEARCH, description="candidates per search: recall for time")
+    iterative_scan: Literal["relaxed_order", "strict_order", "off"] = Field(
+        default="relaxed_order", description="how the index goes on when the owner's passages are rare among its own"
+    )
+
+
+class PassageVectorRow(Table):
+    """The vector of one passage under one model.
+
+    There are no foreign keys: a vector store may be another system, so the documents' jobs delete vectors
+    here as they would there. The column has no dimension, so that models of different dimension live side
+    by side while documents are indexed anew; each model's HNSW index fixes its dimension.
+    """
+
+    __tablename__ = "passage_vectors"
+    __table_args__ = (Index("ix_passage_vectors_owner_id_model", "owner_id", "model"),)
+
+    passage_id: Mapped[UUID] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    document_id: Mapped[UUID] = mapped_column(index=True)
+    owner_id: Mapped[UUID]
+    embedding: Mapped[list[float]] = mapped_column(HALFVEC())
+
+
+def index_name(model: str) -> str:
+    """Name the HNSW index of a model identity; Alembic leaves names that start with `hnsw_` alone."""
+    # PostgreSQL cuts names at 63 bytes; the digest keeps apart what the readable part does not.
+    readable = re.sub(r"[^a-z0-9]+", "_", model.lower())[:40]
+    return f"hnsw_{readable}_{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+
+
+def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
+    """Select passage ids and cosine distances, nearest first; `exact` looks at every vector instead of the index."""
+    stored = PassageVectorRow.embedding
+    # The planner takes the partial expression index for its very expression and a literal model only.
+    indexed = cast(stored, HALFVEC(len(query.embedding)))
+    distance = (stored if exact else indexed).op("<=>", return_type=Float())(list(query.embedding)).label("distance")
+    statement = select(PassageVectorRow.passage_id, distance).where(
+        PassageVectorRow.owner_id == query.owner_id,
+        PassageVectorRow.model == bindparam(None, query.model, String, literal_execute=True),
+    )
+    if query.document_ids is not None:
+        statement = statement.where(PassageVectorRow.document_id.in_(query.document_ids))
+    return statement.order_by(distance).limit(query.limit)
+
+
+class PgVectorStore:
+    """Vectors in the table `passage_vectors`."""
+
+    def __init__(self, engine: AsyncEngine, settings: VectorStoreSettings) -> None:
+        self._engine = engine
+        self._settings = settings
+
+    async def prepare(self, model: EmbeddingModel) -> None:
+        """Build the model's HNSW index if it is missing; writes go on meanwhile, and a large table takes hours.
+
+        Raises:
+            StartupError: the table is missing, or holds vectors of this model in another dimension.
+            UnavailableError: the database is out of reach.
+        """
+        async with _reached(None), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if await _is_indexed(connection, model):
+                return
+            try:
+                await _lock_builds(connection)
+                await connection.exec_driver_sql("SET statement_timeout = 0")
+                if not await _is_indexed(connection, model):
+                    await _build(connection, model)
+            finally:
+                # The session's end gives the lock and the timeout back, whatever has happened.
+                await connection.invalidate()
+
+    async def upsert(self, vectors: Sequence[PassageVector]) -> None:
+        """Store vectors in batches, each as a whole, replacing those of the same passage and model."""
+        insertion = insert(PassageVectorRow)
+        new = insertion.excluded
+        statement = insertion.on_conflict_do_update(
+            index_elements=["passage_id", "model"],
+            set_={"document_id": new.document_id, "owner_id": new.owner_id, "embedding": new.embedding},
+        )
+        # One order for everybody: two writers of the same passages wait for each other instead of deadlocking.
+        rows = [_row(vector) for vector in sorted(vectors, key=lambda vector: (vector.passage_id, vector.model))]
+        for start in range(0, len(rows), UPSERT_BATCH):
+            async with _reached(self._settings.timeout), self._engine.begin() as connection:
+                await connection.execute(statement, rows[start : start + UPSERT_BATCH])
+
+    async def search(self, query: VectorQuery) -> list[VectorMatch]:
+        """Find the nearest passages of one owner and one model, best first; nothing for a model without vectors."""
+        if query.document_ids is not None and not query.document_ids:
+            return []
+        async with _reached(self._settings.timeout), self._engine.begin() as connection:
+            await connection.execute(self._tuning(query.limit))
+            rows = (await connection.execute(nearest(query))).all()
+            if len(rows) < query.limit:
+                # The index may have given up among other owners' vectors. Those of this owner are few, so look at all.
+                rows = (await connection.execute(nearest(query, exact=True))).all()
+        matches = [VectorMatch(row.passage_id, max(-1.0, min(1.0, 1.0 - row.distance))) for row in rows]
+        return sorted(matches, key=lambda match: (-match.score, match.passage_id))
+
+    async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
+        """Forget all vectors of a document, of every model; harmless when there are none."""
+        row = PassageVectorRow
+        statement = delete(row).where(row.owner_id == owner_id, row.document_id == document_id)
+        async with _reached(self._settings.timeout), self._engine.begin() as connection:
+            await connection.execute(statement)
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if the database does not answer."""
+        async with _reached(self._settings.timeout), self._engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    def _tuning(self, limit: int) -> Select[Any]:
+        """Set what a search needs for its transaction only, so that a connection pooler does no harm."""
+        tuning = {
+            "hnsw.ef_search": str(min(max(self._settings.ef_search, limit), MAX_EF_SEARCH)),
+            "hnsw.iterative_scan": self._settings.iterative_scan,
+            # Whether the index pays depends on how much the owner has, which a generic plan does not look at.
+            "plan_cache_mode": "force_custom_plan",
+        }
+        return select(*(func.set_config(name, value, True) for name, value in tuning.items()))  # noqa: FBT003
+
+
+def _row(vector: PassageVector) -> dict[str, Any]:
+    columns = PassageVectorRow.__table__.columns.keys()
+    return {column: getattr(vector, column) for column in columns} | {"embedding": list(vector.embedding)}
+
+
+async def _is_indexed(connection: AsyncConnection, model: EmbeddingModel) -> bool:
+    state = text("SELECT indisvalid, pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid = to_regclass(:name)")
+    found = (await connection.execute(state, {"name": index_name(model.identity)})).one_or_none()
+    if found is None:
+        return False
+    valid, definition = found
+    if valid and f"halfvec({model.dimension})" not in definition:
+        raise StartupError(
+            f"The vectors of {model.identity} have another dimension than {model.dimension}: "
+            "give the changed model a new version."
+        )
+    return bool(valid)
+
+
+async def _lock_builds(connection: AsyncConnection) -> None:
+    """Wait until no other process builds an index."""
+    # Asked again and again: a build waits for every open statement, one that waits inside for the lock included.
+    while not await connection.scalar(select(func.pg_try_advisory_lock(BUILD_LOCK))):  # noqa: ASYNC110 - no event tells
+        await asyncio.sleep(0.2)
+
+
+async def _build(connection: AsyncConnection, model: EmbeddingModel) -> None:
+    name = index_name(model.identity)
+    identity = model.identity.replace("'", "''")
+    try:
+        # Under the lock nobody builds it, so an index that is still there is the rest of an interrupted build.
+        await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+        await connection.exec_driver_sql(
+            f"CREATE INDEX CONCURRENTLY {name} ON passage_vectors "
+            f"USING hnsw ((embedding::halfvec({model.dimension})) halfvec_cosine_ops) WHERE model = '{identity}'"
+        )
+    except exc.DBAPIError as error:
+        if _sqlstate(error) == UNDEFINED_TABLE:
+            raise StartupError(
+                "The vector store has no table passage_vectors: run `app migrate`, "
+                "with APP_DATABASE__URL set to the vector store's URL if that is another database."
+            ) from error
+        raise
+
+
+def _sqlstate(error: exc.DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+@asynccontextmanager
+async def _reached(seconds: float | None) -> AsyncIterator[None]:
+    """Give a block so many seconds, and translate what shows that the database is out of reach."""
+    unavailable = UnavailableError("The vector store cannot be reached at the moment.")
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (OSError, exc.TimeoutError) as error:
+        raise unavailable from error
+    except exc.DBAPIError as error:
+        if error.connection_invalidated or _sqlstate(error).startswith(UNREACHABLE_STATES):
+            raise unavailable from error
+        raise
+
+
+@asynccontextmanager
+async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[VectorStore]:
+    """Connect lazily; close every connection at the end.
+
+    Raises:
+        StartupError: the URL cannot be one of a PostgreSQL.
+    """
+    try:
+        engine = create_async_engine(
+            settings.url.get_secret_value(),
+            pool_size=settings.pool_size,
+            pool_timeout=settings.timeout,
+            pool_pre_ping=True,
+            connect_args={"timeout": settings.timeout},
+        )
+    except exc.ArgumentError as error:
+        raise StartupError(
+            "The vector store's URL is not postgresql+asyncpg://user:password@host:port/name."
+        ) from error
+    try:
+        yield PgVectorStore(engine, settings)
+    finally:
+        await engine.dispose()

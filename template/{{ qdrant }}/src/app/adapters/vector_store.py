@@ -1,0 +1,209 @@
+"""Passages searched by Qdrant."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import cast
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from qdrant_client import AsyncQdrantClient
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+from qdrant_client.models import (
+    Condition,
+    Distance,
+    FieldCondition,
+    Filter,
+    FilterSelector,
+    HnswConfigDiff,
+    KeywordIndexParams,
+    KeywordIndexType,
+    MatchAny,
+    MatchValue,
+    PointStruct,
+    VectorParams,
+)
+
+from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.errors import StartupError, UnavailableError
+from app.inference.manifest import EmbeddingModel
+
+UPSERT_BATCH = 256
+UNREACHABLE_STATUSES = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
+
+
+class VectorStoreSettings(BaseModel):
+    """Where Qdrant is and how new collections are laid out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr = Field(description="http://host:6333 or https://host:6333")
+    api_key: SecretStr | None = Field(default=None, description="sent with every request")
+    timeout: int = Field(default=10, ge=1, description="seconds until a search or one batch of writes is given up")
+    collection_prefix: str = Field(
+        default="passages", pattern=r"^[a-z0-9-]+$", description="tells apart services that share a Qdrant"
+    )
+    shard_number: int | None = Field(
+        default=None, ge=1, description="shards of a new collection; Qdrant's own if unset"
+    )
+    replication_factor: int = Field(default=1, ge=1, description="copies of each shard of a new collection")
+
+
+class QdrantVectorStore:
+    """Vectors in one collection per embedding model, named `<prefix>_<name>@<version>`."""
+
+    def __init__(self, client: AsyncQdrantClient, settings: VectorStoreSettings) -> None:
+        self._client = client
+        self._settings = settings
+
+    async def prepare(self, model: EmbeddingModel) -> None:
+        """Create the model's collection and its payload indexes where they are missing.
+
+        Raises:
+            StartupError: the collection holds vectors of another dimension.
+            UnavailableError: Qdrant is out of reach.
+        """
+        collection = self._collection(model.identity)
+        async with self._reached():
+            await self._create(collection, model.dimension)
+            info = await self._client.get_collection(collection)
+            layout = info.config.params.vectors
+            if not isinstance(layout, VectorParams) or layout.size != model.dimension:
+                raise StartupError(
+                    f"The vectors of {model.identity} have another dimension than {model.dimension}: "
+                    "give the changed model a new version."
+                )
+            for field, is_tenant in (("owner_id", True), ("document_id", False)):
+                if field not in info.payload_schema:
+                    schema = KeywordIndexParams(type=KeywordIndexType.KEYWORD, is_tenant=is_tenant)
+                    await self._client.create_payload_index(collection, field, field_schema=schema, wait=True)
+
+    async def upsert(self, vectors: Sequence[PassageVector]) -> None:
+        """Store vectors in batches, replacing those of the same passage and model.
+
+        Raises:
+            UnavailableError: Qdrant is out of reach, or not prepared for a vector's model.
+        """
+        by_model: dict[str, list[PassageVector]] = {}
+        for vector in vectors:
+            by_model.setdefault(vector.model, []).append(vector)
+        for model, group in by_model.items():
+            for start in range(0, len(group), UPSERT_BATCH):
+                points = [_point(vector) for vector in group[start : start + UPSERT_BATCH]]
+                async with self._reached():
+                    await self._client.upsert(self._collection(model), points, wait=True)
+
+    async def search(self, query: VectorQuery) -> list[VectorMatch]:
+        """Find the nearest passages of one owner and one model, best first; nothing for a model without vectors."""
+        if query.document_ids is not None and not query.document_ids:
+            return []
+        conditions: list[Condition] = [_is("owner_id", query.owner_id)]
+        if query.document_ids is not None:
+            documents = MatchAny(any=[str(document_id) for document_id in query.document_ids])
+            conditions.append(FieldCondition(key="document_id", match=documents))
+        async with self._reached():
+            try:
+                found = await self._client.query_points(
+                    self._collection(query.model),
+                    query=list(query.embedding),
+                    query_filter=Filter(must=conditions),
+                    limit=query.limit,
+                    with_payload=False,
+                )
+            except UnexpectedResponse as error:
+                if error.status_code != HTTPStatus.NOT_FOUND:
+                    raise
+                return []  # nobody has stored vectors of this model
+        matches = [VectorMatch(UUID(str(point.id)), max(-1.0, min(1.0, point.score))) for point in found.points]
+        return sorted(matches, key=lambda match: (-match.score, match.passage_id))
+
+    async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
+        """Forget all vectors of a document, of every model; harmless when there are none."""
+        points = FilterSelector(filter=Filter(must=[_is("owner_id", owner_id), _is("document_id", document_id)]))
+        async with self._reached():
+            existing = (await self._client.get_collections()).collections
+        for collection in existing:
+            if collection.name.startswith(self._collection("")):
+                async with self._reached():
+                    await self._client.delete(collection.name, points_selector=points, wait=True)
+
+    async def ping(self) -> None:
+        """Raise `UnavailableError` if Qdrant does not answer, or refuses the API key."""
+        async with self._reached():
+            await self._client.get_collections()
+
+    def _collection(self, model: str) -> str:
+        # A prefix has no underscore, so no service's names begin with another's prefix and underscore.
+        return f"{self._settings.collection_prefix}_{model}"
+
+    async def _create(self, collection: str, dimension: int) -> None:
+        if await self._client.collection_exists(collection):
+            return
+        try:
+            await self._client.create_collection(
+                collection,
+                vectors_config=VectorParams(size=dimension, distance=Distance.COSINE),
+                # Every search is for one owner: a graph per owner replaces the one over all of them.
+                hnsw_config=HnswConfigDiff(m=0, payload_m=16),
+                shard_number=self._settings.shard_number,
+                replication_factor=self._settings.replication_factor,
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != HTTPStatus.CONFLICT:  # another process was faster
+                raise
+
+    @asynccontextmanager
+    async def _reached(self) -> AsyncIterator[None]:
+        """Give a block its time, and translate what shows that Qdrant is out of reach."""
+        unavailable = UnavailableError("The vector store cannot be reached at the moment.")
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                yield
+        except (OSError, ResponseHandlingException, ResourceExhaustedResponse) as error:
+            raise unavailable from error
+        except UnexpectedResponse as error:
+            status = cast("int", error.status_code)
+            if status == HTTPStatus.NOT_FOUND:
+                detail = "The vector store is not prepared for this embedding model: run `app migrate`."
+                raise UnavailableError(detail) from error
+            if status in UNREACHABLE_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise unavailable from error
+            raise
+
+
+def _is(field: str, value: UUID) -> FieldCondition:
+    return FieldCondition(key=field, match=MatchValue(value=str(value)))
+
+
+def _point(vector: PassageVector) -> PointStruct:
+    payload = {"owner_id": str(vector.owner_id), "document_id": str(vector.document_id), "model": vector.model}
+    return PointStruct(id=str(vector.passage_id), vector=list(vector.embedding), payload=payload)
+
+
+@asynccontextmanager
+async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[VectorStore]:
+    """Connect lazily; close every connection at the end.
+
+    Raises:
+        StartupError: the URL cannot be one of a Qdrant.
+    """
+    try:
+        client = AsyncQdrantClient(
+            url=settings.url.get_secret_value(),
+            api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+            timeout=settings.timeout,
+            check_compatibility=False,  # it asks the server in a thread that nobody waits for
+        )
+    except ValueError as error:
+        raise StartupError("The vector store's URL is not http://host:port or https://host:port.") from error
+    try:
+        yield QdrantVectorStore(client, settings)
+    finally:
+        await client.close()
