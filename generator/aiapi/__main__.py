@@ -1,0 +1,27 @@
+"""The entry point of `aiapi` and of `python -m aiapi`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it with 130 even while it is still loading."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:  # a background job ignores it, and shall go on doing so
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    from aiapi.cli import app  # noqa: PLC0415 - only now may Ctrl-C arrive
+
+    signal.signal(signal.SIGINT, usual)
+    try:
+        app(prog_name="aiapi")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Rendering the template: the only module that knows Copier, which it imports on first use."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiapi.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from aiapi.project import Project
+    from aiapi.source import Source
+
+ANSWERS_FILE = ".copier-answers.yml"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a project's answers file says about how it was made."""
+
+    answers: dict[str, str]
+    commit: str
+    template: str
+
+
+def render(project: Project, folder: Path, scratch: Path) -> Rendered:
+    """Render the project into `folder`, which must not exist; temporary clones live and die under `scratch`.
+
+    Raises:
+        TemplateError: When the template cannot be fetched or rendered.
+        KeyboardInterrupt: When the user left a prompt.
+    """
+    import copier  # noqa: PLC0415 - costs 0.6 s
+
+    with _clones_in(scratch), _stand_in(project.source, scratch), _translated(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Copier warns of (local changes, shallow clones) is said by `source`
+        copier.run_copy(
+            project.source.location,
+            folder,
+            dict(project.answers),
+            vcs_ref=project.source.ref,
+            defaults=not project.ask,
+            quiet=True,
+        )
+    return read_answers(folder)
+
+
+def read_answers(folder: Path) -> Rendered:
+    """Read the answers file of a project.
+
+    Raises:
+        TemplateError: When there is none, or it names no template version.
+    """
+    import yaml  # noqa: PLC0415 - loaded by Copier anyway
+
+    try:
+        recorded: dict[str, Any] = yaml.safe_load((folder / ANSWERS_FILE).read_text("utf-8"))
+        commit, template = str(recorded.pop("_commit")), str(recorded.pop("_src_path"))
+    except (OSError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise TemplateError(
+            f"The project records no template version in {ANSWERS_FILE}, so it could never be updated.",
+            remedy="Use a template that is a git repository and ships its answers file.",
+        ) from error
+    return Rendered({key: str(value) for key, value in recorded.items()}, commit, template)
+
+
+@contextmanager
+def _clones_in(scratch: Path) -> Iterator[None]:
+    """Keep Copier's temporary clones where an interrupt is sure to clear them."""
+    before, tempfile.tempdir = tempfile.tempdir, str(scratch)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+@contextmanager
+def _stand_in(source: Source, scratch: Path) -> Iterator[None]:
+    """Let git take a local checkout wherever it is told the recorded URL, so that nothing is fetched."""
+    if source.checkout is None:
+        yield
+        return
+    from plumbum import local  # noqa: PLC0415 - Copier's own; it reads os.environ only once
+
+    url = source.location.removeprefix("git+")
+    bare = url.removesuffix(".git")
+    count = int(local.env.get("GIT_CONFIG_COUNT", "0"))
+    settings = {"GIT_CONFIG_COUNT": str(count + 2)}
+    for number, form in enumerate((bare, f"{bare}.git"), start=count):
+        settings[f"GIT_CONFIG_KEY_{number}"] = f"url.{source.checkout}.insteadOf"
+        settings[f"GIT_CONFIG_VALUE_{number}"] = form
+    # Copier keeps mirrors of what it fetched; this one holds unpublished work and must not outlive the command.
+    before = os.environ.get("COPIER_CACHE_DIR")
+    os.environ["COPIER_CACHE_DIR"] = str(scratch / "mirrors")
+    try:
+        with local.env(**settings):
+            yield
+    finally:
+        if before is None:
+            del os.environ["COPIER_CACHE_DIR"]
+        else:
+            os.environ["COPIER_CACHE_DIR"] = before
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn Copier's failures into one line each; an interrupted prompt stays a KeyboardInterrupt."""
+    from copier.errors import CopierError, InteractiveSessionError  # noqa: PLC0415
+    from jinja2 import TemplateError as JinjaError  # noqa: PLC0415
+    from plumbum import ProcessExecutionError  # noqa: PLC0415
+
+    try:
+        yield
+    except KeyboardInterrupt:  # Copier's own is one of its errors too
+        raise
+    except InteractiveSessionError as error:  # Ctrl-D; whether there is a terminal was checked before
+        raise KeyboardInterrupt from error
+    except ProcessExecutionError as error:
+        lines = [line for line in str(error.stderr).splitlines() if line.startswith(("fatal:", "error:"))]
+        reason = lines[0].partition(": ")[2] if lines else f"exit code {error.retcode}"
+        raise TemplateError(f"git could not fetch the template: {reason}", remedy="Check the source.") from error
+    except JinjaError as error:
+        place = f"{getattr(error, 'name', None) or 'a path'}, line {getattr(error, 'lineno', None) or '?'}"
+        raise TemplateError(f"The template does not render ({place}): {error}") from error
+    except (CopierError, ValueError, OSError) as error:
+        line = " ".join(str(error).split()) or type(error).__name__
+        raise TemplateError(f"The template does not render: {line}") from error

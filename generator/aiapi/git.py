@@ -1,0 +1,102 @@
+"""The few things that are asked of git."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from aiapi.errors import ToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+OLDEST = (2, 31)
+FALLBACK_IDENTITY = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "aiapi"), ("EMAIL", "aiapi@localhost"))
+}
+# Set while git runs a hook; inherited, they would point every call below at another repository.
+_MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
+
+
+def forget_surroundings() -> None:
+    """Drop the variables by which an outer git command would redirect ours."""
+    for name in _MISLEADING:
+        os.environ.pop(name, None)
+
+
+def attempt(*arguments: str, cwd: Path, extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run git in `cwd` and return what came of it, whatever that was (127: no git); messages are in English."""
+    environment = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
+    command = ["git", *arguments]
+    try:
+        return subprocess.run(  # noqa: S603 - arguments are ours, no shell
+            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(command, 127, "", "git is not installed")
+
+
+def ask(*arguments: str, cwd: Path) -> str | None:
+    """Return what git answers in `cwd`, stripped, or None when it fails."""
+    result = attempt(*arguments, cwd=cwd)
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def version() -> tuple[int, ...] | None:
+    """Return git's version as numbers, or None when git is not installed."""
+    if shutil.which("git") is None:
+        return None
+    result = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False)  # noqa: S607
+    match = re.search(r"\d+(\.\d+)+", result.stdout)
+    return tuple(int(part) for part in match[0].split(".")) if match else None
+
+
+def require() -> None:
+    """Raise `ToolError` unless a git that is recent enough is installed."""
+    found = version()
+    if found is None:
+        raise ToolError("git is not installed.", remedy="Install git (https://git-scm.com) and run the command again.")
+    if found < OLDEST:
+        raise ToolError(
+            f"git {'.'.join(map(str, found))} is too old.",
+            remedy=f"Install git {'.'.join(map(str, OLDEST))} or newer.",
+        )
+
+
+def start_repository(folder: Path, message: str) -> tuple[str, bool]:
+    """Make `folder` a repository on branch main whose first commit holds everything in it.
+
+    The user's own hooks, signing and global ignore list are left out of this one commit: the first could refuse
+    it, the second could wait for a passphrase, the third would hide files that an update must see.
+
+    Returns:
+        The id of the commit, and whether a fallback identity had to sign it.
+
+    Raises:
+        ToolError: When git refuses one of the steps.
+    """
+    _checked("init", "--quiet", "--initial-branch=main", cwd=folder)
+    _checked("-c", f"core.excludesFile={os.devnull}", "-c", "core.safecrlf=false", "add", "--all", cwd=folder)
+    commit = (
+        *("-c", "user.useConfigOnly=true", "-c", "commit.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"),
+        *("commit", "--quiet", "--no-verify", "--message", message),
+    )
+    fallback = attempt(*commit, cwd=folder).returncode != 0
+    if fallback:
+        _checked(*commit, cwd=folder, extra=FALLBACK_IDENTITY)
+    return _checked("rev-parse", "HEAD", cwd=folder), fallback
+
+
+def _checked(*arguments: str, cwd: Path, extra: Mapping[str, str] | None = None) -> str:
+    result = attempt(*arguments, cwd=cwd, extra=extra)
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
+        verb = next(word for word in arguments if word in {"init", "add", "commit", "rev-parse"})
+        raise ToolError(f"git {verb} failed: {reason}", remedy="Commit the new project yourself.")
+    return result.stdout.strip()

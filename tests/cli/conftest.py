@@ -1,0 +1,114 @@
+"""A small template in a git checkout of its own, and the command that runs from it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.command import AIAPI, ROOT, SMALL_TEMPLATE, Command, Terminal, make_checkout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def small_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of this generator with a small template; not to be changed."""
+    root = tmp_path_factory.mktemp("small") / "checkout"
+    for name, content in SMALL_TEMPLATE.items():
+        file = root / "template" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    make_checkout(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of this repository as it lies here, committed."""
+    root = tmp_path_factory.mktemp("real") / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__", ".venv", ".*_cache", ".dev")
+    shutil.copytree(ROOT / "template", root / "template", ignore=ignored)
+    make_checkout(root)
+    return root
+
+
+@pytest.fixture
+def checkout(small_checkout: Path, tmp_path: Path) -> Path:
+    """A copy of the small checkout that a test may change."""
+    return Path(shutil.copytree(small_checkout, tmp_path / "checkout"))
+
+
+@pytest.fixture
+def command_from(tmp_path: Path) -> Callable[[Path], Command]:
+    """Give the command as it is when aiapi runs from the given checkout, on a machine without any settings."""
+
+    def build(place: Path) -> Command:
+        home, temporary, folder = (tmp_path / name for name in ("home", "temporary", "work"))
+        for each in (home, temporary, folder):
+            each.mkdir(exist_ok=True)
+        (home / ".gitconfig").write_text("[user]\nname = Ada\nemail = ada@example.com\n")
+        # Bytecode stays on: a start of the command then takes a third of the time.
+        foreign = ("GIT_", "COPIER_", "XDG_", "PYTHON", "NO_COLOR", "UV_OFFLINE")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        settings = {
+            "HOME": str(home),
+            "TMPDIR": str(temporary),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "PYTHONPATH": str(place / "generator"),
+            "PROMPT_TOOLKIT_NO_CPR": "1",
+            "TERM": "xterm",
+        }
+        return Command(folder, kept | settings)
+
+    return build
+
+
+@pytest.fixture
+def aiapi(small_checkout: Path, command_from: Callable[[Path], Command]) -> Command:
+    """The command, run from the small checkout."""
+    return command_from(small_checkout)
+
+
+@pytest.fixture
+def terminal(aiapi: Command) -> Iterator[Callable[..., Terminal]]:
+    """Start the command on a terminal."""
+    started: list[Terminal] = []
+
+    def start(*arguments: str, **extra: str) -> Terminal:
+        process, screen = pty.fork()
+        if process == 0:
+            os.chdir(aiapi.folder)
+            os.execve(AIAPI, [AIAPI, *arguments], {**aiapi.environment, **extra})  # noqa: S606 - no shell wanted
+        started.append(Terminal(process, screen))
+        return started[-1]
+
+    yield start
+    for each in started:
+        try:
+            os.kill(each.process, signal.SIGKILL)
+            os.waitpid(each.process, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        os.close(each.screen)
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Callable[[str, str], str]:
+    """Put a shell script before a program on the PATH; `$REAL` is the program itself. Returns the new PATH."""
+
+    def put(program: str, script: str) -> str:
+        folder = tmp_path / "programs"
+        folder.mkdir(exist_ok=True)
+        file = folder / program
+        file.write_text(f'#!/bin/sh\nREAL="{shutil.which(program)}"\n{script}\n')
+        file.chmod(0o755)
+        return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+    return put

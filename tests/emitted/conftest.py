@@ -1,0 +1,46 @@
+"""Installed projects: one for each combination, in its own environment."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from emitted.stack import clean_environment
+from template_repository import combinations, name_of
+
+Install = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def install(projects: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Install:
+    """Copy a rendered project to a folder of its own and install it; once for each combination."""
+    installed: dict[str, Path] = {}
+
+    def install_once(name: str) -> Path:
+        if name not in installed:
+            # A space in the path, because users have them.
+            folder = tmp_path_factory.mktemp(name) / "my service"
+            shutil.copytree(projects[name], folder)
+            command = ["uv", "sync", "--quiet", "--no-progress"]
+            done = subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            installed[name] = folder
+        return installed[name]
+
+    return install_once
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest, install: Install) -> Path:
+    """The installed project of the combination that the test is about."""
+    mark = request.node.get_closest_marker("combination")
+    return install(mark.args[0])
+
+
+def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:
+    """Run a test for every combination whose name holds `only`; all tests of one stay on one process."""
+    names = [name for name in map(name_of, combinations()) if only in name.split("-") or not only]
+    marks = {name: [pytest.mark.combination(name, what), pytest.mark.xdist_group(name)] for name in names}
+    return pytest.mark.parametrize("combination", [pytest.param(name, marks=marks[name], id=name) for name in names])

@@ -1,0 +1,109 @@
+"""Every combination: judged, tested, booted, used over HTTP."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from emitted.conftest import each_combination
+from emitted.pdf import make_pdf
+from emitted.stack import Stack, answer_stream, clean_environment, running, uv_run
+
+MANUAL = """# Kettle manual
+
+The warranty of the kettle lasts 24 months from the day of purchase.
+
+## Cleaning
+
+Descale the kettle every three months with citric acid. Never put it into the dishwasher.
+"""
+REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
+FALLBACK = {"APP_MODEL_SESSION__ALLOW_FALLBACK": "true"}
+
+
+@each_combination("format")
+def test_the_code_is_formatted(project: Path) -> None:
+    uv_run(project, "ruff", "format", "--check", ".")
+
+
+@each_combination("lint")
+def test_the_linter_is_content(project: Path) -> None:
+    uv_run(project, "ruff", "check", ".")
+
+
+@each_combination("types")
+def test_the_types_are_right(project: Path) -> None:
+    uv_run(project, "mypy")
+
+
+@each_combination("imports")
+def test_the_layers_hold(project: Path) -> None:
+    uv_run(project, "lint-imports")
+
+
+@each_combination("own tests")
+def test_its_own_tests_pass(project: Path) -> None:
+    uv_run(project, "poe", "test")
+
+
+@each_combination("boot")
+def test_it_boots_and_answers_from_documents(project: Path, combination: str) -> None:
+    fallback = FALLBACK if "gpu" in combination else {}
+    with running(project, **fallback) as stack:
+        uploads = {
+            stack.upload("kettle.md", MANUAL.encode()): MANUAL,
+            stack.upload("harbour.pdf", make_pdf(REPORT)): "",
+        }
+        stack.wait_until_indexed()
+        _check_search(stack)
+        _check_answer(stack, list(uploads)[0])
+        _check_page(stack, list(uploads)[1])
+    # What was indexed before is there after a restart.
+    with running(project, **fallback) as stack:
+        _check_search(stack)
+
+
+@each_combination("no GPU: refuses", only="gpu")
+def test_it_refuses_to_start_without_a_device(project: Path) -> None:
+    done = subprocess.run(
+        ["uv", "run", "--no-sync", "poe", "dev", "--no-reload"],
+        cwd=project,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 1
+    assert "no usable CUDA device" in done.stdout + done.stderr
+    assert "APP_MODEL_SESSION__ALLOW_FALLBACK=true" in done.stdout + done.stderr
+
+
+def _check_search(stack: Stack) -> None:
+    found = stack.request("POST", "/v1/search", json={"query": "How long is the warranty of the kettle?"})
+    best = found["items"][0]
+    assert "24 months" in best["text"]
+    assert MANUAL[best["start"] : best["end"]] == best["text"]
+
+
+def _check_answer(stack: Stack, document_id: str) -> None:
+    events = answer_stream(stack, "How long is the warranty of the kettle?")
+    names = [name for name, _ in events]
+    assert names[0] == "passages"
+    assert names.count("token") > 1
+    assert names[-1] == "done"
+    done = events[-1][1]
+    tokens = "".join(data["text"] for name, data in events if name == "token")
+    assert tokens == done["answer"]
+    assert "24 months" in done["answer"]
+    citation = done["citations"][0]
+    assert citation["document_id"] == document_id
+    assert MANUAL[citation["start"] : citation["end"]] == citation["quote"]
+    assert f"[{citation['marker']}]" in done["answer"]
+
+
+def _check_page(stack: Stack, document_id: str) -> None:
+    done = stack.request("POST", "/v1/answers", json={"question": "How many ships did the harbour handle?"})
+    citation = done["citations"][0]
+    assert (citation["document_id"], citation["page"]) == (document_id, 2)
+    assert "4,210 ships" in citation["quote"]

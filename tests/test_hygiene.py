@@ -1,0 +1,49 @@
+"""Text that a careful person would have typed, in every combination."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from template_repository import combinations, name_of
+
+MARKERS = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
+LINE_WIDTH = 120
+
+
+def text_files(project: Path) -> list[Path]:
+    found = [path for path in project.rglob("*") if path.is_file() and ".git" not in path.parts]
+    return [path for path in found if path.suffix != ".onnx" and path.name != "tokenizer.json"]
+
+
+@pytest.fixture(params=[name_of(combination) for combination in combinations()])
+def project(request: pytest.FixtureRequest, projects: dict[str, Path]) -> Path:
+    return projects[request.param]
+
+
+def test_lines_end_cleanly_and_files_end_with_one_line_break(project: Path) -> None:
+    for path in text_files(project):
+        content = path.read_bytes()
+        assert b"\r" not in content, path
+        assert b"\t" not in content, path
+        assert not re.search(rb"[ ]+\n", content), path
+        assert content == b"" or (content.endswith(b"\n") and not content.endswith(b"\n\n")), path
+        assert b"\n\n\n\n" not in content, path
+
+
+def test_no_template_marker_is_left(project: Path) -> None:
+    for path in text_files(project):
+        assert not MARKERS.search(path.read_text()), path
+
+
+def test_nothing_emitted_is_ignored_by_the_emitted_gitignore(project: Path) -> None:
+    ignored = {line.strip("/") for line in (project / ".gitignore").read_text().split()}
+    for path in text_files(project):
+        parts = path.relative_to(project).parts
+        assert not ignored & set(parts), path
+        assert path.suffix not in {".pyc", ".pyo"}, path
+
+
+def test_python_stays_small(project: Path) -> None:
+    for path in project.rglob("*.py"):
+        assert len(path.read_text().splitlines()) <= 250, path

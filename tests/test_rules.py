@@ -1,0 +1,108 @@
+"""The seven rules that keep a template with options readable."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from template_repository import ROOT, options
+
+TEMPLATE = ROOT / "template"
+OVERLAYS = {choice: option for option, choices in options().items() for choice in choices}
+# Paths that one overlay alone has, each with its reason.
+LONE_PATHS = {
+    "migrations/versions/0002_passage_vectors.py": "only vectors in PostgreSQL have a schema under Alembic",
+    "tests/adapters/test_pgvector_index.py": "only PostgreSQL shows its query plans",
+    "devstack/qdrant_server.py": "stands in for a server that no package index carries",
+    "tests/devstack/test_qdrant_server.py": "tests that server",
+}
+
+
+def overlay(choice: str) -> Path:
+    return TEMPLATE / f"{{{{ {choice} }}}}"
+
+
+def files(folder: Path) -> set[str]:
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in found if "__pycache__" not in path.parts}
+
+
+def emitted(choice: str) -> set[str]:
+    return {name for name in files(overlay(choice)) if not name.startswith("_parts/")}
+
+
+def siblings() -> list[tuple[str, str]]:
+    return [(first, other) for first, *others in options().values() for other in others]
+
+
+def test_every_choice_has_one_folder_and_every_folder_a_choice() -> None:
+    folders = {path.name for path in TEMPLATE.iterdir() if path.is_dir() and "{{" in path.name}
+    assert folders == {overlay(choice).name for choice in OVERLAYS}
+
+
+def test_no_python_file_holds_jinja() -> None:
+    assert list(TEMPLATE.rglob("*.py.jinja")) == []
+    for path in TEMPLATE.rglob("*.py"):
+        assert not re.search(r"\{\{|\{%|\{#", path.read_text()), path
+
+
+def test_no_template_file_holds_an_if() -> None:
+    for path in TEMPLATE.rglob("*"):
+        if path.is_file() and (path.suffix == ".jinja" or "_parts" in path.parts):
+            assert not re.search(r"\{%-?\s*(if|elif|else)\b", path.read_text()), path
+
+
+def test_two_options_never_write_the_same_path_and_no_overlay_shadows_a_base_file() -> None:
+    base = {name.removesuffix(".jinja") for name in files(TEMPLATE) if not name.startswith("{{ ")}
+    for choice, option in OVERLAYS.items():
+        assert not emitted(choice) & base, choice
+        for other, other_option in OVERLAYS.items():
+            if option != other_option:
+                assert not emitted(choice) & emitted(other), (choice, other)
+
+
+@pytest.mark.parametrize(("one", "other"), siblings())
+def test_the_overlays_of_an_option_write_the_same_paths(one: str, other: str) -> None:
+    assert (emitted(one) ^ emitted(other)) <= set(LONE_PATHS)
+
+
+def test_every_lone_path_is_still_there() -> None:
+    assert set(LONE_PATHS) <= set().union(*map(emitted, OVERLAYS))
+
+
+@pytest.mark.parametrize(("one", "other"), siblings())
+def test_sibling_adapters_open_alike(one: str, other: str) -> None:
+    for name in sorted(emitted(one) & emitted(other)):
+        if "/adapters/" in name and name.startswith("src/"):
+            assert openers(overlay(one) / name) == openers(overlay(other) / name), name
+            assert openers(overlay(one) / name), name
+
+
+@pytest.mark.parametrize(("one", "other"), siblings())
+def test_the_overlays_of_an_option_have_the_same_parts(one: str, other: str) -> None:
+    assert files(overlay(one) / "_parts") == files(overlay(other) / "_parts")
+
+
+def test_every_part_is_included_by_name() -> None:
+    shared = "".join(path.read_text() for path in TEMPLATE.rglob("*.jinja"))
+    for choice, option in OVERLAYS.items():
+        for part in files(overlay(choice) / "_parts"):
+            assert f"{{% include {option}_parts ~ '/{part}' %}}" in shared, (choice, part)
+
+
+def test_names_are_legal_on_windows() -> None:
+    for name in files(TEMPLATE):
+        assert not re.search(r'[<>:"\\|?*]|[. ]$', name), name
+        assert not re.search(r"(^|/)(con|prn|aux|nul|com\d|lpt\d)(\.|/|$)", name, re.IGNORECASE), name
+    lowered = [name.lower() for name in files(TEMPLATE)]
+    assert len(lowered) == len(set(lowered))
+
+
+def openers(path: Path) -> dict[str, str]:
+    """The public `open_…` functions of a module with their signatures."""
+    return {
+        node.name: ast.unparse(node.args) + " -> " + ast.unparse(node.returns or ast.Constant(None))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.AsyncFunctionDef) and node.name.startswith("open_")
+    }
