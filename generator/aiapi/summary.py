@@ -21,6 +21,8 @@ PURPOSES = {
     "docs": "how it is built and run",
     "deploy": "what runs it in production",
     "models": "the models that it ships, each with its card",
+    "devstack": "the servers that development and tests start by themselves",
+    ".github": "what checks every change",
 }
 
 
@@ -72,6 +74,9 @@ def show(screen: Screen, project: Project, made: Made, command: str) -> None:
     screen.say(f"Made {project.name} in {project.destination}: {_amount(made.manifest)}.", "bold green")
     for line in _tree(made.manifest):
         screen.say(f"  {line}")
+    done = [step.name for step in made.steps if step.ok]
+    if done:
+        screen.say(f"Done as well: {', '.join(done)}{f' {made.commit[:10]}' if made.commit else ''}.")
     screen.say("\nThe same again, without questions:", "bold")
     screen.say(f"  {command}")
     screen.say("\nNext:", "bold")

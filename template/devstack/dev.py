@@ -71,7 +71,7 @@ def _start_service(
     processes: Processes, environment: Mapping[str, str], *, port: int, reload: bool
 ) -> tuple[Child, Child]:
     """Start the worker and the API."""
-    unbuffered = {**environment, "PYTHONUNBUFFERED": "1"}
+    unbuffered = {"APP_LOGGING__FORMAT": "console", **environment, "PYTHONUNBUFFERED": "1"}
     worker = processes.start("worker", [sys.executable, "-m", "app.worker"], environment=unbuffered)
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--host", HOST, "--port", str(port)]
     options = ["--timeout-graceful-shutdown", "3", *(["--reload", "--reload-dir", "src"] if reload else [])]

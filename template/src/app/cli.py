@@ -46,9 +46,11 @@ def ingest(
 
 
 @app.command()
-def reindex() -> None:
-    """Index every document anew that was indexed with another embedding model than the configured one."""
-    typer.echo(f"{_run(_reindex())} documents are on their way.")
+def reindex(
+    *, everything: Annotated[bool, typer.Option("--all", help="Every document: after the vector store was lost.")] = False
+) -> None:
+    """Index anew what was indexed with another embedding model than the configured one."""
+    typer.echo(f"{_run(_reindex(everything=everything))} documents are on their way.")
 
 
 def main() -> None:
@@ -118,9 +120,10 @@ async def _ingest(paths: list[Path], email: str) -> None:
                 typer.echo(f"{document.id}  {path}")
 
 
-async def _reindex() -> int:
+async def _reindex(*, everything: bool) -> int:
     async with _services() as services:
-        return await services.documents.reindex_stale(services.embeddings.embedder.model.identity)
+        current = services.embeddings.embedder.model.identity
+        return await services.documents.reindex_all(except_model=None if everything else current)
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

@@ -169,7 +169,7 @@ async def test_cancelling_the_reader_cancels_the_call_to_the_provider(provider: 
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_closing_the_stream_early_ends_the_call_to_the_provider(provider: FakeProvider, kind: Provider) -> None:
     async with open_language_model(settings_for(provider, kind, "stalls")) as model:
-        async with aclosing(model.stream(REQUEST)) as events:  # type: ignore[type-var]
+        async with aclosing(model.stream(REQUEST)) as events:
             await anext(events)
         await asyncio.wait_for(provider.client_left.wait(), 10)
 

@@ -1,3 +1,5 @@
+"""Without a provider, the service quotes the sentences that answer, and claims nothing more."""
+
 import pytest
 
 from app.adapters.offline_language_model import NO_MATCH, NO_SOURCES, OfflineLanguageModel, quote

@@ -40,7 +40,7 @@ class FakeRetrieval:
     failure: Exception | None = None
     asked: list[tuple[str, UUID, int, Filters | None]] = field(default_factory=list)
 
-    async def search(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
+    async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
         """Find the first passages."""
         self.asked.append((query, caller.id, top_k, filters))
         if self.failure:

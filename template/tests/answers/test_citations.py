@@ -1,3 +1,5 @@
+"""Every citation points at the characters of a document that support the claim before its marker."""
+
 import pytest
 
 from app.answers.citations import Citation, check_citations

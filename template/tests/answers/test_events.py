@@ -1,3 +1,5 @@
+"""A streamed answer arrives whole, ends clearly, and stops when nobody reads it."""
+
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
@@ -80,7 +82,9 @@ async def test_a_sign_of_life_is_sent_while_the_model_is_silent() -> None:
     model = FakeLanguageModel(["a"], silent=True)
     events = AnswerService(FakeRetrieval([passage()]), model).stream("Why?", caller=caller())
     frames = answer_frames(await anext(events), events, keep_alive=0.01)
-    assert [await anext(frames) for _ in range(4)][2:] == [b": keep-alive\n\n"] * 2
+    seen = [await anext(frames) for _ in range(6)]
+    assert parse(b"".join(seen))[-1] == ("token", {"text": "a"})
+    assert seen.count(b": keep-alive\n\n") == 4
     await frames.aclose()
     assert model.closed.is_set()
 

@@ -1,3 +1,5 @@
+"""The model is told the rules, the sources and the question, and no source can pass for more."""
+
 import re
 
 import pytest

@@ -1,3 +1,5 @@
+"""A question becomes an answer with checked citations, whole or as a stream."""
+
 from contextlib import aclosing
 
 import pytest

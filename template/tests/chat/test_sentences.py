@@ -1,3 +1,5 @@
+"""Texts fall into sentences that know where they stand, and words into comparable stems."""
+
 import pytest
 
 from app.chat.sentences import is_heading, split_sentences, stem, terms

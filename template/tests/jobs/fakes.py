@@ -39,6 +39,7 @@ class FakeHandler:
     work: Callable[[Attempt, ReportProgress], Awaitable[None]] = succeed
     attempts: list[Attempt] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
+    untidy: bool = False
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
@@ -48,7 +49,9 @@ class FakeHandler:
         await self.work(attempt, report)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:  # noqa: ARG002 - the port's signature
-        """Remember the reason."""
+        """Remember the reason, or fail if `untidy`."""
+        if self.untidy:
+            raise RuntimeError
         self.given_up.append(reason)
 
 

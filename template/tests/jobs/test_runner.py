@@ -135,15 +135,10 @@ async def test_a_try_that_takes_too_long_has_failed(database: Database, account_
 
 
 async def test_a_job_that_cannot_be_tidied_up_has_failed_all_the_same(database: Database, account_id: UUID) -> None:
-    class Untidy(FakeHandler):
-        async def give_up(self, attempt: Attempt, reason: str) -> None:
-            raise RuntimeError
-
-    async def drop(_: Attempt, __: ReportProgress) -> None:
-        raise DropJobError("Never.")
-
+    handler = failing(DropJobError("Never."))
+    handler.untidy = True
     job_id = await add_job(database, account_id)
-    await runner_of(database, Untidy(drop)).run(job_id)
+    await runner_of(database, handler).run(job_id)
     assert (await read_job(database, job_id)).state == JobState.FAILED
 
 
@@ -161,7 +156,7 @@ async def test_a_running_job_outlives_its_first_lease_and_shows_its_progress(
     first = await state_becomes(database, job_id, JobState.RUNNING)
     assert first.lease_until is not None
     async with asyncio.timeout(30):
-        while (job := await read_job(database, job_id)).lease_until in {None, first.lease_until}:
+        while (job := await read_job(database, job_id)).lease_until == first.lease_until:  # noqa: ASYNC110 - as in rows.py
             await asyncio.sleep(0.02)
     assert (job.progress, job.lease) == (0.25, first.lease)
     go_on.set()

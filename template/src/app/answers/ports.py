@@ -9,7 +9,7 @@ from app.auth.caller import Caller
 class PassageSearch(Protocol):
     """Finds passages in the caller's documents."""
 
-    async def search(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
+    async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
         """Find at most `top_k` passages, best first.
 
         Raises:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 import structlog
 
@@ -12,7 +11,7 @@ from app.answers.ports import PassageSearch
 from app.answers.prompts import compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
-from app.chat.ports import Finished, LanguageModel, ModelRequest, TextDelta, Usage
+from app.chat.ports import Finished, LanguageModel, Usage
 from app.errors import UpstreamFailedError
 
 log = structlog.get_logger(__name__)
@@ -85,7 +84,7 @@ class AnswerService:
             UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.ANSWERS)
-        found = await self.retrieval.search(question, caller=caller, top_k=top_k, filters=filters)
+        found = await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters)
         passages = fit_budget(found)
         yield Passages(passages)
         if not passages:
@@ -93,7 +92,7 @@ class AnswerService:
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
         pieces: list[str] = []
-        async with aclosing(self._model_events(compose_request(question, passages))) as events:
+        async with aclosing(self.language_model.stream(compose_request(question, passages))) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     yield Done(_finish("".join(pieces), event, passages))
@@ -101,10 +100,6 @@ class AnswerService:
                 pieces.append(event.text)
                 yield Token(event.text)
         raise UpstreamFailedError("The language model's answer has no end.")
-
-    def _model_events(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
-        # Closing must reach the provider, and only generators can be closed.
-        return cast("AsyncGenerator[TextDelta | Finished, None]", self.language_model.stream(request))
 
 
 def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:

@@ -1,6 +1,6 @@
 """What a language model is to the rest of the service."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -69,8 +69,8 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """The model as answers name it, such as `openai:gpt-5`."""
 
-    def stream(self, request: ModelRequest) -> AsyncIterator[TextDelta | Finished]:
-        """Answer piece by piece; the last event is `Finished`.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+        """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
 
         Raises:
             UnavailableError: the provider cannot be reached or is overloaded.

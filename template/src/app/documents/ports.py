@@ -57,7 +57,7 @@ class VectorStore(Protocol):
         """Make the store ready for vectors of this model; harmless when it already is."""
 
     async def upsert(self, vectors: Sequence[PassageVector]) -> None:
-        """Store vectors, replacing those of the same passage."""
+        """Store vectors, replacing those of the same passage and model."""
 
     async def search(self, query: VectorQuery) -> list[VectorMatch]:
         """Find the nearest passages of one owner and one model, best first."""

@@ -86,9 +86,9 @@ async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) ->
     return await session.scalar(statement.limit(1))
 
 
-async def list_other_model(session: AsyncSession, model: str) -> list[tuple[UUID, UUID]]:
-    """List owner and identifier of every ready document of any owner that was indexed with another model."""
-    statement = select(Document.owner_id, Document.id).where(
-        Document.status == DocumentStatus.READY, Document.embedding_model != model
-    )
+async def list_ready(session: AsyncSession, *, except_model: str | None) -> list[tuple[UUID, UUID]]:
+    """List owner and identifier of every owner's ready documents, without those that this model indexed."""
+    statement = select(Document.owner_id, Document.id).where(Document.status == DocumentStatus.READY)
+    if except_model is not None:
+        statement = statement.where(Document.embedding_model != except_model)
     return [(row.owner_id, row.id) for row in await session.execute(statement)]

@@ -138,13 +138,13 @@ class DocumentService:
         await self.jobs.enqueue(job.id)
         return document, job
 
-    async def reindex_stale(self, model: str) -> int:
-        """Have every document of every account indexed anew that carries another model's vectors; for operators."""
+    async def reindex_all(self, *, except_model: str | None) -> int:
+        """Have every account's documents indexed anew, without those that this model indexed; for operators."""
         async with self.database.transaction() as session:
-            stale = await repository.list_other_model(session, model)
-        for owner_id, document_id in stale:
+            ready = await repository.list_ready(session, except_model=except_model)
+        for owner_id, document_id in ready:
             await self.reindex(document_id, caller=Caller(id=owner_id))
-        return len(stale)
+        return len(ready)
 
     async def delete(self, document_id: UUID, *, caller: Caller) -> None:
         """Delete a document at once; its vectors and its file follow by a job.

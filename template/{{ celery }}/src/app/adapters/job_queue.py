@@ -50,7 +50,7 @@ class CeleryJobQueue:
     def _connect(self) -> None:
         with self._client.connection_for_write() as connection:
             # Opening a channel is the least that every transport answers; it ends with the connection.
-            connection.ensure_connection(max_retries=1).channel()
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0).channel()
 
     async def _call(self, function: Callable[[], object]) -> None:
         try:
@@ -66,6 +66,8 @@ def make_client(settings: JobQueueSettings) -> Celery:
     client.conf.update(
         broker_connection_timeout=PATIENCE,
         broker_transport_options={
+            "interval_start": 0,
+            "interval_step": 0,
             "max_retries": 1,
             "socket_connect_timeout": PATIENCE,
             "socket_timeout": PATIENCE,
