@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 8000
 GRACE_SECONDS = 30
+STRAGGLER_SECONDS = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def run_service(folder: Path, port: int | None, *, quiet_stdout: bool) -> int:
         0 when it was stopped by the user, else the service's own exit code.
     """
     words = ["uv", "run", "poe", "dev", *(["--port", str(port)] if port else [])]
-    # A session of its own: the signal then arrives once, from here, and reaches every process of the service.
+    # A session of its own: a Ctrl-C then reaches the service once, from here.
     service = subprocess.Popen(  # noqa: S603 - arguments are ours, no shell
         words, cwd=folder, env=_environment(), start_new_session=True, stdout=2 if quiet_stdout else None
     )
@@ -106,11 +107,18 @@ def run_service(folder: Path, port: int | None, *, quiet_stdout: bool) -> int:
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:
-    """Ask the service's processes to end and wait until they have; another Ctrl-C asks more firmly at once."""
-    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+    """Ask the service to end, wait until it has, and clear away whoever it left; another Ctrl-C shortens the wait.
+
+    Only the leader is asked: it passes the signal on, and whoever got it twice would give up its clean end.
+    """
+    with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
+        service.send_signal(signal.SIGINT)
+        service.wait(GRACE_SECONDS)
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(KeyboardInterrupt):
-            if not _signal_group(service.pid, number) or _gone(service, patience):
+            if _gone(service) or not _signal_group(service.pid, number):
                 return
+    _gone(service)
 
 
 def _signal_group(group: int, number: int) -> bool:
@@ -122,9 +130,9 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _gone(service: subprocess.Popen[bytes], patience: float) -> bool:
-    """Wait until the leader and everyone it started have ended, at most `patience` seconds."""
-    deadline = time.monotonic() + patience
+def _gone(service: subprocess.Popen[bytes]) -> bool:
+    """Wait a moment until the leader and everyone in its group have ended."""
+    deadline = time.monotonic() + STRAGGLER_SECONDS
     while time.monotonic() < deadline:
         if service.poll() is not None and not _signal_group(service.pid, 0):
             return True

@@ -15,10 +15,12 @@ from fastapi import FastAPI
 from sqlalchemy.engine import URL, make_url
 
 from app.auth.service import AuthService
-from app.bootstrap import Services
+from app.bootstrap import Ports, Services
 from app.database import Database, DatabaseSettings, open_database
 from app.main import create_app
 from app.settings import Settings
+
+pytest_plugins = ["tests.adapters.vector_store_under_test"]
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = f"template_{uuid4().hex[:8]}"
@@ -61,14 +63,16 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> Settings:
+def settings(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, vector_store_environment: dict[str, str], tmp_path: Path
+) -> Settings:
     """The settings of a service of the test's own, for this process and those that it starts."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("APP_DATABASE__URL", database_url)
     monkeypatch.setenv("APP_FILE_STORE__FOLDER", str(tmp_path / "files"))
     monkeypatch.setenv("APP_JOB_QUEUE__NAME", f"test-{uuid4().hex[:12]}")
-    if os.environ["APP_VECTOR_STORE__URL"].startswith("postgresql"):
-        monkeypatch.setenv("APP_VECTOR_STORE__URL", database_url)
+    for name, value in vector_store_environment.items():
+        monkeypatch.setenv(name, value)
     return Settings()
 
 
@@ -87,6 +91,8 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     # A lifespan must end in the task that it began in; the two halves of a fixture are two tasks.
     async def live() -> None:
         async with app.router.lifespan_context(app):
+            ports: Ports = app.state.services.ports
+            await ports.vectors.prepare(ports.embedder.model)
             started.set()
             await over.wait()
 

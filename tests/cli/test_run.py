@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cli.command import Command
 
-# Stands in for the service: a child of its own, both of which end in their own time.
+# Stands in for the service: it takes its time to end, and forgets a child.
 SERVICE = """
 import os, signal, subprocess, sys, time
 if "child" not in sys.argv:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -15,10 +15,9 @@ from app.adapters.vector_store import VectorStoreSettings, open_vector_store
 from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
+from app.settings import Settings
 from tests.adapters.vector_store_under_test import settings_for
 from tests.documents.fakes import FakeVectorStore
-
-pytest_plugins = ["tests.adapters.vector_store_under_test"]
 
 DIMENSION = 32
 MODEL = EmbeddingModel(name="test-model", version="1", dimension=DIMENSION, max_tokens=8, folder=Path("unused"))
@@ -30,6 +29,12 @@ OWNER, OTHER_OWNER = UUID(int=1), UUID(int=2)
 @pytest.fixture
 def fake_vector_store() -> VectorStore:
     return FakeVectorStore()
+
+
+@pytest.fixture
+async def real_vector_store(settings: Settings) -> AsyncIterator[VectorStore]:
+    async with open_vector_store(settings.vector_store) as store:
+        yield store
 
 
 @pytest.fixture(params=["fake_vector_store", "real_vector_store"])

@@ -6,7 +6,7 @@ import logging
 import math
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from app.settings import Settings
 log = structlog.get_logger(__name__)
 
 OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
+
+FIRST = asyncio.FIRST_COMPLETED
 
 # Seconds between two looks into an empty queue, and before trying a broken one again.
 POLL_DELAY = 0.1
@@ -70,28 +72,27 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
 
 
 async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Event) -> None:
-    """Take jobs off the queue until told to stop, or until the queue fails."""
+    """Take jobs off the queue until told to stop, or until the queue fails and what was running has ended."""
     worker = _make_worker(settings, runner)
     polling = asyncio.create_task(worker.async_run())
     stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({polling, stop}, return_when=asyncio.FIRST_COMPLETED)
-    stop.cancel()
+    await asyncio.wait({polling, stop}, return_when=FIRST)
     if polling.done():
-        # The rows know nothing of the queue: what runs may end, whatever has become of its messages.
-        await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
+        # The rows know nothing of the queue: jobs go on, whatever has become of their messages.
         log.warning("worker.queue_lost", error=repr(polling.exception()))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), RECONNECT_DELAY)
-    else:
+        await asyncio.wait({stop, asyncio.gather(*worker.tasks.values(), return_exceptions=True)}, return_when=FIRST)
+        await asyncio.wait({stop}, timeout=RECONNECT_DELAY)
+    if stop.done():
         await _drain(worker, settings.jobs.shutdown_grace)
-        polling.cancel()
-        await asyncio.gather(polling, return_exceptions=True)
+    stop.cancel()
+    polling.cancel()
+    await asyncio.gather(stop, polling, return_exceptions=True)
     await worker.pool.aclose(close_connection_pool=True)
 
 
 async def _drain(worker: Worker, grace: float) -> None:
     worker.allow_pick_jobs = False
-    running = list(worker.tasks.values())
+    running = [task for task in worker.tasks.values() if not task.done()]
     log.info("worker.stopping", running=len(running), grace=grace)
     if not running:
         return

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import mmap
 import os
 import signal
 import sys
@@ -46,18 +47,18 @@ class PoolProcess:
         self._settings = settings
         self._open_runner = open_runner
         self._lifeline, self._parent_end = os.pipe()
+        self._failed = mmap.mmap(-1, 1)
         self._stack = AsyncExitStack()
 
     def open(self, **_: object) -> None:
         """Load the models and connect; if the service cannot start, neither can the worker."""
         os.close(self._parent_end)
-        # A signal to the whole process group is meant for the parent: it lets running jobs end first.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._loop = asyncio.Runner()
         try:
             self._jobs = self._loop.run(self._stack.enter_async_context(self._open_runner(self._settings)))
         except Exception as error:
             log.critical("worker.startup_failed", error=str(error), exc_info=not isinstance(error, StartupError))
+            self._failed.write_byte(1)
             os.kill(os.getppid(), signal.SIGQUIT)
             os._exit(1)
         log.info("worker.ready", queue=self._settings.job_queue.name)
@@ -75,6 +76,11 @@ class PoolProcess:
             # The row says what is to happen next, and the sweeper sees to it.
             log.exception("job.unsettled", job_id=job_id)
 
+    @property
+    def failed(self) -> bool:
+        """Whether a process could not start; read in the parent, from memory that all of them share."""
+        return self._failed[0] == 1
+
     def release(self, **_: object) -> None:
         """Tell all processes that the worker is stopping; called in the parent."""
         with suppress(OSError):
@@ -84,17 +90,20 @@ class PoolProcess:
         loop = asyncio.get_running_loop()
         job = asyncio.create_task(self._jobs.run(job_id))
 
-        def stop_soon() -> None:
+        def stop(*_: object) -> None:
             loop.remove_reader(self._lifeline)
-            loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
+            loop.call_soon_threadsafe(loop.call_later, self._settings.jobs.shutdown_grace, job.cancel)
 
-        loop.add_reader(self._lifeline, stop_soon)
+        loop.add_reader(self._lifeline, stop)
+        # Celery's own handler would end the job at once when a signal reaches the whole process group.
+        usual = signal.signal(signal.SIGTERM, stop)
         try:
             # A cancelled job has given itself back.
             await asyncio.wait({job})
             if not job.cancelled():
                 job.result()
         finally:
+            signal.signal(signal.SIGTERM, usual)
             loop.remove_reader(self._lifeline)
 
 
@@ -127,7 +136,7 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
     worker: Any = app.Worker(quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True)
     worker.start()
     log.info("worker.stopped")
-    sys.exit(worker.exitcode)
+    sys.exit(1 if process.failed else worker.exitcode)
 
 
 def make_app(settings: Settings) -> Celery:

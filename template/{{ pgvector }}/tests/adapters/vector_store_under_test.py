@@ -1,12 +1,9 @@
-"""The vector store of this project for the contract suite: pgvector in a database of the test's own."""
-
-from collections.abc import AsyncIterator
+"""The vector store of this project for tests: pgvector in a database of the test's own."""
 
 import pytest
 from pydantic import SecretStr
 
-from app.adapters.vector_store import VectorStoreSettings, open_vector_store
-from app.documents.ports import VectorStore
+from app.adapters.vector_store import VectorStoreSettings
 
 
 def settings_for(host: str, port: int) -> VectorStoreSettings:
@@ -15,7 +12,6 @@ def settings_for(host: str, port: int) -> VectorStoreSettings:
 
 
 @pytest.fixture
-async def real_vector_store(database_url: str) -> AsyncIterator[VectorStore]:
-    """The adapter on an empty store."""
-    async with open_vector_store(VectorStoreSettings(url=SecretStr(database_url))) as store:
-        yield store
+def vector_store_environment(database_url: str) -> dict[str, str]:
+    """The environment variables of an empty store of the test's own."""
+    return {"APP_VECTOR_STORE__URL": database_url}

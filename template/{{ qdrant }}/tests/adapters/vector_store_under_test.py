@@ -1,4 +1,4 @@
-"""The vector store of this project for the contract suite: Qdrant, with collections of the test's own."""
+"""The vector store of this project for tests: Qdrant, with collections of the test's own."""
 
 import os
 from collections.abc import AsyncIterator
@@ -8,8 +8,7 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import AsyncQdrantClient
 
-from app.adapters.vector_store import VectorStoreSettings, open_vector_store
-from app.documents.ports import VectorStore
+from app.adapters.vector_store import VectorStoreSettings
 
 
 def settings_for(host: str, port: int) -> VectorStoreSettings:
@@ -18,16 +17,11 @@ def settings_for(host: str, port: int) -> VectorStoreSettings:
 
 
 @pytest.fixture
-async def real_vector_store() -> AsyncIterator[VectorStore]:
-    """The adapter on an empty store; its collections are dropped afterwards."""
-    url = os.environ["APP_VECTOR_STORE__URL"]
-    api_key = os.environ.get("APP_VECTOR_STORE__API_KEY")
+async def vector_store_environment() -> AsyncIterator[dict[str, str]]:
+    """The environment variables of an empty store of the test's own; its collections are dropped afterwards."""
+    url, api_key = os.environ["APP_VECTOR_STORE__URL"], os.environ.get("APP_VECTOR_STORE__API_KEY")
     prefix = f"test-{uuid4().hex}"
-    settings = VectorStoreSettings(
-        url=SecretStr(url), api_key=SecretStr(api_key) if api_key else None, collection_prefix=prefix
-    )
-    async with open_vector_store(settings) as store:
-        yield store
+    yield {"APP_VECTOR_STORE__COLLECTION_PREFIX": prefix}
     client = AsyncQdrantClient(url=url, api_key=api_key, check_compatibility=False)
     for collection in (await client.get_collections()).collections:
         if collection.name.startswith(f"{prefix}_"):
