@@ -23,7 +23,7 @@ IDENTITY = {
 ISOLATION = IDENTITY | {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
-    "COPIER_SETTINGS_PATH": os.devnull,
+    "COPIER_SETTINGS_PATH": str(ROOT / "tests/golden/copier-settings.yml"),
 }
 
 

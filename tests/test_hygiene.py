@@ -7,8 +7,7 @@ import pytest
 
 from template_repository import combinations, name_of
 
-MARKERS = re.compile(r"\{\{|\}\}|\{%|%\}|\{#|#\}")
-LINE_WIDTH = 120
+MARKERS = re.compile(r"\{\{|\{%|\{#")
 
 
 def text_files(project: Path) -> list[Path]:

@@ -56,14 +56,17 @@ def components(sentences: Floats, dimension: int) -> Floats:
 
 
 def starting_table(isolated: Floats, lessons: Lessons, vocabulary: Vocabulary, recipe: Recipe) -> Floats:
-    """Return the unfitted student: average meanings in context, shrunk to isolation, common words made light."""
+    """Return the unfitted student: average meanings in context, shrunk to isolation, common words made light.
+
+    Scaled to a mean square of 1, which is what the learning rate is meant for.
+    """
     counts = lessons.counts[vocabulary.teacher_ids][:, None]
     contexts = lessons.contexts[vocabulary.teacher_ids]
     meanings = (counts * contexts + recipe.trust * isolated) / (counts + recipe.trust)
     share = counts / max(counts.sum(), 1)
     weights = SMOOTHING / (SMOOTHING + share)
     table: Floats = (meanings @ components(lessons.sentences, recipe.dimension)) * weights
-    return table.astype(np.float32)
+    return np.asarray(table / np.sqrt(np.mean(table**2)), dtype=np.float32)
 
 
 def bags(texts: Sequence[str], tokenizer: Tokenizer, size: int) -> sparse.csr_array:

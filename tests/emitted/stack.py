@@ -35,6 +35,7 @@ def uv_run(project: Path, *command: str, **extra: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-8000:]}"
 
@@ -61,7 +62,7 @@ class Stack:
         """What authenticates a request."""
         return {"Authorization": f"Bearer {self.key}"}
 
-    def request(self, method: str, path: str, **options: Any) -> Any:
+    def request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
         """Send a request and return the decoded answer."""
         response = httpx2.request(method, self.url + path, headers=self.headers, timeout=60, **options)
         assert response.is_success, response.text

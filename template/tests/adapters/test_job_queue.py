@@ -74,12 +74,12 @@ async def test_a_queue_that_is_not_there_is_unavailable(dead_queue: JobQueue) ->
 
 async def test_a_queue_that_falls_silent_is_unavailable_and_never_stops_the_event_loop() -> None:
     contacted = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
 
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The loop that waits for the queue is the one that runs this.
         contacted.set()
-        await reader.read(-1)
-        writer.close()
+        writers.append(writer)
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with server, open_job_queue(settings_for(server.sockets[0].getsockname()[1])) as queue:
@@ -88,3 +88,6 @@ async def test_a_queue_that_falls_silent_is_unavailable_and_never_stops_the_even
             with pytest.raises(UnavailableError):
                 await asyncio.wait_for(call, 10)
             assert contacted.is_set()
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()

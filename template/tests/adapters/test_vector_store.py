@@ -1,29 +1,36 @@
 """What every vector store promises: the same sentences for the fake and for the real one."""
 
 import asyncio
-import math
-import random
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from app.adapters.vector_store import VectorStoreSettings, open_vector_store
-from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.documents.ports import VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
 from app.settings import Settings
 from tests.adapters.vector_store_under_test import settings_for
+from tests.adapters.vectors import (
+    DIMENSION,
+    HALF_PRECISION,
+    MODEL,
+    OTHER_MODEL,
+    OTHER_OWNER,
+    OWNER,
+    ask,
+    direction,
+    ids,
+    ids_of,
+    seeded,
+    towards,
+    vector_of,
+)
 from tests.documents.fakes import FakeVectorStore
-
-DIMENSION = 32
-MODEL = EmbeddingModel(name="test-model", version="1", dimension=DIMENSION, max_tokens=8, folder=Path("unused"))
-OTHER_MODEL = EmbeddingModel(name="test-model", version="2.0", dimension=48, max_tokens=8, folder=Path("unused"))
-HALF_PRECISION = 0.005  # pgvector keeps 16-bit floats
-OWNER, OTHER_OWNER = UUID(int=1), UUID(int=2)
 
 
 @pytest.fixture
@@ -42,48 +49,6 @@ def store(request: pytest.FixtureRequest) -> VectorStore:
     """Each test of the contract runs twice."""
     chosen: VectorStore = request.getfixturevalue(request.param)
     return chosen
-
-
-def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - the same vectors in every run, not secrets
-
-
-def direction(source: random.Random, dimension: int = DIMENSION) -> list[float]:
-    """A unit vector that points anywhere."""
-    values = [source.gauss(0, 1) for _ in range(dimension)]
-    length = math.hypot(*values)
-    return [value / length for value in values]
-
-
-def towards(cosine: float) -> list[float]:
-    """A unit vector whose cosine with the first axis is the given one."""
-    return [cosine, math.sqrt(1 - cosine**2), *[0.0] * (DIMENSION - 2)]
-
-
-def vector_of(
-    embedding: Sequence[float],
-    *,
-    passage_id: UUID | None = None,
-    document_id: UUID | None = None,
-    owner_id: UUID = OWNER,
-    model: EmbeddingModel = MODEL,
-) -> PassageVector:
-    return PassageVector(passage_id or uuid4(), document_id or uuid4(), owner_id, model.identity, embedding)
-
-
-def ask(
-    embedding: Sequence[float] | None = None,
-    *,
-    owner_id: UUID = OWNER,
-    model: EmbeddingModel = MODEL,
-    limit: int = 10,
-    document_ids: Sequence[UUID] | None = None,
-) -> VectorQuery:
-    return VectorQuery(owner_id, model.identity, embedding or towards(1.0), limit, document_ids)
-
-
-def ids(matches: Sequence[VectorMatch]) -> list[UUID]:
-    return [match.passage_id for match in matches]
 
 
 async def test_an_empty_store_finds_nothing(store: VectorStore) -> None:
@@ -267,7 +232,3 @@ async def call(store: VectorStore, operation: str) -> None:
             await store.delete_document(owner_id=OWNER, document_id=uuid4())
         case _:
             await store.ping()
-
-
-def ids_of(vectors: Sequence[PassageVector]) -> list[UUID]:
-    return [vector.passage_id for vector in vectors]

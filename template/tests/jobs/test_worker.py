@@ -1,6 +1,9 @@
 """What a real worker process does to jobs when it is stopped, killed, or handed the same job twice."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -87,10 +90,14 @@ async def test_a_job_that_is_delivered_many_times_runs_once(
     assert workers.read_diary() == ["started", "ended"]
 
 
-async def test_a_stopping_worker_lets_its_job_end(workers: Workers, database: Database, job_id: UUID) -> None:
+@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["its first process is told", "its whole group is told"])
+async def test_a_stopping_worker_lets_its_job_end(
+    workers: Workers, database: Database, job_id: UUID, tell: Callable[[int, int], None]
+) -> None:
     worker = await workers.start()
     await workers.diary_has(1)
-    worker.terminate()
+    tell(worker.pid, signal.SIGTERM)
+    await asyncio.sleep(0.5)
     workers.let_jobs_end()
     assert await workers.stop(worker) == 0
     job = await read_job(database, job_id)

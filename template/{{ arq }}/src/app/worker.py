@@ -80,7 +80,8 @@ async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Even
     if polling.done():
         # The rows know nothing of the queue: jobs go on, whatever has become of their messages.
         log.warning("worker.queue_lost", error=repr(polling.exception()))
-        await asyncio.wait({stop, asyncio.gather(*worker.tasks.values(), return_exceptions=True)}, return_when=FIRST)
+        ends: set[asyncio.Future[Any]] = {stop, asyncio.gather(*worker.tasks.values(), return_exceptions=True)}
+        await asyncio.wait(ends, return_when=FIRST)
         await asyncio.wait({stop}, timeout=RECONNECT_DELAY)
     if stop.done():
         await _drain(worker, settings.jobs.shutdown_grace)

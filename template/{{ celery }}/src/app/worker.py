@@ -90,13 +90,13 @@ class PoolProcess:
         loop = asyncio.get_running_loop()
         job = asyncio.create_task(self._jobs.run(job_id))
 
-        def stop(*_: object) -> None:
+        def stop() -> None:
             loop.remove_reader(self._lifeline)
-            loop.call_soon_threadsafe(loop.call_later, self._settings.jobs.shutdown_grace, job.cancel)
+            loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
 
         loop.add_reader(self._lifeline, stop)
         # Celery's own handler would end the job at once when a signal reaches the whole process group.
-        usual = signal.signal(signal.SIGTERM, stop)
+        usual = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop))
         try:
             # A cancelled job has given itself back.
             await asyncio.wait({job})

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from redis.exceptions import RedisError
 
 from app.errors import UnavailableError
+from app.jobs.ports import JobQueue
 
 RUN_JOB = "run_job"
 
@@ -69,7 +70,7 @@ def serialize(job: dict[str, Any]) -> bytes:
 
 
 @asynccontextmanager
-async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[ArqJobQueue]:
+async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[JobQueue]:
     """Offer the queue; disconnect at the end."""
     redis = connect(settings)
     try:

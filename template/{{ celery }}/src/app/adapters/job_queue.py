@@ -11,6 +11,7 @@ from kombu.exceptions import KombuError
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from app.errors import UnavailableError
+from app.jobs.ports import JobQueue
 
 RUN_JOB = "app.run_job"
 
@@ -78,7 +79,7 @@ def make_client(settings: JobQueueSettings) -> Celery:
 
 
 @asynccontextmanager
-async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[CeleryJobQueue]:
+async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[JobQueue]:
     """Offer the queue; disconnect at the end."""
     client = make_client(settings)
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="job-queue")
