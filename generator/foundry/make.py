@@ -30,11 +30,19 @@ from foundry.vocabulary import Vocabulary, reduce_vocabulary, student_tokenizer
 STATIC_MAX_TOKENS = 512
 TOLERANCE = 1e-5
 PROBE = "Models open at start-up, warm up, and only then does readiness turn true."
+FULL_NOTICE = """all-MiniLM-L6-v2, by the Sentence Transformers team, licensed under the Apache License, Version 2.0.
+Changed: converted from safetensors to ONNX, with mean pooling and normalisation inside the graph.
+"""
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
-def make_full(folder: Path, cache: Path, notices: Path) -> None:
+def make_full(folder: Path, cache: Path, licensed: Path) -> None:
     """Write the full all-MiniLM-L6-v2 to ``folder``, in the shape that the service reads.
+
+    Args:
+        folder: Where to write.
+        cache: Where downloads are kept.
+        licensed: A folder that holds the text of the licence.
 
     Raises:
         SystemExit: The graph disagrees with the independent computation.
@@ -50,8 +58,8 @@ def make_full(folder: Path, cache: Path, notices: Path) -> None:
     difference = float(np.abs(Encoder(folder).encode([PROBE])[0] - expected).max())
     if difference > TOLERANCE:
         raise SystemExit(f"The converted model is off by {difference:.1e}: this onnxruntime reads the graph otherwise.")
-    for name in ("LICENSE", "NOTICE"):
-        shutil.copyfile(notices / name, folder / name)
+    shutil.copyfile(licensed / "LICENSE", folder / "LICENSE")
+    (folder / "NOTICE").write_text(FULL_NOTICE, encoding="utf-8")
     shutil.copyfile(source / "README.md", folder / "model-card.md")
     write_manifest(folder, Description("all-MiniLM-L6-v2", "1", DIMENSION, MAX_TOKENS))
     print(f"{folder}: within {difference:.1e} of the reference")

@@ -16,7 +16,9 @@ import app.jobs.models  # noqa: F401
 from app.database import Table
 from app.settings import Settings
 
-ObjectKind = Literal["schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint", "check_constraint"]
+ObjectKind = Literal[
+    "schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint", "check_constraint"
+]
 
 
 def include_object(_: SchemaItem, name: str | None, kind: ObjectKind, *_rest: object) -> bool:

@@ -37,11 +37,11 @@ class Person:
         return document_id
 
     async def run_jobs(self) -> None:
-        """Do this person's queued jobs, as a worker would."""
+        """Do this person's jobs that wait for a worker, as one would."""
         caller = await self.services.auth.ensure_account(self.email)
         jobs, _ = await self.services.jobs.list_for(PageRequest(limit=100), caller=caller)
         for job in reversed(jobs):
-            if job.state == JobState.QUEUED:
+            if job.state in {JobState.QUEUED, JobState.CANCELLED}:
                 await self.services.job_runner.run(job.id)
 
 

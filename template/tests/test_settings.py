@@ -36,7 +36,9 @@ def test_the_defaults_in_the_documentation_are_the_real_ones() -> None:
         default = fields()[name].get_default(call_default_factory=True, validated_data={})
         if is_default:
             shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-            assert value == ("" if shown is None else str(shown).lower() if isinstance(shown, bool) else str(shown)), name
+            assert value == ("" if shown is None else str(shown).lower() if isinstance(shown, bool) else str(shown)), (
+                name
+            )
 
 
 def test_the_example_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

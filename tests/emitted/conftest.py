@@ -35,14 +35,21 @@ def install(projects: Mapping[str, Path], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture
-def project(request: pytest.FixtureRequest, install: Install) -> Path:
-    """The installed project of the combination that the test is about."""
-    mark = request.node.get_closest_marker("combination")
-    return install(mark.args[0])
+def combination(request: pytest.FixtureRequest) -> str:
+    """The name of the combination that the test is about."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def project(combination: str, install: Install) -> Path:
+    """Its installed project."""
+    return install(combination)
 
 
 def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:
     """Run a test for every combination whose name holds `only`; all tests of one stay on one process."""
     names = [name for name in map(name_of, combinations()) if only in name.split("-") or not only]
     marks = {name: [pytest.mark.combination(name, what), pytest.mark.xdist_group(name)] for name in names}
-    return pytest.mark.parametrize("combination", [pytest.param(name, marks=marks[name], id=name) for name in names])
+    parameters = [pytest.param(name, marks=marks[name], id=name) for name in names]
+    return pytest.mark.parametrize("combination", parameters, indirect=True)

@@ -26,8 +26,7 @@ def long_text(document: int) -> bytes:
 @each_combination("kill -9", only="cpu")
 def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project: Path) -> None:
     with running(project, **IMPATIENT) as stack:
-        for number in range(COUNT):
-            stack.upload(f"{number}.txt", long_text(number))
+        uploaded = {stack.upload(f"{number}.txt", long_text(number)) for number in range(COUNT)}
         _wait_until_amid(stack)
         for process in _workers(stack):
             process.send_signal(signal.SIGKILL)
@@ -35,9 +34,9 @@ def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project
         assert stack.runner.wait(60) == 1
     with running(project, **IMPATIENT) as stack:
         stack.wait_until_indexed()
-        assert len(stack.documents()) == COUNT
-        for document in stack.documents():
-            body = {"query": "animals", "top_k": 50, "filters": {"document_ids": [document["id"]]}}
+        assert uploaded <= {document["id"] for document in stack.documents()}
+        for document_id in uploaded:
+            body = {"query": "animals", "top_k": 50, "filters": {"document_ids": [document_id]}}
             places = [(item["start"], item["end"]) for item in stack.request("POST", "/v1/search", json=body)["items"]]
             assert len(places) == len(set(places)) > 0
 

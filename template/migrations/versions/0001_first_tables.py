@@ -60,7 +60,7 @@ def _create_jobs() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True)),
     )
     op.create_index("ix_jobs_owner_id_created_at", "jobs", ["owner_id", "created_at", "id"])
-    unfinished = sa.text("state IN ('queued', 'running')")
+    unfinished = sa.text("finished_at IS NULL")
     op.create_index("ix_jobs_unfinished", "jobs", ["state", "run_after"], postgresql_where=unfinished)
 
 

@@ -47,7 +47,8 @@ def ingest(
 
 @app.command()
 def reindex(
-    *, everything: Annotated[bool, typer.Option("--all", help="Every document: after the vector store was lost.")] = False
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="Every document: after the vector store was lost.")] = False,
 ) -> None:
     """Index anew what was indexed with another embedding model than the configured one."""
     typer.echo(f"{_run(_reindex(everything=everything))} documents are on their way.")
@@ -113,7 +114,9 @@ async def _ingest(paths: list[Path], email: str) -> None:
         for path in paths:
             content = path.read_bytes()
             try:
-                document, _ = await services.documents.upload(NewFile(path.name, content, _once(content)), caller=caller)
+                document, _ = await services.documents.upload(
+                    NewFile(path.name, content, _once(content)), caller=caller
+                )
             except AppError as error:
                 typer.secho(f"{path}: {error.detail}", err=True, fg=typer.colors.YELLOW)
             else:

@@ -50,7 +50,9 @@ async def test_revoked_and_expired_keys_open_nothing(client: httpx2.AsyncClient,
     past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
     body = {"name": "old", "scopes": ["account"], "expires_at": past}
     expired = (await ada.request("POST", "/v1/auth/keys", json=body)).json()
-    assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {expired['secret']}"})).status_code == 401
+    assert (
+        await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {expired['secret']}"})
+    ).status_code == 401
     fresh = (await ada.request("POST", "/v1/auth/keys", json={"name": "new", "scopes": ["account"]})).json()
     assert (await ada.request("DELETE", f"/v1/auth/keys/{fresh['id']}")).status_code == 204
     assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 401

@@ -48,7 +48,7 @@ class FakeHandler:
         self.started.set()
         await self.work(attempt, report)
 
-    async def give_up(self, attempt: Attempt, reason: str) -> None:  # noqa: ARG002 - the port's signature
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
         """Remember the reason, or fail if `untidy`."""
         if self.untidy:
             raise RuntimeError

@@ -39,6 +39,6 @@ async def change_job(database: Database, job_id: UUID, values: Mapping[str, Any]
 async def state_becomes(database: Database, job_id: UUID, state: str) -> Job:
     """Wait until a job is in a state, and read it."""
     async with asyncio.timeout(30):
-        while (job := await read_job(database, job_id)).state != state:  # noqa: ASYNC110 - a worker changes the row
+        while (job := await read_job(database, job_id)).state != state:
             await asyncio.sleep(0.02)
     return job

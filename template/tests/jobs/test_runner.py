@@ -1,3 +1,5 @@
+"""Running jobs: claims, leases, retries, cancellation."""
+
 import asyncio
 from collections.abc import Mapping
 from uuid import UUID, uuid4
@@ -156,7 +158,7 @@ async def test_a_running_job_outlives_its_first_lease_and_shows_its_progress(
     first = await state_becomes(database, job_id, JobState.RUNNING)
     assert first.lease_until is not None
     async with asyncio.timeout(30):
-        while (job := await read_job(database, job_id)).lease_until == first.lease_until:  # noqa: ASYNC110 - as in rows.py
+        while (job := await read_job(database, job_id)).lease_until == first.lease_until:
             await asyncio.sleep(0.02)
     assert (job.progress, job.lease) == (0.25, first.lease)
     go_on.set()

@@ -1,3 +1,5 @@
+"""Jobs as use cases and owners see them."""
+
 from uuid import UUID, uuid4
 
 import pytest

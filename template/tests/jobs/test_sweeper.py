@@ -1,3 +1,5 @@
+"""Finding what a queue or a worker has lost."""
+
 import asyncio
 from collections.abc import Mapping
 from typing import Any

@@ -23,7 +23,7 @@ class WriteDiary:
         diary = Path(attempt.payload["diary"])
         _write(diary, "started")
         await report(0.5)
-        while not diary.with_name("go").exists():  # noqa: ASYNC110 - another process makes the file
+        while not diary.with_name("go").exists():
             await asyncio.sleep(0.02)
         _write(diary, "ended")
 

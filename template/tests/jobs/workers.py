@@ -56,7 +56,7 @@ class Workers:
     async def diary_has(self, lines: int) -> None:
         """Wait until that much has happened."""
         async with asyncio.timeout(60):
-            while len(self.read_diary()) < lines:  # noqa: ASYNC110 - a worker writes it
+            while len(self.read_diary()) < lines:
                 await asyncio.sleep(0.02)
 
     def close(self) -> None:

@@ -60,9 +60,7 @@ class RetrievalService:
         caller.require(Scope.SEARCH)
         return await self.find(query, caller=caller, top_k=top_k, filters=filters)
 
-    async def find(
-        self, query: str, *, caller: Caller, top_k: int, filters: Filters | None
-    ) -> list[Passage]:
+    async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
         """Do what `search` does as a part of another use case, which has checked what the caller may do."""
         document_ids = await self._scope(caller, filters or Filters())
         if document_ids is not None and not document_ids:

@@ -21,7 +21,9 @@ class AuthSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    jwt_secret: SecretStr = Field(min_length=32, description="signs tokens; at least 32 characters, the same everywhere")
+    jwt_secret: SecretStr = Field(
+        min_length=32, description="signs tokens; at least 32 characters, the same everywhere"
+    )
     issuer: str = "app"
     audience: str = "app"
     access_minutes: int = Field(default=15, ge=1, description="life of an access token")

@@ -25,7 +25,9 @@ async def upload_document(
     caller: CallerDep,
     services: ServicesDep,
     tags: Annotated[list[Tag], Form(max_length=50)] = [],  # noqa: B006 - FastAPI copies defaults
-    idempotency_key: Annotated[str | None, Header(max_length=200, description="repeats return the first result")] = None,
+    idempotency_key: Annotated[
+        str | None, Header(max_length=200, description="repeats return the first result")
+    ] = None,
 ) -> DocumentAccepted:
     """Upload a PDF, Markdown or text file; a job indexes it."""
     head = await file.read(CHUNK_BYTES)

@@ -183,7 +183,7 @@ def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
             self.entry = parent.timer.call_repeatedly(settings.jobs.sweep_interval, sweep_now)
             sweep_now()
 
-        def stop(self, parent: Any) -> None:  # noqa: ANN401, ARG002 - as above
+        def stop(self, parent: Any) -> None:  # noqa: ANN401 - as above
             self.timer.cancel(self.entry)
 
     return Sweeper
