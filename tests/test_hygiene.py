@@ -1,9 +1,11 @@
 """Text that a careful person would have typed, in every combination."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from template_repository import combinations, name_of
 
@@ -41,6 +43,27 @@ def test_nothing_emitted_is_ignored_by_the_emitted_gitignore(project: Path) -> N
         parts = path.relative_to(project).parts
         assert not ignored & set(parts), path
         assert path.suffix not in {".pyc", ".pyo"}, path
+
+
+def test_every_configuration_file_can_be_read(project: Path) -> None:
+    for path in [*project.rglob("*.yaml"), *project.rglob("*.yml")]:
+        assert yaml.safe_load(path.read_text()), path
+    assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["name"] == "myservice"
+
+
+def test_compose_starts_what_the_combination_needs(project: Path) -> None:
+    compose = yaml.safe_load((project / "compose.yaml").read_text())
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    assert {"api", "worker", "migrate", "postgres", "valkey"} <= set(compose["services"])
+    assert ("qdrant" in compose["services"]) == (answers["vector_store"] == "qdrant")
+    assert ("deploy" in compose["services"]["worker"]) == (answers["inference"] == "gpu")
+    settings = set(compose["services"]["api"]["environment"])
+    documented = re.findall(r"^(?:# )?(APP_\w+)=", (project / ".env.example").read_text(), re.MULTILINE)
+    assert settings <= set(documented)
+    for service in compose["services"].values():
+        assert set(service.get("depends_on", {})) <= set(compose["services"])
+        named = {mount.partition(":")[0] for mount in service.get("volumes", [])}
+        assert named <= set(compose["volumes"])
 
 
 def test_python_stays_small(project: Path) -> None:

@@ -3,6 +3,7 @@
 import http.client
 import sys
 import time
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def serve(root: Path, *, port: int, reload: bool, once: bool) -> None:
         stack.withdraw(folder)
         require_free(port)
         with console.status("Starting the servers"):
-            environment = stack.start(processes, durable=True)
+            environment = {"APP_SERVICE__NAME": _service_name(root)} | stack.start(processes, durable=True)
         with console.status("Bringing the database up to date"):
             processes.complete("migrate", [sys.executable, "-m", "app.cli", "migrate"], environment=environment)
         stack.publish(folder, environment)
@@ -41,6 +42,15 @@ def serve(root: Path, *, port: int, reload: bool, once: bool) -> None:
             _serve_api(processes, console, environment, port=port, reload=reload, once=once)
         finally:
             stack.withdraw(folder)
+
+
+def _service_name(root: Path) -> str:
+    """Return what pyproject.toml calls the service, else the name of its folder."""
+    try:
+        name: str = tomllib.loads((root / "pyproject.toml").read_text())["project"]["name"]
+    except (OSError, KeyError):
+        return root.name
+    return name
 
 
 def _serve_api(  # noqa: PLR0913 - each is one of the user's choices
