@@ -9,6 +9,7 @@ from starlette.types import Lifespan
 
 from app.answers import routes as answers
 from app.auth import routes as auth
+from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
 from app.documents import routes as documents
 from app.health import routes as health
@@ -20,7 +21,8 @@ from app.observability.requests import RequestMiddleware
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
 
-# Room for the multipart wrapping around the largest file.
+# The largest body of JSON, and room for the multipart wrapping around the largest file.
+JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
 
 
@@ -37,10 +39,12 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         title=settings.service.name,
         description=settings.service.description,
         lifespan=_lifespan(settings, ports),
-        max_body_size=settings.documents.max_bytes + ENVELOPE_BYTES,
         responses={"default": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "A problem (RFC 9457)"}},
         generate_unique_id_function=lambda route: route.name,
     )
+    upload_bytes = settings.documents.max_bytes + ENVELOPE_BYTES
+    app.add_middleware(BodyLimitMiddleware, max_bytes=JSON_BYTES, max_upload_bytes=upload_bytes)
+    # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
     for feature in (answers, auth, documents, health, inference, jobs):

@@ -11,11 +11,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, UpstreamError
+from app.errors import AppError, CallerError, UpstreamError
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+# What the framework refuses has the same code as what the service refuses.
+CODES = {error.status: error.code for error in CallerError.__subclasses__()}
 
 
 class FieldProblem(BaseModel):
@@ -79,7 +81,7 @@ async def _on_invalid_payload(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    code = HTTPStatus(error.status_code).name.lower()
+    code = CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     return problem_response(problem(error.status_code, code, str(error.detail)), dict(error.headers or {}))
 
 

@@ -1,0 +1,61 @@
+"""Rules of the code's structure that no linter knows."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[1] / "src" / "app"
+MODULES = sorted(SRC.rglob("*.py"))
+ENTRIES = {"main.py", "worker.py", "cli.py"}
+STATEMENTS = {"select", "insert", "update", "delete", "text"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SRC).as_posix()
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id
+
+
+def sql_imports(tree: ast.AST) -> set[str]:
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {each.name for node in imports if (node.module or "").startswith("sqlalchemy") for each in node.names}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_settings_are_built_in_entries_alone(path: Path) -> None:
+    assert name_of(path) in ENTRIES or "Settings" not in calls(ast.parse(path.read_text()))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_sql_is_written_in_repositories_tables_and_adapters_alone(path: Path) -> None:
+    may = path.name in {"repository.py", "models.py"} or name_of(path) in {"database.py", "pages.py"}
+    assert may or path.parent.name == "adapters" or not sql_imports(ast.parse(path.read_text())) & STATEMENTS
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_stay_small(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 250
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 40, node.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_port_is_called_inside_a_transaction(path: Path) -> None:
+    for block in transactions(ast.parse(path.read_text())):
+        awaited = [node.value for node in ast.walk(block) if isinstance(node, ast.Await)]
+        for call in awaited:
+            assert "session" in ast.unparse(call), f"line {call.lineno}: {ast.unparse(call)}"
+
+
+def transactions(tree: ast.AST) -> Iterator[ast.AsyncWith]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.AsyncWith) and any(".transaction()" in ast.unparse(item) for item in node.items):
+            yield node
