@@ -19,7 +19,8 @@ def test_the_drawing_is_the_tree() -> None:
         parent = next((path[each] for each in sorted(path, reverse=True) if each < level), "Exception")
         assert vars(errors)[name].__base__.__name__ == parent, name
         path = {each: kept for each, kept in path.items() if each < level} | {level: name}
-    assert {name for _, name in drawn} == {error.__name__ for error in [AppError, *subclasses(AppError)]}
+    every: list[type[AppError]] = [AppError, *subclasses(AppError)]
+    assert {name for _, name in drawn} == {error.__name__ for error in every}
 
 
 def test_every_error_has_a_code_of_its_own_and_a_status() -> None:
