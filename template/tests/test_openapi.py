@@ -1,5 +1,6 @@
 """What the service says about itself."""
 
+import re
 from typing import Any
 
 import httpx2
@@ -33,3 +34,12 @@ async def test_everything_but_the_doors_and_probes_asks_for_credentials(document
     assert {
         operation["operationId"] for operation in operations(document) if "security" not in operation
     } == open_to_all
+
+
+async def test_the_documentation_page_needs_nothing_from_elsewhere(client: httpx2.AsyncClient) -> None:
+    page = await client.get("/docs")
+    parts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(parts) >= 2
+    for part in parts:
+        assert part.startswith("/"), part
+        assert (await client.get(part)).status_code == 200, part

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
 from starlette.types import Lifespan
 
@@ -35,7 +36,9 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     """
     settings = settings or Settings()
     configure_logging(settings.logging)
-    app = FastAPI(
+    # /docs comes from here, not from somebody's content network.
+    app = FastAPIOffline(
+        redoc_url=None,
         title=settings.service.name,
         description=settings.service.description,
         lifespan=_lifespan(settings, ports),
