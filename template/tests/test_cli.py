@@ -1,0 +1,82 @@
+"""The operator's commands."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app import cli
+from app.auth.caller import ALL_SCOPES, Caller
+from app.auth.service import AuthService
+from app.bootstrap import build_services, open_ports
+from app.database import open_database
+from app.documents.models import Document, DocumentStatus
+from app.pages import PageRequest
+from app.settings import Settings
+
+EMAIL = ["--email", "operator@example.com"]
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+async def authenticate(settings: Settings, key: str) -> Caller:
+    async with open_database(settings.database) as database:
+        return await AuthService(database, settings.auth).authenticate(key)
+
+
+async def index(settings: Settings) -> list[Document]:
+    """Do what is queued, as a worker would, and list the operator's documents."""
+    async with open_ports(settings) as ports:
+        services = build_services(settings, ports)
+        caller = await services.auth.ensure_account(EMAIL[1])
+        jobs, _ = await services.jobs.list_for(PageRequest(limit=100), caller=caller)
+        for job in jobs:
+            await services.job_runner.run(job.id)
+        documents, _ = await services.documents.list_for(PageRequest(limit=100), caller=caller)
+        return documents
+
+
+def test_create_key_prints_a_key_that_may_do_everything(settings: Settings) -> None:
+    key = run("create-key", *EMAIL)
+    assert asyncio.run(authenticate(settings, key)).scopes == ALL_SCOPES
+    assert run("create-key", *EMAIL) != key
+
+
+@pytest.mark.usefixtures("settings")
+def test_migrating_again_is_harmless_and_makes_the_vector_store_ready() -> None:
+    run("migrate")
+    run("migrate")
+
+
+def test_a_folder_is_ingested_without_what_cannot_be_read(settings: Settings, tmp_path: Path) -> None:
+    run("migrate")
+    folder = tmp_path / "documents"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "a.txt").write_text("The warranty lasts 24 months.")
+    (folder / "deeper" / "b.md").write_text("# Returns\n\nReturns go to Leiden.")
+    (folder / "picture.png").write_bytes(b"\x89PNG\0")
+    (folder / ".hidden").write_text("not this")
+    printed = run("ingest", str(folder), *EMAIL)
+    assert [line.rpartition("/")[2] for line in printed.splitlines()] == ["a.txt", "b.md"]
+    documents = asyncio.run(index(settings))
+    assert {document.filename: document.status for document in documents} == {
+        "a.txt": DocumentStatus.READY,
+        "b.md": DocumentStatus.READY,
+    }
+    assert run("reindex") == "0 documents are on their way."
+    assert run("reindex", "--all") == "2 documents are on their way."
+
+
+@pytest.mark.usefixtures("settings")
+def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("APP_EMBEDDING__FOLDER", "nowhere")
+    monkeypatch.setattr("sys.argv", ["app", "reindex"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 1
+    assert "No embedding model in nowhere" in capsys.readouterr().err
