@@ -26,6 +26,11 @@ def clean_environment(**extra: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not unwanted.match(name)} | extra
 
 
+def no_device(combination: str) -> dict[str, str]:
+    """What lets a combination run on a machine without a GPU."""
+    return {"APP_MODEL_SESSION__ALLOW_FALLBACK": "true"} if "gpu" in combination else {}
+
+
 def uv_run(project: Path, *command: str, **extra: str) -> None:
     """Run a command in the project's environment; its output is the failure's message."""
     done = subprocess.run(

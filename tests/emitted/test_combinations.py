@@ -5,7 +5,7 @@ from pathlib import Path
 
 from emitted.conftest import each_combination
 from emitted.pdf import make_pdf
-from emitted.stack import Stack, answer_stream, clean_environment, running, uv_run
+from emitted.stack import Stack, answer_stream, clean_environment, no_device, running, uv_run
 
 MANUAL = """# Kettle manual
 
@@ -16,7 +16,6 @@ The warranty of the kettle lasts 24 months from the day of purchase.
 Descale the kettle every three months with citric acid. Never put it into the dishwasher.
 """
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
-FALLBACK = {"APP_MODEL_SESSION__ALLOW_FALLBACK": "true"}
 
 
 @each_combination("format")
@@ -44,10 +43,16 @@ def test_its_own_tests_pass(project: Path) -> None:
     uv_run(project, "poe", "test")
 
 
+@each_combination("migrations")
+def test_its_migrations_go_up_down_and_up_and_match_the_code(project: Path) -> None:
+    steps = "alembic upgrade head && alembic downgrade base && alembic upgrade head && alembic check"
+    uv_run(project, "python", "-m", "devstack", "run", "--tests", "--", "sh", "-c", steps)
+
+
 @each_combination("boot")
 def test_it_boots_and_answers_from_documents(project: Path, combination: str) -> None:
-    fallback = FALLBACK if "gpu" in combination else {}
-    with running(project, **fallback) as stack:
+    settings = no_device(combination)
+    with running(project, **settings) as stack:
         manual = stack.upload("kettle.md", MANUAL.encode())
         report = stack.upload("harbour.pdf", make_pdf(REPORT))
         stack.wait_until_indexed()
@@ -55,7 +60,7 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
         _check_answer(stack, manual)
         _check_page(stack, report)
     # What was indexed before is there after a restart.
-    with running(project, **fallback) as stack:
+    with running(project, **settings) as stack:
         _check_search(stack)
 
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from emitted.conftest import each_combination
-from emitted.stack import Stack, running
+from emitted.stack import Stack, no_device, running
 
 COUNT = 20
 SENTENCE = "The {animal} number {number} of document {document} sleeps in the shade of the old {tree} tree. "
@@ -23,16 +23,17 @@ def long_text(document: int) -> bytes:
     return "".join(lines).encode()
 
 
-@each_combination("kill -9", only="cpu")
-def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project: Path) -> None:
-    with running(project, **IMPATIENT) as stack:
+@each_combination("kill -9")
+def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project: Path, combination: str) -> None:
+    settings = IMPATIENT | no_device(combination)
+    with running(project, **settings) as stack:
         uploaded = {stack.upload(f"{number}.txt", long_text(number)) for number in range(COUNT)}
         _wait_until_amid(stack)
         for process in _workers(stack):
             process.send_signal(signal.SIGKILL)
         # Without its worker the stack says so and stops.
         assert stack.runner.wait(60) == 1
-    with running(project, **IMPATIENT) as stack:
+    with running(project, **settings) as stack:
         stack.wait_until_indexed()
         assert uploaded <= {document["id"] for document in stack.documents()}
         for document_id in uploaded:

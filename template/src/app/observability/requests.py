@@ -2,6 +2,7 @@
 
 import re
 import time
+from http import HTTPStatus
 from uuid import uuid4
 
 import structlog
@@ -50,4 +51,6 @@ class RequestMiddleware:
                 await problem_response(problem_of(error))(scope, receive, send_named)
         finally:
             seconds = round(time.perf_counter() - started, 4)
-            log.info("request.served", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
+            # Probes come every few seconds and say nothing while all is well.
+            say = log.debug if scope["path"].startswith("/health/") and status == HTTPStatus.OK else log.info
+            say("request.served", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
