@@ -94,3 +94,10 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         jobs=jobs,
         retrieval=retrieval,
     )
+
+
+@asynccontextmanager
+async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
+    """Open what a worker needs: the runner of jobs, on ports of its own."""
+    async with open_ports(settings) as ports:
+        yield build_services(settings, ports).job_runner

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.routing import Route
@@ -13,6 +14,7 @@ from app.auth import routes as auth
 from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
 from app.documents import routes as documents
+from app.errors import StartupError
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
@@ -21,6 +23,8 @@ from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 # The largest body of JSON, and room for the multipart wrapping around the largest file.
 JSON_BYTES = 10_000_000
@@ -55,11 +59,22 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     return app
 
 
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Ports]:
+    try:
+        async with open_ports(settings) as ports:
+            yield ports
+    except StartupError as error:
+        # The server prints a traceback; this line says what to do.
+        log.critical("startup.failed", reason=error.detail)
+        raise
+
+
 def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            opened = await stack.enter_async_context(open_ports(settings)) if ports is None else ports
+            opened = ports or await stack.enter_async_context(_opened(settings))
             services = build_services(settings, opened)
             mcp = await stack.enter_async_context(
                 open_mcp(

@@ -5,8 +5,9 @@ import json
 import logging
 import math
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,9 @@ import structlog
 from arq import Worker, func
 
 from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize
-from app.bootstrap import build_services, open_ports
+from app.bootstrap import open_job_runner
 from app.database import open_database
+from app.errors import StartupError
 from app.jobs.runner import JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
@@ -39,14 +41,11 @@ def main() -> None:
     """Run the worker until SIGTERM or Ctrl-C."""
     settings = Settings()
     configure_logging(settings.logging)
-    run_worker(settings, open_job_runner)
-
-
-@asynccontextmanager
-async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
-    """Open the service's own job runner."""
-    async with open_ports(settings) as ports:
-        yield build_services(settings, ports).job_runner
+    try:
+        run_worker(settings, open_job_runner)
+    except StartupError as error:
+        log.critical("worker.startup_failed", error=str(error))
+        sys.exit(1)
 
 
 def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:

@@ -7,8 +7,8 @@ import mmap
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,7 @@ import structlog
 from celery import Celery, bootsteps, signals
 
 from app.adapters.job_queue import RUN_JOB, open_job_queue
-from app.bootstrap import build_services, open_ports
+from app.bootstrap import open_job_runner
 from app.database import open_database
 from app.errors import StartupError
 from app.jobs.runner import JobRunner
@@ -112,13 +112,6 @@ def main() -> None:
     settings = Settings()
     configure_logging(settings.logging)
     run_worker(settings, open_job_runner)
-
-
-@asynccontextmanager
-async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
-    """Open the service's own job runner."""
-    async with open_ports(settings) as ports:
-        yield build_services(settings, ports).job_runner
 
 
 def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
