@@ -74,7 +74,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            opened = ports or await stack.enter_async_context(_opened(settings))
+            opened = await stack.enter_async_context(_opened(settings)) if ports is None else ports
             services = build_services(settings, opened)
             mcp = await stack.enter_async_context(
                 open_mcp(

@@ -33,4 +33,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the table; the extension stays, because something else may use it."""
-    op.drop_table("passage_vectors")
+    op.drop_table("passage_vectors", if_exists=True)

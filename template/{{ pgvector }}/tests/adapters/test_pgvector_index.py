@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.adapters.vector_store import VectorStoreSettings, index_name, nearest, open_vector_store
 from app.documents.ports import PassageVector, VectorQuery, VectorStore
-from app.errors import StartupError
 from app.inference.manifest import EmbeddingModel
 
 MODEL = EmbeddingModel(name="test-model", version="1", dimension=16, max_tokens=8, folder=Path("unused"))
@@ -114,9 +113,12 @@ async def test_names_of_indexes_differ_where_models_do_and_fit_postgresql() -> N
     assert all(name.startswith("hnsw_") and len(name) <= 63 for name in names)
 
 
-async def test_a_database_that_was_never_migrated_is_reported(database_url: str, engine: AsyncEngine) -> None:
+async def test_a_database_that_no_migration_has_seen_is_made_ready(database_url: str, engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
+        await connection.exec_driver_sql("DROP EXTENSION vector CASCADE")
         await connection.exec_driver_sql("DROP TABLE passage_vectors")
+    await engine.dispose()
     async with open_vector_store(VectorStoreSettings(url=SecretStr(database_url))) as opened:
-        with pytest.raises(StartupError, match="migrate"):
-            await opened.prepare(MODEL)
+        await opened.prepare(MODEL)
+        await opened.upsert(vectors_of(OWNER, 10))
+        assert len(await opened.search(question())) == 5

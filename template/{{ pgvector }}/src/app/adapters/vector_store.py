@@ -25,7 +25,6 @@ MAX_EF_SEARCH = 1000  # pgvector's own upper bound
 BUILD_LOCK = 0x70617373  # any number that nothing else in the database locks
 # SQLSTATE classes: connection, authorisation, no such database, resources, operator intervention.
 UNREACHABLE_STATES = ("08", "28", "3D", "53", "57")
-UNDEFINED_TABLE = "42P01"
 
 
 class VectorStoreSettings(BaseModel):
@@ -93,7 +92,7 @@ class PgVectorStore:
         """Build the model's HNSW index if it is missing; writes go on meanwhile, and a large table takes hours.
 
         Raises:
-            StartupError: the table is missing, or holds vectors of this model in another dimension.
+            StartupError: the table holds vectors of this model in another dimension.
             UnavailableError: the database is out of reach.
         """
         async with _reached(None), self._engine.connect() as connection:
@@ -104,6 +103,7 @@ class PgVectorStore:
                 await _lock_builds(connection)
                 await connection.exec_driver_sql("SET statement_timeout = 0")
                 if not await _is_indexed(connection, model):
+                    await _create_table(connection)
                     await _build(connection, model)
             finally:
                 # The session's end gives the lock and the timeout back, whatever has happened.
@@ -185,23 +185,21 @@ async def _lock_builds(connection: AsyncConnection) -> None:
         await asyncio.sleep(0.2)
 
 
+async def _create_table(connection: AsyncConnection) -> None:
+    """Create the table where no migration could: in a database of its own, or after a change from another store."""
+    await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
+    await connection.run_sync(Table.metadata.create_all, tables=[Table.metadata.tables["passage_vectors"]])
+
+
 async def _build(connection: AsyncConnection, model: EmbeddingModel) -> None:
     name = index_name(model.identity)
     identity = model.identity.replace("'", "''")
-    try:
-        # Under the lock nobody builds it, so an index that is still there is the rest of an interrupted build.
-        await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-        await connection.exec_driver_sql(
-            f"CREATE INDEX CONCURRENTLY {name} ON passage_vectors "
-            f"USING hnsw ((embedding::halfvec({model.dimension})) halfvec_cosine_ops) WHERE model = '{identity}'"
-        )
-    except exc.DBAPIError as error:
-        if _sqlstate(error) == UNDEFINED_TABLE:
-            raise StartupError(
-                "The vector store has no table passage_vectors: run `app migrate`, "
-                "with APP_DATABASE__URL set to the vector store's URL if that is another database."
-            ) from error
-        raise
+    # Under the lock nobody builds it, so an index that is still there is the rest of an interrupted build.
+    await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    await connection.exec_driver_sql(
+        f"CREATE INDEX CONCURRENTLY {name} ON passage_vectors "
+        f"USING hnsw ((embedding::halfvec({model.dimension})) halfvec_cosine_ops) WHERE model = '{identity}'"
+    )
 
 
 def _sqlstate(error: exc.DBAPIError) -> str:
