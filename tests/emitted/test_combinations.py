@@ -16,6 +16,14 @@ The warranty of the kettle lasts 24 months from the day of purchase.
 Descale the kettle every three months with citric acid. Never put it into the dishwasher.
 """
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
+# Of schemathesis; what it knows of methods that are not allowed does not fit FastAPI, so that check is left out.
+CHECKS = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+]
 
 
 @each_combination("format")
@@ -62,6 +70,18 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
     # What was indexed before is there after a restart.
     with running(project, **settings) as stack:
         _check_search(stack)
+
+
+@each_combination("hostile")
+def test_generated_requests_find_no_server_error_and_no_answer_beside_the_contract(
+    project: Path, combination: str
+) -> None:
+    with running(project, **no_device(combination)) as stack:
+        command = ["schemathesis", "run", f"{stack.url}/openapi.json", "--no-color", "--max-examples", "20"]
+        given = ["--header", f"Authorization: Bearer {stack.key}", "--checks", ",".join(CHECKS)]
+        done = subprocess.run([*command, *given], cwd=project, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout[-8000:]
+        assert stack.request("GET", "/health/ready")["status"] == "ready"
 
 
 @each_combination("no GPU: refuses", only="gpu")

@@ -21,11 +21,20 @@ data: {"text":"The warranty lasts 24 months"}
 event: done
 data: {"answer":"The warranty lasts 24 months. [1]","citations":[…],"model":"offline:extractive","usage":{…}}
 """
+# An event as OpenAPI describes them (3.2, section 4.14.4).
+STREAM_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["passages", "token", "done", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer, or with `stream: true` the events `passages`, `token` (many), and at the end "
         "`done` with the whole answer or `error` with a problem.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}},
+        "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
     }
 }
 
