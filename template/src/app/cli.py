@@ -1,6 +1,7 @@
 """The operator's entry: `app --help` lists the commands."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -72,7 +73,8 @@ def _settings() -> "Settings":
     from app.settings import Settings
 
     settings = Settings()
-    configure_logging(settings.logging.model_copy(update={"level": "WARNING", "format": "console"}))
+    # What a command prints is its result; programs read it.
+    configure_logging(settings.logging.model_copy(update={"level": "WARNING", "format": "console"}), sys.stderr)
     return settings
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from pydantic import BaseModel, ConfigDict
@@ -17,8 +17,8 @@ class LoggingSettings(BaseModel):
     format: Literal["json", "console"] = "json"
 
 
-def configure_logging(settings: LoggingSettings) -> None:
-    """Send every log line, the libraries' too, to standard output in one format."""
+def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
+    """Send every log line, the libraries' too, to the stream in one format; to standard output if none is given."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -30,7 +30,7 @@ def configure_logging(settings: LoggingSettings) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings.format))
     )
