@@ -6,9 +6,15 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import DateTime, MetaData, func, text
+from sqlalchemy import DateTime, MetaData, exc, func, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.errors import AppError, UnavailableError, UnprocessableError
+
+# SQLSTATEs: a character that the encoding lacks; classes of trouble with connection, resources, shutdown.
+UNSTORABLE = "22021"
+UNREACHABLE = ("08", "53", "57P")
 
 
 class DatabaseSettings(BaseModel):
@@ -58,14 +64,34 @@ class Database:
         """Run a block in one transaction: committed at its end, rolled back if it raises.
 
         Keep it short: a connection is held for as long as the block runs, so no port is called inside.
+
+        Raises:
+            UnavailableError: the database cannot be reached.
+            UnprocessableError: a text holds a character that the database cannot store.
         """
-        async with self._sessions.begin() as session:
-            yield session
+        try:
+            async with self._sessions.begin() as session:
+                yield session
+        except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
+            translated = _translated(error)
+            if translated is None:
+                raise
+            raise translated from error
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+
+def _translated(error: Exception) -> AppError | None:
+    if isinstance(error, exc.DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        if state == UNSTORABLE:
+            return UnprocessableError("A text holds a NUL character, which cannot be stored.")
+        if not error.connection_invalidated and not state.startswith(UNREACHABLE):
+            return None
+    return UnavailableError("The database cannot be reached at the moment.")
 
 
 @asynccontextmanager

@@ -1,0 +1,61 @@
+"""What the database cannot do, in the service's own terms."""
+
+from contextlib import AsyncExitStack
+
+import httpx2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from app.bootstrap import Services
+from app.database import Database, DatabaseSettings, open_database
+from app.errors import UnavailableError
+from tests.http import join
+
+NUL = "a\0b"
+OVERFLOW = 10  # connections that SQLAlchemy opens beyond the pool's size
+
+
+async def test_a_nul_character_is_the_callers_mistake_wherever_it_comes_in(
+    client: httpx2.AsyncClient, services: Services
+) -> None:
+    ada = await join(client, services, "ada@example.com")
+    answers = [
+        await ada.request("POST", "/v1/auth/keys", json={"name": NUL, "scopes": ["search"]}),
+        await ada.upload("a.txt", b"text", data={"tags": [NUL]}),
+        await ada.request("POST", "/v1/search", json={"query": "x", "filters": {"tags": [NUL]}}),
+        await client.post("/v1/auth/token", data={"username": NUL, "password": "x"}),
+    ]
+    assert [answer.status_code for answer in answers] == [422] * 4
+    document_id = (await ada.upload("a.txt", b"text")).json()["document"]["id"]
+    changed = await ada.request("PATCH", f"/v1/documents/{document_id}", json={"tags": [NUL]})
+    assert changed.status_code == 422
+
+
+async def run(database: Database, *statements: str) -> None:
+    async with database.transaction() as session:
+        for statement in statements:
+            await session.execute(text(statement))
+
+
+async def test_a_database_that_is_not_there_is_unavailable(unused_tcp_port: int) -> None:
+    url = f"postgresql+asyncpg://app:app@127.0.0.1:{unused_tcp_port}/app"
+    async with open_database(DatabaseSettings.model_validate({"url": url})) as database:
+        with pytest.raises(UnavailableError):
+            await run(database, "SELECT 1")
+
+
+async def test_connections_that_are_all_taken_are_unavailable_in_time(database_url: str) -> None:
+    settings = DatabaseSettings.model_validate({"url": database_url, "pool_size": 1, "pool_timeout": 0.1})
+    async with open_database(settings) as database, AsyncExitStack() as others:
+        for _ in range(1 + OVERFLOW):
+            session = await others.enter_async_context(database.transaction())
+            await session.execute(text("SELECT 1"))
+        with pytest.raises(UnavailableError):
+            await run(database, "SELECT 1")
+
+
+async def test_other_failures_pass_as_they_are(database: Database) -> None:
+    statement = "INSERT INTO accounts (id, email) VALUES (gen_random_uuid(), 'twice')"
+    with pytest.raises(IntegrityError):
+        await run(database, statement, statement)
