@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,11 +84,16 @@ class Stack:
         items: list[dict[str, Any]] = self.request("GET", "/v1/documents", params={"limit": 100})["items"]
         return items
 
-    def wait_until_indexed(self) -> None:
-        """Wait until every document is ready."""
+    def states(self, document_ids: Collection[str]) -> list[str]:
+        """The states of these documents; other tests of the same project may have left some of their own."""
+        return [document["status"] for document in self.documents() if document["id"] in document_ids]
+
+    def wait_until_indexed(self, document_ids: Collection[str]) -> None:
+        """Wait until these documents are ready."""
         deadline = time.monotonic() + INDEXED_SECONDS
         while time.monotonic() < deadline:
-            states = [document["status"] for document in self.documents()]
+            states = self.states(document_ids)
+            assert len(states) == len(document_ids)
             assert "failed" not in states, self.documents()
             if all(state == "ready" for state in states):
                 return

@@ -63,7 +63,7 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
     with running(project, **settings) as stack:
         manual = stack.upload("kettle.md", MANUAL.encode())
         report = stack.upload("harbour.pdf", make_pdf(REPORT))
-        stack.wait_until_indexed()
+        stack.wait_until_indexed([manual, report])
         _check_search(stack)
         _check_answer(stack, manual)
         _check_page(stack, report)

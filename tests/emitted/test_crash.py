@@ -28,24 +28,23 @@ def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project
     settings = IMPATIENT | no_device(combination)
     with running(project, **settings) as stack:
         uploaded = {stack.upload(f"{number}.txt", long_text(number)) for number in range(COUNT)}
-        _wait_until_amid(stack)
+        _wait_until_amid(stack, uploaded)
         for process in _workers(stack):
             process.send_signal(signal.SIGKILL)
         # Without its worker the stack says so and stops.
         assert stack.runner.wait(60) == 1
     with running(project, **settings) as stack:
-        stack.wait_until_indexed()
-        assert uploaded <= {document["id"] for document in stack.documents()}
+        stack.wait_until_indexed(uploaded)
         for document_id in uploaded:
             body = {"query": "animals", "top_k": 50, "filters": {"document_ids": [document_id]}}
             places = [(item["start"], item["end"]) for item in stack.request("POST", "/v1/search", json=body)["items"]]
             assert len(places) == len(set(places)) > 0
 
 
-def _wait_until_amid(stack: Stack) -> None:
+def _wait_until_amid(stack: Stack, uploaded: set[str]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        states = [document["status"] for document in stack.documents()]
+        states = stack.states(uploaded)
         if "processing" in states and "ready" in states:
             return
         if all(state == "ready" for state in states):
