@@ -12,6 +12,7 @@ TEMPLATE = ROOT / "template"
 OVERLAYS = {choice: option for option, choices in options().items() for choice in choices}
 # Paths that one overlay alone has, each with its reason.
 LONE_PATHS = {
+    "src/app/adapters/pgvector_index.py": "only PostgreSQL needs an index for each embedding model",
     "tests/adapters/test_pgvector_index.py": "only PostgreSQL shows its query plans",
     "devstack/qdrant_server.py": "stands in for a server that no package index carries",
     "devstack/qdrant_collections.py": "part of that server",

@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx2
 import pytest
-from alembic import command
 from alembic.config import Config
 from fastapi import FastAPI
 from sqlalchemy.engine import URL, make_url
@@ -17,7 +16,9 @@ from sqlalchemy.engine import URL, make_url
 from app.auth.service import AuthService
 from app.bootstrap import Ports, Services
 from app.database import Database, DatabaseSettings, open_database
+from app.errors import StartupError
 from app.main import create_app
+from app.schema import upgrade
 from app.settings import Settings
 
 pytest_plugins = ["tests.adapters.vector_store_under_test"]
@@ -41,7 +42,10 @@ def template_database(server_url: URL) -> Iterator[str]:
     asyncio.run(_administer(server_url, f'CREATE DATABASE "{TEMPLATE}"'))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("APP_DATABASE__URL", _render(server_url.set(database=TEMPLATE)))
-        command.upgrade(alembic_config(), "head")
+        try:
+            upgrade(alembic_config())
+        except StartupError as error:
+            pytest.exit(error.detail, returncode=1)
     yield TEMPLATE
     asyncio.run(_administer(server_url, f'DROP DATABASE "{TEMPLATE}" WITH (FORCE)'))
 

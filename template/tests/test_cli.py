@@ -4,24 +4,16 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from app import cli
 from app.auth.caller import ALL_SCOPES, Caller
 from app.auth.service import AuthService
-from app.bootstrap import build_services, open_ports
 from app.database import open_database
-from app.documents.models import Document, DocumentStatus
-from app.pages import PageRequest
+from app.documents.models import DocumentStatus
 from app.settings import Settings
+from tests.commands import EMAIL, index, run
 
-EMAIL = ["--email", "operator@example.com"]
-
-
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout.strip()
+ACCOUNT = ["--email", EMAIL]
 
 
 async def authenticate(settings: Settings, key: str) -> Caller:
@@ -29,22 +21,10 @@ async def authenticate(settings: Settings, key: str) -> Caller:
         return await AuthService(database, settings.auth).authenticate(key)
 
 
-async def index(settings: Settings) -> list[Document]:
-    """Do what is queued, as a worker would, and list the operator's documents."""
-    async with open_ports(settings) as ports:
-        services = build_services(settings, ports)
-        caller = await services.auth.ensure_account(EMAIL[1])
-        jobs, _ = await services.jobs.list_for(PageRequest(limit=100), caller=caller)
-        for job in jobs:
-            await services.job_runner.run(job.id)
-        documents, _ = await services.documents.list_for(PageRequest(limit=100), caller=caller)
-        return documents
-
-
 def test_create_key_prints_a_key_that_may_do_everything(settings: Settings) -> None:
-    key = run("create-key", *EMAIL)
+    key = run("create-key", *ACCOUNT)
     assert asyncio.run(authenticate(settings, key)).scopes == ALL_SCOPES
-    assert run("create-key", *EMAIL) != key
+    assert run("create-key", *ACCOUNT) != key
 
 
 @pytest.mark.usefixtures("settings")
@@ -61,9 +41,9 @@ def test_a_folder_is_ingested_without_what_cannot_be_read(settings: Settings, tm
     (folder / "deeper" / "b.md").write_text("# Returns\n\nReturns go to Leiden.")
     (folder / "picture.png").write_bytes(b"\x89PNG\0")
     (folder / ".hidden").write_text("not this")
-    printed = run("ingest", str(folder), *EMAIL)
+    printed = run("ingest", str(folder), *ACCOUNT)
     assert [line.rpartition("/")[2] for line in printed.splitlines()] == ["a.txt", "b.md"]
-    documents = asyncio.run(index(settings))
+    documents = index(settings)
     assert {document.filename: document.status for document in documents} == {
         "a.txt": DocumentStatus.READY,
         "b.md": DocumentStatus.READY,

@@ -1,7 +1,6 @@
 """The operator's entry: `app --help` lists the commands."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,12 +10,17 @@ import typer
 from pydantic import ValidationError
 
 from app.errors import AppError
+from app.job_commands import jobs
+from app.vector_commands import vectors
 
 if TYPE_CHECKING:
     from app.bootstrap import Services
-    from app.settings import Settings
 
 app = typer.Typer(help="Operate this service.", no_args_is_help=True, add_completion=False)
+app.add_typer(jobs, name="jobs")
+app.add_typer(vectors, name="vectors")
+
+INTERRUPTED = 130  # as shells count Ctrl-C
 
 Email = Annotated[str, typer.Option(help="Address of the account; it is created if it is missing.")]
 
@@ -24,10 +28,11 @@ Email = Annotated[str, typer.Option(help="Address of the account; it is created 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema and make the vector store ready."""
-    from alembic import command
     from alembic.config import Config
 
-    command.upgrade(Config("alembic.ini"), "head")
+    from app.schema import upgrade
+
+    upgrade(Config("alembic.ini"))
     _run(_prepare())
 
 
@@ -62,36 +67,30 @@ def main() -> None:
     except (AppError, ValidationError) as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
         raise SystemExit(1) from None
+    except asyncio.CancelledError:  # a Ctrl-C that came while the last one was being obeyed
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _run(work: "Coroutine[Any, Any, Any]") -> Any:  # noqa: ANN401 - whatever the work gives
     return asyncio.run(work)
 
 
-def _settings() -> "Settings":
-    from app.observability.logging import configure_logging
-    from app.settings import Settings
-
-    settings = Settings()
-    # What a command prints is its result; programs read it.
-    configure_logging(settings.logging.model_copy(update={"level": "WARNING", "format": "console"}), sys.stderr)
-    return settings
-
-
 @asynccontextmanager
 async def _services() -> "AsyncIterator[Services]":
     from app.bootstrap import build_services, open_ports
+    from app.command_settings import load_settings
 
-    settings = _settings()
+    settings = load_settings()
     async with open_ports(settings) as ports:
         yield build_services(settings, ports)
 
 
 async def _prepare() -> None:
     from app.adapters.vector_store import open_vector_store
+    from app.command_settings import load_settings
     from app.inference.manifest import load_embedding_model
 
-    settings = _settings()
+    settings = load_settings()
     async with open_vector_store(settings.vector_store) as vectors:
         await vectors.prepare(load_embedding_model(settings.embedding.folder))
 
@@ -99,9 +98,10 @@ async def _prepare() -> None:
 async def _create_key(email: str, name: str) -> str:
     from app.auth.caller import ALL_SCOPES
     from app.auth.service import AuthService
+    from app.command_settings import load_settings
     from app.database import open_database
 
-    settings = _settings()
+    settings = load_settings()
     async with open_database(settings.database) as database:
         auth = AuthService(database, settings.auth)
         caller = await auth.ensure_account(email)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.documents.ports import PassageVector, VectorMatch, VectorQuery
-from app.errors import StartupError
+from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
 
 
@@ -39,6 +39,13 @@ class FakeVectorStore:
         """Drop a document's vectors, of every model."""
         gone = (owner_id, document_id)
         self.vectors = {key: kept for key, kept in self.vectors.items() if (kept.owner_id, kept.document_id) != gone}
+
+    async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
+        """Read what is kept for a model, in the order of the passages."""
+        if model not in self.dimensions:
+            raise UnavailableError("The vector store is not prepared for this embedding model.")
+        passages = sorted(key for key in self.vectors if key[1] == model and (after is None or key[0] > after))
+        return [self.vectors[key] for key in passages[:limit]]
 
     async def ping(self) -> None:
         """Be there."""

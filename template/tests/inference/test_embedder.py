@@ -3,7 +3,8 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,25 @@ import pytest
 
 from app.adapters.model_session import open_model_session
 from app.errors import StartupError
-from app.inference.embedder import Embedder, open_embedder
+from app.inference.embedder import Embedder, load_tokenizer, open_embedder
 from app.inference.manifest import load_embedding_model
+from app.inference.ports import Tensor
 from app.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "models" / "embedding"
+
+
+@dataclass
+class LongVectors:
+    """A model whose vectors are not of unit length."""
+
+    dimension: int
+    provider: str = "CPUExecutionProvider"
+    output_names: list[str] = field(default_factory=lambda: ["embedding"])
+
+    def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Answer with 7 everywhere."""
+        return [np.full((len(inputs["input_ids"]), self.dimension), 7, dtype=np.float32)]
 
 
 @pytest.fixture
@@ -33,6 +48,13 @@ async def test_vectors_have_unit_length_and_the_declared_dimension(embedder: Emb
     assert result.vectors.shape == (3, embedder.model.dimension)
     np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-3)
     assert result.tokens <= 3 * embedder.model.max_tokens
+
+
+async def test_a_model_that_leaves_vectors_of_any_length_is_corrected() -> None:
+    model = load_embedding_model(SHIPPED)
+    embedder = Embedder(LongVectors(model.dimension), load_tokenizer(model), model, batch_size=2)
+    vectors = (await embedder.embed(["One.", "Two.", "Three."])).vectors
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 
 async def test_a_text_has_the_same_vector_alone_and_in_a_batch(embedder: Embedder) -> None:

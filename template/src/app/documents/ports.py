@@ -69,6 +69,19 @@ class VectorStore(Protocol):
         """Raise `UnavailableError` if the store does not answer."""
 
 
+class VectorArchive(Protocol):
+    """Reads back what a vector store holds, so that it can be moved to another one."""
+
+    async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
+        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one.
+
+        The embeddings are what is stored, as 32-bit floats. `after` is the passage at which the page before ended.
+
+        Raises:
+            UnavailableError: the store is out of reach, or not prepared for the model.
+        """
+
+
 class FileStore(Protocol):
     """Keeps uploaded files under keys that the service chooses."""
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -92,3 +92,22 @@ async def list_ready(session: AsyncSession, *, except_model: str | None) -> list
     if except_model is not None:
         statement = statement.where(Document.embedding_model != except_model)
     return [(row.owner_id, row.id) for row in await session.execute(statement)]
+
+
+async def count_indexed(session: AsyncSession, model: str) -> int:
+    """Count the passages, of every owner, that search finds with this embedding model."""
+    statement = select(func.count()).select_from(Passage).join(Document, Document.id == Passage.document_id)
+    return await session.scalar(statement.where(*_indexed_with(model))) or 0
+
+
+async def find_indexed(
+    session: AsyncSession, passage_ids: Collection[UUID], model: str
+) -> set[tuple[UUID, UUID, UUID]]:
+    """Find out which passages search finds with this embedding model: each with its document and its owner."""
+    statement = select(Passage.id, Document.id, Document.owner_id).join(Document, Document.id == Passage.document_id)
+    rows = await session.execute(statement.where(Passage.id.in_(passage_ids), *_indexed_with(model)))
+    return {(passage_id, document_id, owner_id) for passage_id, document_id, owner_id in rows}
+
+
+def _indexed_with(model: str) -> tuple[ColumnElement[bool], ...]:
+    return Document.status == DocumentStatus.READY, Document.embedding_model == model

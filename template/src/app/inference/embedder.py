@@ -81,7 +81,14 @@ class Embedder:
             input_ids[row, : len(tokens)] = tokens
             attention_mask[row, : len(tokens)] = 1
         [vectors] = self._session.run({"input_ids": input_ids, "attention_mask": attention_mask})
-        return vectors.astype(np.float32)
+        return _to_unit_length(vectors.astype(np.float32))
+
+
+def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows in place to the unit length that vector stores rely on, and that not every exported model gives."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+    return vectors
 
 
 def load_tokenizer(model: EmbeddingModel) -> Tokenizer:

@@ -133,6 +133,11 @@ async def take_due(session: AsyncSession, *, requeue_after: float, limit: int) -
     return (await session.scalars(statement.returning(Job.id))).all()
 
 
+async def count_unfinished(session: AsyncSession) -> int:
+    """Count the jobs, of every owner, in which there is work left; cancelled ones until they are left in order."""
+    return await session.scalar(select(func.count()).select_from(Job).where(Job.finished_at.is_(None))) or 0
+
+
 async def _change_held(
     session: AsyncSession, job_id: UUID, lease: UUID, expected: JobState, values: dict[str, Any]
 ) -> bool:

@@ -12,8 +12,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.adapters.vector_store import VectorStoreSettings, index_name, nearest, open_vector_store
+from app.adapters.pgvector_index import index_name
+from app.adapters.vector_store import VectorStoreSettings, nearest, open_vector_store
 from app.documents.ports import PassageVector, VectorQuery, VectorStore
+from app.errors import UnavailableError
 from app.inference.manifest import EmbeddingModel
 
 MODEL = EmbeddingModel(name="test-model", version="1", dimension=16, max_tokens=8, folder=Path("unused"))
@@ -119,6 +121,8 @@ async def test_a_database_that_no_migration_has_seen_is_made_ready(database_url:
         await connection.exec_driver_sql("DROP TABLE passage_vectors")
     await engine.dispose()
     async with open_vector_store(VectorStoreSettings(url=SecretStr(database_url))) as opened:
+        with pytest.raises(UnavailableError, match="app migrate"):
+            await opened.search(question())
         await opened.prepare(MODEL)
         await opened.upsert(vectors_of(OWNER, 10))
         assert len(await opened.search(question())) == 5

@@ -1,8 +1,6 @@
 """Passages searched by pgvector, in the service's own PostgreSQL or in another one."""
 
 import asyncio
-import hashlib
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
@@ -15,16 +13,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.adapters.pgvector_index import build, is_indexed, lock_builds
 from app.database import Table
-from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.documents.ports import PassageVector, VectorArchive, VectorMatch, VectorQuery, VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
 
 UPSERT_BATCH = 256
 MAX_EF_SEARCH = 1000  # pgvector's own upper bound
-BUILD_LOCK = 0x70617373  # any number that nothing else in the database locks
 # SQLSTATE classes: connection, authorisation, no such database, resources, operator intervention.
 UNREACHABLE_STATES = ("08", "28", "3D", "53", "57")
+NO_SUCH_TABLE = "42P01"
 
 
 class VectorStoreSettings(BaseModel):
@@ -59,13 +58,6 @@ class PassageVectorRow(Table):
     embedding: Mapped[list[float]] = mapped_column(HALFVEC())
 
 
-def index_name(model: str) -> str:
-    """Name the HNSW index of a model identity; Alembic leaves names that start with `hnsw_` alone."""
-    # PostgreSQL cuts names at 63 bytes; the digest keeps apart what the readable part does not.
-    readable = re.sub(r"[^a-z0-9]+", "_", model.lower())[:40]
-    return f"hnsw_{readable}_{hashlib.sha256(model.encode()).hexdigest()[:8]}"
-
-
 def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
     """Select passage ids and cosine distances, nearest first; `exact` looks at every vector instead of the index."""
     stored = PassageVectorRow.embedding
@@ -97,14 +89,14 @@ class PgVectorStore:
         """
         async with _reached(None), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            if await _is_indexed(connection, model):
+            if await is_indexed(connection, model):
                 return
             try:
-                await _lock_builds(connection)
+                await lock_builds(connection)
                 await connection.exec_driver_sql("SET statement_timeout = 0")
-                if not await _is_indexed(connection, model):
+                if not await is_indexed(connection, model):
                     await _create_table(connection)
-                    await _build(connection, model)
+                    await build(connection, model)
             finally:
                 # The session's end gives the lock and the timeout back, whatever has happened.
                 await connection.invalidate()
@@ -143,6 +135,16 @@ class PgVectorStore:
         async with _reached(self._settings.timeout), self._engine.begin() as connection:
             await connection.execute(statement)
 
+    async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
+        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
+        row = PassageVectorRow
+        statement = select(*row.__table__.columns).where(row.model == model).order_by(row.passage_id).limit(limit)
+        if after is not None:
+            statement = statement.where(row.passage_id > after)
+        async with _reached(self._settings.timeout), self._engine.connect() as connection:
+            rows = (await connection.execute(statement)).all()
+        return [PassageVector(r.passage_id, r.document_id, r.owner_id, r.model, r.embedding) for r in rows]
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if the database does not answer."""
         async with _reached(self._settings.timeout), self._engine.connect() as connection:
@@ -164,42 +166,10 @@ def _row(vector: PassageVector) -> dict[str, Any]:
     return {column: getattr(vector, column) for column in columns} | {"embedding": list(vector.embedding)}
 
 
-async def _is_indexed(connection: AsyncConnection, model: EmbeddingModel) -> bool:
-    state = text("SELECT indisvalid, pg_get_indexdef(indexrelid) FROM pg_index WHERE indexrelid = to_regclass(:name)")
-    found = (await connection.execute(state, {"name": index_name(model.identity)})).one_or_none()
-    if found is None:
-        return False
-    valid, definition = found
-    if valid and f"halfvec({model.dimension})" not in definition:
-        raise StartupError(
-            f"The vectors of {model.identity} have another dimension than {model.dimension}: "
-            "give the changed model a new version."
-        )
-    return bool(valid)
-
-
-async def _lock_builds(connection: AsyncConnection) -> None:
-    """Wait until no other process builds an index."""
-    # Asked again and again: a build waits for every open statement, one that waits inside for the lock included.
-    while not await connection.scalar(select(func.pg_try_advisory_lock(BUILD_LOCK))):  # noqa: ASYNC110 - no event tells
-        await asyncio.sleep(0.2)
-
-
 async def _create_table(connection: AsyncConnection) -> None:
     """Create the table where no migration could: in a database of its own, or after a change from another store."""
     await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
     await connection.run_sync(Table.metadata.create_all, tables=[Table.metadata.tables["passage_vectors"]])
-
-
-async def _build(connection: AsyncConnection, model: EmbeddingModel) -> None:
-    name = index_name(model.identity)
-    identity = model.identity.replace("'", "''")
-    # Under the lock nobody builds it, so an index that is still there is the rest of an interrupted build.
-    await connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
-    await connection.exec_driver_sql(
-        f"CREATE INDEX CONCURRENTLY {name} ON passage_vectors "
-        f"USING hnsw ((embedding::halfvec({model.dimension})) halfvec_cosine_ops) WHERE model = '{identity}'"
-    )
 
 
 def _sqlstate(error: exc.DBAPIError) -> str:
@@ -218,6 +188,8 @@ async def _reached(seconds: float | None) -> AsyncIterator[None]:
     except exc.DBAPIError as error:
         if error.connection_invalidated or _sqlstate(error).startswith(UNREACHABLE_STATES):
             raise unavailable from error
+        if _sqlstate(error) == NO_SUCH_TABLE:
+            raise UnavailableError("The vector store has no table yet: run `app migrate`.") from error
         raise
 
 
@@ -228,6 +200,19 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
     Raises:
         StartupError: the URL cannot be one of a PostgreSQL.
     """
+    async with _open(settings) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_vector_archive(settings: VectorStoreSettings) -> AsyncIterator[VectorArchive]:
+    """Open the same store to read back what it holds; raises as `open_vector_store` does."""
+    async with _open(settings) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open(settings: VectorStoreSettings) -> AsyncIterator[PgVectorStore]:
     try:
         engine = create_async_engine(
             settings.url.get_secret_value(),

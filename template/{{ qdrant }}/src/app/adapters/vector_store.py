@@ -23,14 +23,16 @@ from qdrant_client.models import (
     MatchAny,
     MatchValue,
     PointStruct,
+    Record,
     VectorParams,
 )
 
-from app.documents.ports import PassageVector, VectorMatch, VectorQuery, VectorStore
+from app.documents.ports import PassageVector, VectorArchive, VectorMatch, VectorQuery, VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
 
 UPSERT_BATCH = 256
+LAST_ID = UUID(int=2**128 - 1)
 UNREACHABLE_STATUSES = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -134,6 +136,17 @@ class QdrantVectorStore:
                 async with self._reached():
                     await self._client.delete(collection.name, points_selector=points, wait=True)
 
+    async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
+        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
+        if after == LAST_ID:
+            return []
+        first = None if after is None else str(UUID(int=after.int + 1))
+        async with self._reached():
+            points, _ = await self._client.scroll(
+                self._collection(model), limit=limit, offset=first, with_payload=True, with_vectors=True
+            )
+        return [_vector(point, model) for point in points]
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if Qdrant does not answer, or refuses the API key."""
         async with self._reached():
@@ -149,7 +162,8 @@ class QdrantVectorStore:
         try:
             await self._client.create_collection(
                 collection,
-                vectors_config=VectorParams(size=dimension, distance=Distance.COSINE),
+                # Of vectors of unit length this is the cosine; asked for cosines, Qdrant alters what it stores.
+                vectors_config=VectorParams(size=dimension, distance=Distance.DOT),
                 # Every search is for one owner: a graph per owner replaces the one over all of them.
                 hnsw_config=HnswConfigDiff(m=0, payload_m=16),
                 shard_number=self._settings.shard_number,
@@ -187,6 +201,12 @@ def _point(vector: PassageVector) -> PointStruct:
     return PointStruct(id=str(vector.passage_id), vector=list(vector.embedding), payload=payload)
 
 
+def _vector(point: Record, model: str) -> PassageVector:
+    payload = point.payload or {}
+    embedding = cast("list[float]", point.vector)
+    return PassageVector(UUID(str(point.id)), UUID(payload["document_id"]), UUID(payload["owner_id"]), model, embedding)
+
+
 @asynccontextmanager
 async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[VectorStore]:
     """Connect lazily; close every connection at the end.
@@ -194,6 +214,19 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
     Raises:
         StartupError: the URL cannot be one of a Qdrant.
     """
+    async with _open(settings) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_vector_archive(settings: VectorStoreSettings) -> AsyncIterator[VectorArchive]:
+    """Open the same store to read back what it holds; raises as `open_vector_store` does."""
+    async with _open(settings) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _open(settings: VectorStoreSettings) -> AsyncIterator[QdrantVectorStore]:
     try:
         client = AsyncQdrantClient(
             url=settings.url.get_secret_value(),

@@ -1,0 +1,145 @@
+"""The file in which vectors travel from one vector store to another.
+
+JSON Lines: a header that names the embedding model, one line per vector, and a last line that counts them, so that a
+file that was cut off is recognised. Numbers are 32-bit floats, written in full: what a store gives comes back exactly.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Literal
+from uuid import UUID
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.documents.ports import PassageVector
+from app.errors import EmbeddingModelError, UnprocessableError
+from app.inference.manifest import EmbeddingModel
+
+LENGTH_TOLERANCE = 0.01  # 16-bit floats stay well within
+AGAIN = "What came before it is imported, and importing a whole file again does no harm."
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class _Header(_Entry):
+    format: Literal["vectors"] = "vectors"
+    version: Literal[1] = 1
+    model: str
+    dimension: int
+
+
+class _Vector(_Entry):
+    passage_id: UUID
+    document_id: UUID
+    owner_id: UUID
+    model: str
+    embedding: list[float]
+
+
+class _Trailer(_Entry):
+    count: Annotated[int, Field(ge=0)]
+
+
+def header_line(model: EmbeddingModel) -> bytes:
+    """Write the first line."""
+    return _line(_Header(model=model.identity, dimension=model.dimension))
+
+
+def vector_line(vector: PassageVector) -> bytes:
+    """Write the line of a vector."""
+    return _line(
+        _Vector(
+            passage_id=vector.passage_id,
+            document_id=vector.document_id,
+            owner_id=vector.owner_id,
+            model=vector.model,
+            embedding=np.asarray(vector.embedding, dtype=np.float32).tolist(),
+        )
+    )
+
+
+def trailer_line(count: int) -> bytes:
+    """Write the last line."""
+    return _line(_Trailer(count=count))
+
+
+def read_vectors(lines: Iterable[bytes], model: EmbeddingModel) -> Iterator[PassageVector]:
+    """Check the header at once, then read the vectors one by one.
+
+    Raises:
+        EmbeddingModelError: the vectors come from another model than this one.
+        UnprocessableError: a line is wrong or missing; while reading, when everything before it has been given out.
+    """
+    numbered = enumerate(lines, start=1)
+    _, first = next(numbered, (1, b""))
+    try:
+        header = _Header.model_validate_json(first)
+    except ValidationError as error:
+        raise UnprocessableError(f"This is not a file of `app vectors export`: line 1: {_reason(error)}.") from None
+    if (header.model, header.dimension) != (model.identity, model.dimension):
+        raise EmbeddingModelError(
+            f"The vectors come from {header.model} ({header.dimension} dimensions), but this service runs "
+            f"{model.identity} ({model.dimension}). Set APP_EMBEDDING__FOLDER to the model that they come from, "
+            "or index the documents anew: `app reindex --all`."
+        )
+    return _read(numbered, model)
+
+
+def _read(numbered: Iterator[tuple[int, bytes]], model: EmbeddingModel) -> Iterator[PassageVector]:
+    count = 0
+    for number, line in numbered:
+        entry = _parse(number, line)
+        if isinstance(entry, _Trailer):
+            if entry.count != count:
+                raise UnprocessableError(f"The file should hold {entry.count} vectors, but holds {count}. {AGAIN}")
+            if next(numbered, None) is not None:
+                raise UnprocessableError(f"The file goes on after its last line, which is line {number}. {AGAIN}")
+            return
+        _check(number, entry, model)
+        yield PassageVector(entry.passage_id, entry.document_id, entry.owner_id, entry.model, entry.embedding)
+        count += 1
+    raise _cut_off(count)
+
+
+def _parse(number: int, line: bytes) -> _Vector | _Trailer:
+    try:
+        return _Vector.model_validate_json(line)
+    except ValidationError as error:
+        wrong = error
+    try:
+        return _Trailer.model_validate_json(line)
+    except ValidationError:
+        if not line.endswith(b"\n"):
+            raise _cut_off(number - 2) from None
+        raise UnprocessableError(f"Line {number} is not a vector: {_reason(wrong)}. {AGAIN}") from None
+
+
+def _check(number: int, entry: _Vector, model: EmbeddingModel) -> None:
+    """Raise if the vector cannot be one of the model's."""
+    length = math.hypot(*entry.embedding)
+    if entry.model != model.identity:
+        wrong = f"it comes from {entry.model}"
+    elif len(entry.embedding) != model.dimension:
+        wrong = f"it has {len(entry.embedding)} dimensions instead of {model.dimension}"
+    elif abs(length - 1) > LENGTH_TOLERANCE:
+        wrong = f"its length is {length:.3g} instead of 1"
+    else:
+        return
+    raise UnprocessableError(f"Line {number} is no vector of {model.identity}: {wrong}. {AGAIN}")
+
+
+def _cut_off(count: int) -> UnprocessableError:
+    return UnprocessableError(f"The file was cut off: it ends after {count} vectors, without its last line. {AGAIN}")
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
+def _line(entry: _Entry) -> bytes:
+    return entry.model_dump_json().encode() + b"\n"

@@ -1,0 +1,78 @@
+"""Moving vectors from one vector store to another without embedding anything anew."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from app.database import Database
+from app.documents import repository
+from app.documents.ports import PassageVector, VectorArchive, VectorStore
+from app.documents.vector_file import header_line, read_vectors, trailer_line, vector_line
+from app.inference.manifest import EmbeddingModel
+
+BATCH = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file's vectors.
+
+    Attributes:
+        stored: vectors that search finds now.
+        skipped: vectors of documents that were deleted or changed since the export.
+        missing: passages that search should find, but whose vectors were not in the file.
+    """
+
+    stored: int
+    skipped: int
+    missing: int
+
+
+async def export_vectors(archive: VectorArchive, model: EmbeddingModel) -> AsyncIterator[bytes]:
+    """Give the lines of a file with all vectors of the model that search uses, ordered by passage."""
+    yield header_line(model)
+    count, after = 0, None
+    while page := await archive.scan(model.identity, after=after, limit=BATCH):
+        for vector in page:
+            yield vector_line(vector)
+        count, after = count + len(page), page[-1].passage_id
+    yield trailer_line(count)
+
+
+async def import_vectors(
+    lines: Iterable[bytes],
+    store: VectorStore,
+    model: EmbeddingModel,
+    *,
+    database: Database,
+    report: Callable[[int], None],
+) -> Imported:
+    """Make the store ready and store a file's vectors; doing it twice equals doing it once.
+
+    `report` is told how many vectors have been read so far.
+
+    Raises:
+        EmbeddingModelError: the vectors come from another model than this one.
+        UnprocessableError: a line is wrong or missing; what came before it is stored.
+    """
+    vectors = read_vectors(lines, model)
+    await store.prepare(model)
+    read = stored = 0
+    while batch := list(islice(vectors, BATCH)):
+        wanted = await _wanted(batch, model, database)
+        await store.upsert(wanted)
+        read, stored = read + len(batch), stored + len(wanted)
+        report(read)
+    return Imported(stored, read - stored, max(0, await count_indexed(database, model) - stored))
+
+
+async def count_indexed(database: Database, model: EmbeddingModel) -> int:
+    """Count the passages that search should find with this model."""
+    async with database.transaction() as session:
+        return await repository.count_indexed(session, model.identity)
+
+
+async def _wanted(batch: Sequence[PassageVector], model: EmbeddingModel, database: Database) -> list[PassageVector]:
+    async with database.transaction() as session:
+        indexed = await repository.find_indexed(session, [each.passage_id for each in batch], model.identity)
+    return [each for each in batch if (each.passage_id, each.document_id, each.owner_id) in indexed]

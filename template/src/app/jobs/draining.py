@@ -1,0 +1,30 @@
+"""Waiting until there is nothing left to do, before the queue or its workers are changed."""
+
+import asyncio
+from collections.abc import Callable
+
+from app.database import Database
+from app.jobs import repository
+
+POLL_SECONDS = 0.5
+
+
+async def drain(database: Database, report: Callable[[int], None], *, within: float | None = None) -> int:
+    """Wait until no job is queued or running, and return how many are left: 0, unless the time was up first.
+
+    Args:
+        database: Where the jobs are; what the queue holds does not count.
+        report: Is told how many jobs are left whenever the number changes, but not of 0.
+        within: Seconds to wait at most; 0 looks once, None waits for as long as it takes.
+    """
+    clock = asyncio.get_running_loop().time
+    start, reported = clock(), 0
+    while True:
+        async with database.transaction() as session:
+            left = await repository.count_unfinished(session)
+        if left == 0 or (within is not None and clock() - start >= within):
+            return left
+        if left != reported:
+            report(left)
+            reported = left
+        await asyncio.sleep(POLL_SECONDS)
