@@ -18,7 +18,7 @@ isolate()
 @pytest.fixture(scope="session")
 def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with the template as it is in the working tree, released."""
-    return make_repository(tmp_path_factory.mktemp("template"))
+    return make_repository(tmp_path_factory.mktemp("template") / "aiapi")
 
 
 @pytest.fixture(scope="session")

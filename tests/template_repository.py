@@ -1,9 +1,10 @@
-"""The template as users meet it: a git repository with a release, holding the working tree as it is."""
+"""The template as users meet it: a git repository with all its releases, the newest being the working tree as it is."""
 
 import itertools
 import os
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,27 +34,36 @@ def isolate() -> None:
     plumbum.local.env.update(ISOLATION)
 
 
+def releases() -> dict[str, str]:
+    """The commits of the released versions, oldest first."""
+    return tomllib.loads((ROOT / "docs/releases.toml").read_text())
+
+
 def make_repository(folder: Path) -> Path:
-    """Copy what git would commit here into a repository of its own and tag it."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
+    """Clone this repository, lay over it what git would commit here, and release that; old releases have their tags."""
+    _git("clone", "--quiet", "--no-checkout", str(ROOT), str(folder), cwd=ROOT)
+    for version, commit in releases().items():
+        _git("tag", "--force", "--annotate", "--message", version, f"v{version}", commit, cwd=folder)
+    listed = _git("ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    for command in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["commit", "-q", "-m", "Template"],
-        ["tag", RELEASE, "-m", RELEASE],
-    ):
-        subprocess.run(["git", *command], cwd=folder, check=True, env=os.environ | ISOLATION)
+    save(folder, RELEASE)
     return folder
+
+
+def save(folder: Path, tag: str = "") -> None:
+    """Commit everything in a repository, and tag the commit."""
+    _git("add", "--all", cwd=folder)
+    _git("commit", "--quiet", "--allow-empty", "--message", tag or "Save", cwd=folder)
+    if tag:
+        _git("tag", "--annotate", "--message", tag, tag, cwd=folder)
+
+
+def _git(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(["git", *arguments], cwd=cwd, check=True, env=os.environ | ISOLATION, stdout=subprocess.PIPE)
+    return done.stdout.decode()
 
 
 def questions() -> dict[str, Any]:

@@ -154,3 +154,7 @@ def doctor(*, as_json: Json = False) -> None:
     with screen.outcome():
         ready = checks.report(screen)
     raise typer.Exit(0 if ready else 1)
+
+
+# It adds its commands to `app`, and so comes last.
+from aiapi import upkeep  # noqa: E402, F401

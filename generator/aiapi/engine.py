@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aiapi import git
 from aiapi.errors import TemplateError
+from aiapi.location import spellings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from aiapi.project import Project
@@ -52,23 +54,74 @@ def render(project: Project, folder: Path, scratch: Path) -> Rendered:
     return read_answers(folder)
 
 
+def render_as_recorded(recorded: Rendered, source: Source, folder: Path, scratch: Path) -> None:
+    """Render into `folder`, which must not exist, what the template gave for these answers at that commit.
+
+    Raises:
+        TemplateError: When that version of the template cannot be fetched or rendered.
+    """
+    import copier  # noqa: PLC0415 - costs 0.6 s
+
+    with _merging(source, scratch):
+        answers = dict(recorded.answers)
+        copier.run_copy(recorded.template, folder, answers, vcs_ref=recorded.commit, defaults=True, quiet=True)
+
+
+def update(folder: Path, ref: str | None, answers: Mapping[str, str], source: Source, scratch: Path) -> Rendered:
+    """Merge another version of the template, or other answers, into a project as `copier update` does.
+
+    Without a `ref` it is the newest release. Questions that are new are answered with their defaults.
+
+    Raises:
+        TemplateError: When a version of the template cannot be fetched or rendered, or is older than the project's.
+    """
+    import copier  # noqa: PLC0415 - costs 0.6 s
+
+    with _merging(source, scratch):
+        copier.run_update(folder, dict(answers), vcs_ref=ref, defaults=True, overwrite=True, quiet=True)
+    return read_answers(folder)
+
+
 def read_answers(folder: Path) -> Rendered:
     """Read the answers file of a project.
 
     Raises:
-        TemplateError: When there is none, or it names no template version.
+        TemplateError: When there is none, it cannot be read, or it names no template version.
     """
     import yaml  # noqa: PLC0415 - loaded by Copier anyway
 
     try:
-        recorded: dict[str, Any] = yaml.safe_load((folder / ANSWERS_FILE).read_text("utf-8"))
-        commit, template = str(recorded.pop("_commit")), str(recorded.pop("_src_path"))
-    except (OSError, KeyError, AttributeError, yaml.YAMLError) as error:
+        recorded: Any = yaml.safe_load((folder / ANSWERS_FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        recorded = {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _damaged("cannot be read") from error
+    if not isinstance(recorded, dict):
+        raise _damaged("holds no answers")
+    commit, template = recorded.pop("_commit", None), recorded.pop("_src_path", None)
+    if not commit or not template:
         raise TemplateError(
             f"The project records no template version in {ANSWERS_FILE}, so it could never be updated.",
             remedy="Use a template that is a git repository and ships its answers file.",
-        ) from error
-    return Rendered({key: str(value) for key, value in recorded.items()}, commit, template)
+        )
+    return Rendered({str(key): str(value) for key, value in recorded.items()}, str(commit), str(template))
+
+
+def _damaged(how: str) -> TemplateError:
+    return TemplateError(
+        f"{ANSWERS_FILE} {how}: it is damaged.", remedy=f"Put back the last good one: git log -- {ANSWERS_FILE}"
+    )
+
+
+@contextmanager
+def _merging(source: Source, scratch: Path) -> Iterator[None]:
+    """Let Copier work on what only depends on the project and the template, not on its user's git settings."""
+    from plumbum import local  # noqa: PLC0415 - Copier's own
+
+    with _clones_in(scratch), _stand_in(source, scratch), _translated(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with local.env(**git.plain(local.env)):
+            yield
 
 
 @contextmanager
@@ -83,17 +136,15 @@ def _clones_in(scratch: Path) -> Iterator[None]:
 
 @contextmanager
 def _stand_in(source: Source, scratch: Path) -> Iterator[None]:
-    """Let git take a local checkout wherever it is told the recorded URL, so that nothing is fetched."""
+    """Let git take a local checkout or bundle wherever it is told the recorded URL, so that nothing is fetched."""
     if source.checkout is None:
         yield
         return
     from plumbum import local  # noqa: PLC0415 - Copier's own; it reads os.environ only once
 
-    url = source.location.removeprefix("git+")
-    bare = url.removesuffix(".git")
     count = int(local.env.get("GIT_CONFIG_COUNT", "0"))
     settings = {"GIT_CONFIG_COUNT": str(count + 2)}
-    for number, form in enumerate((bare, f"{bare}.git"), start=count):
+    for number, form in enumerate(spellings(source.location), start=count):
         settings[f"GIT_CONFIG_KEY_{number}"] = f"url.{source.checkout}.insteadOf"
         settings[f"GIT_CONFIG_VALUE_{number}"] = form
     # Copier keeps mirrors of what it fetched; this one holds unpublished work and must not outlive the command.

@@ -4,6 +4,7 @@ AiapiError            1
 ├── UsageError        2   the command line itself is incomplete or contradicts itself
 ├── AnswersError      1   unknown keys and bad values, all of them at once
 ├── DestinationError  1   the project cannot be put where it was asked for
+├── ProjectError      1   there is no project here, or it is in no state for what was asked
 ├── ToolError         1   git or uv is missing, too old or failed
 └── TemplateError     1   no usable template source, or the template does not render
 """
@@ -38,6 +39,10 @@ class AnswersError(AiapiError):
 
 class DestinationError(AiapiError):
     """The project cannot be put where it was asked for."""
+
+
+class ProjectError(AiapiError):
+    """There is no project here, or it is in no state for what was asked."""
 
 
 class ToolError(AiapiError):

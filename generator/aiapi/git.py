@@ -23,6 +23,27 @@ FALLBACK_IDENTITY = {
 # Set while git runs a hook; inherited, they would point every call below at another repository.
 _MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
 
+# What users set for themselves and what would change what a merge gives, or how git tells of it.
+_PLAIN = {
+    "apply.ignoreWhitespace": "no",
+    "apply.whitespace": "nowarn",
+    "color.ui": "false",
+    "commit.gpgSign": "false",
+    "core.autocrlf": "false",
+    "core.eol": "lf",
+    "core.excludesFile": os.devnull,
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "core.quotePath": "true",
+    "core.safecrlf": "false",
+    "diff.mnemonicPrefix": "false",
+    "diff.noprefix": "false",
+    "diff.renames": "true",
+    "init.templateDir": "",
+    "merge.conflictStyle": "merge",
+    "status.showUntrackedFiles": "all",
+}
+
 
 def forget_surroundings() -> None:
     """Drop the variables by which an outer git command would redirect ours."""
@@ -30,13 +51,35 @@ def forget_surroundings() -> None:
         os.environ.pop(name, None)
 
 
-def attempt(*arguments: str, cwd: Path, extra: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run git in `cwd` and return what came of it, whatever that was (127: no git); messages are in English."""
+def plain(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that, added to an environment, keep users' habits out of what git does."""
+    first = int(environment.get("GIT_CONFIG_COUNT") or "0")
+    variables = {"GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
+    for number, (name, value) in enumerate(_PLAIN.items(), start=first):
+        variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return variables
+
+
+def attempt(
+    *arguments: str, cwd: Path, extra: Mapping[str, str] | None = None, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run git in `cwd` and return what came of it, whatever that was (127: no git); messages are in English.
+
+    `given` is what git reads from its standard input, nothing by default. What is not UTF-8 survives the way there
+    and back.
+    """
     environment = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
     command = ["git", *arguments]
     try:
         return subprocess.run(  # noqa: S603 - arguments are ours, no shell
-            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            command,
+            cwd=cwd,
+            env=environment,
+            input=given or "",
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            check=False,
         )
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", "git is not installed")

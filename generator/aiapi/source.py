@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING
 
-from aiapi import git, options
+from aiapi import bundle, git, options
 from aiapi.errors import TemplateError
+from aiapi.location import is_file_url, local_path, on_network, recordable, same, without_password
 
-_NETWORK = re.compile(r"^(https?://|ssh://|git://|git\+|gh:|gl:|[\w.-]+@[\w.-]+:)")
-NO_TEMPLATE = "This installation came without a template."
+if TYPE_CHECKING:
+    from aiapi.engine import Rendered
+
+__all__ = ["Source", "find", "local_path", "of_project", "recordable"]
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Source:
     """Where the template is.
 
     `location` and `ref` go to Copier and `location` is recorded in the project; without a `ref` Copier takes the
-    newest release. `checkout` is a local repository that stands in for `location`, so that nothing is fetched.
-    `questions` is None where they are known only after fetching.
+    newest release. `checkout` is a local repository or bundle that stands in for `location`, so that nothing is
+    fetched. `questions` is None where they are known only after fetching.
     """
 
     location: str
@@ -42,16 +42,50 @@ def find(given: str | None) -> Source:
     """
     if given is not None:
         return _given(given)
-    if _is_checkout(root := options.HERE.parents[1]):
+    root = options.HERE.parents[1]
+    # An unpacked sdist looks like a checkout, but its template has no history except in the bundle.
+    if _is_template(root) and not (bundle.PATH.is_file() and not (root / ".git").exists()):
         return _checkout(root)
     return _installed()
+
+
+def of_project(recorded: Rendered) -> Source:
+    """Return the source that a project records, for its update.
+
+    Where it is the repository that this installation was made from, the installation stands in for it and `ref` is
+    the installation's own commit; anything else is left to its newest release.
+
+    Raises:
+        TemplateError: When the source is a path where nothing is any more, or has versions newer than this aiapi.
+    """
+    location = recorded.template
+    path = local_path(location)
+    try:
+        ours = find(None)
+    except TemplateError:
+        ours = None
+    if ours:
+        place = ours.checkout or Path(ours.location)
+        is_place = path is not None and path.resolve() == place.resolve()
+        if is_place or same(location, ours.location):
+            _require_known(recorded.commit, place)
+            warnings = tuple(warning for warning in ours.warnings if warning != _only_here(ours.location))
+            return replace(ours, location=location, checkout=None if is_place else ours.checkout, warnings=warnings)
+    if path and not path.exists():
+        raise TemplateError(
+            f"The template of this project is recorded as {location}, and there is nothing any more.",
+            remedy="Put it back, or record where it is now: aiapi relink FOLDER_OR_GIT_URL",
+        )
+    return Source(location)
 
 
 def _given(given: str) -> Source:
     path = Path(given).expanduser()
     if not path.exists():
-        if _NETWORK.match(given):
-            return Source(_without_password(given), given=given)
+        if is_file_url(given):
+            return Source(recordable(given), given=given, warnings=(_only_here(given),))
+        if on_network(given):
+            return Source(without_password(given), given=given)
         raise TemplateError(f"There is no template at {given}.", remedy="Give a folder that exists, or a git URL.")
     path = path.resolve()
     if path.is_file() or not (path / "copier.yml").is_file():  # a bundle or a bare repository
@@ -63,29 +97,37 @@ def _given(given: str) -> Source:
 def _checkout(root: Path) -> Source:
     head, questions, warnings = _inspect(root)
     url = git.ask("config", "--get", "remote.origin.url", cwd=root) or ""
-    published = _NETWORK.match(url) and git.ask("for-each-ref", "--contains=HEAD", "refs/remotes/origin", cwd=root)
+    published = on_network(url) and git.ask("for-each-ref", "--contains=HEAD", "refs/remotes/origin", cwd=root)
     if published:
-        return Source(_recordable(url), head, root, questions, None, warnings)
+        return Source(recordable(url), head, root, questions, None, warnings)
     return Source(str(root), head, None, questions, None, (*warnings, _only_here(root)))
 
 
 def _installed() -> Source:
-    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - not for checkouts
+    """Return the checkout that this was installed from, else its bundle in the place of where it is published."""
+    origin = bundle.origin()
+    url = str(origin.get("url", ""))
+    folder = local_path(url) if "dir_info" in origin else None
+    if folder and _is_template(folder) and (folder / ".git").exists():
+        return _checkout(folder)
+    head = bundle.heads(bundle.PATH).get("HEAD")
+    location = recordable(url) if "vcs_info" in origin else bundle.canonical_url()
+    if head is None or location is None:
+        raise TemplateError(
+            "This installation of aiapi is damaged: it has lost its template.",
+            remedy="Install aiapi again, or name a template: --template FOLDER_OR_GIT_URL.",
+        )
+    warnings = (_only_here(location),) if is_file_url(location) else ()
+    if folder:
+        warnings = (f"aiapi was installed from {folder}, which is no git checkout now. {_maybe_unpublished(location)}",)
+    return Source(location, head, bundle.PATH, options.bundled(), None, warnings)
 
+
+def _is_template(root: Path) -> bool:
     try:
-        origin = json.loads(distribution("aiapi").read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:
-        origin = {}
-    url = origin.get("url", "")
-    if commit := origin.get("vcs_info", {}).get("commit_id"):
-        return Source(_recordable(url), commit, None, options.bundled() or None)
-    if url.startswith("file://") and _is_checkout(root := Path(url2pathname(urlsplit(url).path))):
-        return _checkout(root)
-    raise TemplateError(NO_TEMPLATE, remedy="Name one: --template FOLDER_OR_GIT_URL.")
-
-
-def _is_checkout(root: Path) -> bool:
-    return (root / "copier.yml").is_file() and (root / "template").is_dir()
+        return (root / "copier.yml").is_file() and (root / "template").is_dir()
+    except PermissionError:
+        return False
 
 
 def _inspect(root: Path) -> tuple[str, tuple[options.Option, ...], tuple[str, ...]]:
@@ -111,20 +153,22 @@ def _inspect(root: Path) -> tuple[str, tuple[options.Option, ...], tuple[str, ..
     return head, options.parse(text), (warning,)
 
 
-def _only_here(path: Path) -> str:
-    return f"Updates of this project will work on this machine only: its template is recorded as {path}."
+def _require_known(commit: str, place: Path) -> None:
+    """Raise `TemplateError` unless the installation's own template has the version that a project is made from."""
+    if bundle.knows(place, commit) if place.is_file() else bundle.commit_of(commit, place):
+        return
+    from aiapi import releases  # noqa: PLC0415 - only for this failure
+
+    if place.is_dir() and commit.removeprefix("v") in releases.untagged(place):
+        remedy = f"It came without its tags. Make them anew: cd {shlex.quote(str(place))} && uv run poe tags"
+    else:
+        remedy = "Upgrade aiapi (e.g. `uv tool upgrade aiapi`), or update from the source itself: copier update"
+    raise TemplateError(f"This aiapi does not know {commit}, the version that the project is made from.", remedy=remedy)
 
 
-def _recordable(url: str) -> str:
-    """Return a URL that Copier takes for a git repository, without a password in it."""
-    url = _without_password(url)
-    known = url.endswith(".git") or url.startswith(("git+", "git@", "git://", "gh:", "gl:"))
-    return url if known else f"git+{url}"
+def _only_here(place: Path | str) -> str:
+    return f"Updates of this project will work on this machine only: its template is recorded as {place}."
 
 
-def _without_password(url: str) -> str:
-    """Drop user and password from a web address: what is recorded is committed and shared."""
-    parts = urlsplit(url)
-    if parts.scheme.removeprefix("git+") not in {"http", "https"}:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _maybe_unpublished(location: str) -> str:
+    return f"The template is recorded as {location}; if its commit is not published there, updates will not find it."

@@ -116,6 +116,26 @@ class Terminal:
         return os.waitstatus_to_exitcode(status), self.seen
 
 
+def on_a_clean_machine(root: Path, place: Path) -> Command:
+    """Give the command as it is when aiapi runs from the checkout `place`, on a machine without any settings."""
+    home, temporary, folder = (root / name for name in ("home", "temporary", "work"))
+    for each in (home, temporary, folder):
+        each.mkdir(exist_ok=True)
+    (home / ".gitconfig").write_text("[user]\nname = Ada\nemail = ada@example.com\n")
+    # Bytecode stays on: a start of the command then takes a third of the time.
+    foreign = ("GIT_", "COPIER_", "XDG_", "PYTHON", "NO_COLOR", "UV_OFFLINE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    settings = {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "PYTHONPATH": str(place / "generator"),
+        "PROMPT_TOOLKIT_NO_CPR": "1",
+        "TERM": "xterm",
+    }
+    return Command(folder, kept | settings)
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder and return what it says."""
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")

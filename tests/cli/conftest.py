@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.command import AIAPI, ROOT, SMALL_TEMPLATE, Command, Terminal, make_checkout
+from cli import update_scenes
+from cli.command import AIAPI, ROOT, SMALL_TEMPLATE, Command, Terminal, make_checkout, on_a_clean_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,20 @@ def real_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def newborn(tmp_path_factory: pytest.TempPathFactory) -> update_scenes.Newborn:
+    """A project of the first of three releases, and the checkout that has them; not to be changed."""
+    return update_scenes.make(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture
+def demo(newborn: update_scenes.Newborn, command_from: Callable[[Path], Command]) -> Command:
+    """The command, run in a copy of that project."""
+    aiapi = command_from(newborn.checkout)
+    folder = Path(shutil.copytree(newborn.project, aiapi.folder / "demo", symlinks=True))
+    return aiapi.within(folder)
+
+
 @pytest.fixture
 def checkout(small_checkout: Path, tmp_path: Path) -> Path:
     """A copy of the small checkout that a test may change."""
@@ -50,22 +65,7 @@ def command_from(tmp_path: Path) -> Callable[[Path], Command]:
     """Give the command as it is when aiapi runs from the given checkout, on a machine without any settings."""
 
     def build(place: Path) -> Command:
-        home, temporary, folder = (tmp_path / name for name in ("home", "temporary", "work"))
-        for each in (home, temporary, folder):
-            each.mkdir(exist_ok=True)
-        (home / ".gitconfig").write_text("[user]\nname = Ada\nemail = ada@example.com\n")
-        # Bytecode stays on: a start of the command then takes a third of the time.
-        foreign = ("GIT_", "COPIER_", "XDG_", "PYTHON", "NO_COLOR", "UV_OFFLINE")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        settings = {
-            "HOME": str(home),
-            "TMPDIR": str(temporary),
-            "GIT_CONFIG_NOSYSTEM": "1",
-            "PYTHONPATH": str(place / "generator"),
-            "PROMPT_TOOLKIT_NO_CPR": "1",
-            "TERM": "xterm",
-        }
-        return Command(folder, kept | settings)
+        return on_a_clean_machine(tmp_path, place)
 
     return build
 

@@ -1,0 +1,84 @@
+"""Keeping the edits that Copier would lose: re-applied where the file went, else saved beside it as `.yours`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from aiapi import git, worktree
+from aiapi.changes import LOST, Change, Kind
+from aiapi.conflicts import markers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from aiapi.changes import Trees
+
+SUFFIX = ".yours"
+# The labels of Copier's own conflicts, so that one search finds them all.
+_LABELS = ("-L", "before updating", "-L", "last update", "-L", "after updating")
+_MERGE_FILE_FAILED = 128  # below, it is the number of conflicts
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """Brings edits from `project`, as it was committed, into `folder`, where Copier has merged without them.
+
+    `renames` maps paths that the template gives up to those that took their place; `scratch` may be written.
+    """
+
+    project: Path
+    folder: Path
+    trees: Trees
+    renames: Mapping[str, str]
+    scratch: Path
+
+    def carry(self, changes: list[Change]) -> tuple[Change, ...]:
+        """Keep what would be lost; return the changes, each told where its edits are."""
+        told = [self._carry(change) if change.kind in LOST else change for change in changes]
+        taken = {change.kept_in for change in told}
+        # The new name of a renamed file is told with the old one.
+        return tuple(change for change in told if not (change.kind is Kind.ADDED and change.path in taken))
+
+    def _carry(self, change: Change) -> Change:
+        path = change.path
+        if self.trees.base.get(path) == self.trees.new.get(path):  # the template leaves it alone
+            return self._copy(change, path)
+        target = self.renames.get(path)
+        if target is not None and target not in self.trees.mine:
+            merged = self._merge(path, target)
+            if merged is not None:
+                return self._move(path, target, merged)
+        return self._copy(change, f"{path}{SUFFIX}")
+
+    def _move(self, path: str, target: str, merged: bytes) -> Change:
+        file = self.folder / target
+        file.write_bytes(merged)
+        edited = self.project / path
+        if executable := os.access(edited, os.X_OK):
+            file.chmod(0o755)
+        lines = markers(merged.splitlines())
+        if lines:
+            stages = {1: self.scratch / "old", 2: edited, 3: self.scratch / "renamed"}
+            worktree.mark(self.folder, target, stages, executable=executable)
+        return Change(path, Kind.RENAMED_WITH_EDITS, target, lines)
+
+    def _copy(self, change: Change, to: str) -> Change:
+        target = self.folder / to
+        target.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(self.project / change.path, target, follow_symlinks=False)
+        return replace(change, kept_in=to, lines=())
+
+    def _merge(self, path: str, target: str) -> bytes | None:
+        """Merge the edits of one path into another; None where git cannot, as with binary files."""
+        contents = {"edited": self.trees.mine[path], "old": self.trees.base[path], "renamed": self.trees.new[target]}
+        for name, content in contents.items():
+            (self.scratch / name).write_bytes(content)
+        plain = git.plain(os.environ)
+        result = git.attempt("merge-file", *_LABELS, *contents, cwd=self.scratch, extra=plain)
+        failed = result.returncode >= _MERGE_FILE_FAILED
+        return None if failed else (self.scratch / "edited").read_bytes()

@@ -1,0 +1,146 @@
+"""What an update does to each file, seen by comparing four trees.
+
+`base` is the project as the template gave it, `new` as the newer template gives it, `mine` as its owner has it, and
+`result` what Copier has merged from these.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aiapi import git
+from aiapi.conflicts import markers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+
+class Kind(StrEnum):
+    """What becomes of a file."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    MERGED = "merged"
+    DELETED = "deleted"
+    LEFT_DELETED = "left deleted"
+    LEFT_LINK = "left a link"
+    CONFLICT = "conflict"
+    DELETED_WITH_EDITS = "deleted with your edits"
+    RENAMED_WITH_EDITS = "renamed with your edits"
+    BINARY_WITH_EDITS = "binary with your edits"
+    NOT_MERGED = "not merged"
+
+
+# What Copier alone would lose.
+LOST = (Kind.DELETED_WITH_EDITS, Kind.RENAMED_WITH_EDITS, Kind.BINARY_WITH_EDITS, Kind.NOT_MERGED)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one file of the project, and where its owner's edits are when that is elsewhere.
+
+    `lines` are those of the opening conflict markers, counted from 1, in the file that holds the edits.
+    """
+
+    path: str
+    kind: Kind
+    kept_in: str = ""
+    lines: tuple[int, ...] = ()
+
+    @property
+    def unresolved(self) -> bool:
+        """True when its owner has to decide."""
+        return bool(self.lines) or self.kept_in.endswith(".yours")
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The four trees; in each a path is missing where the file is. `links` are the paths that are links in `mine`."""
+
+    base: Mapping[str, bytes]
+    new: Mapping[str, bytes]
+    mine: Mapping[str, bytes]
+    result: Mapping[str, bytes]
+    links: frozenset[str] = frozenset()
+
+    def classify(self) -> list[Change]:
+        """Return what becomes of every file that changes, by path."""
+        paths = sorted({*self.base, *self.new})
+        return [Change(path, kind, lines=self._lines(path)) for path in paths if (kind := self._kind(path))]
+
+    def _lines(self, path: str) -> tuple[int, ...]:
+        return markers(self.result.get(path, b"").splitlines())
+
+    def _kind(self, path: str) -> Kind | None:
+        base, new, mine = (tree.get(path) for tree in (self.base, self.new, self.mine))
+        if base == mine:
+            return _untouched(base, new)
+        if mine is None:
+            return Kind.LEFT_DELETED if new not in (None, base) else None
+        return self._edited(path, base, new, mine)
+
+    def _edited(self, path: str, base: bytes | None, new: bytes | None, mine: bytes) -> Kind | None:
+        result = self.result.get(path)
+        if new is None:
+            return Kind.DELETED_WITH_EDITS
+        if result == mine and new in (base, mine):
+            return None
+        if path in self.links and result == mine:
+            return Kind.LEFT_LINK
+        if _is_binary(base, new, mine):
+            return Kind.BINARY_WITH_EDITS if result != mine else None
+        if result is None or not _keeps(base or b"", mine, result):
+            return Kind.NOT_MERGED
+        return Kind.CONFLICT if self._lines(path) else Kind.MERGED
+
+
+def read(folder: Path, paths: Iterable[str] | None = None) -> dict[str, bytes]:
+    """Read the files of a folder, or those of the given paths that it has; a link counts as where it points."""
+    if paths is None:
+        every = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+        paths = [path.relative_to(folder).as_posix() for path in every]
+    found = ((name, folder / name) for name in paths)
+    return {
+        name: str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        for name, path in found
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def renames(base: Path, new: Path) -> dict[str, str]:
+    """Tell which files of one folder another one has under a different name, as git judges by their content."""
+    told = git.attempt(
+        *("diff", "--no-index", "--no-ext-diff", "-M", "--diff-filter=R", "--name-status", "-z"),
+        *(str(base), str(new)),
+        cwd=base.parent,
+    ).stdout.split("\0")
+    pairs = zip(told[1::3], told[2::3], strict=False)
+    # git writes absolute paths without their first slash, or with the prefix that it was given.
+    return {_below(old, base): _below(renamed, new) for old, renamed in pairs}
+
+
+def _below(path: str, folder: Path) -> str:
+    return path.partition(f"{folder.name}/")[2]
+
+
+def _untouched(base: bytes | None, new: bytes | None) -> Kind | None:
+    if base == new:
+        return None
+    if base is None:
+        return Kind.ADDED
+    return Kind.DELETED if new is None else Kind.UPDATED
+
+
+def _is_binary(*contents: bytes | None) -> bool:
+    # git's own rule, so that both judge alike.
+    return any(b"\0" in content[:8000] for content in contents if content)
+
+
+def _keeps(base: bytes, mine: bytes, result: bytes) -> bool:
+    """Tell whether every line that the owner added is still there."""
+    added = Counter(mine.splitlines()) - Counter(base.splitlines())
+    return not added - Counter(result.splitlines())

@@ -1,0 +1,49 @@
+"""A project that exists: where it lies and what it records of its template."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiapi import engine, git
+from aiapi.errors import ProjectError
+
+
+@dataclass(frozen=True)
+class Living:
+    """A project in a git repository.
+
+    `top` is the root of its repository and `place` the project's folder in it, as a relative path: "." unless
+    several projects share a repository.
+    """
+
+    folder: Path
+    top: Path
+    recorded: engine.Rendered
+
+    @property
+    def place(self) -> Path:
+        """The project's folder, relative to the root of its repository."""
+        return self.folder.relative_to(self.top)
+
+
+def find(folder: Path) -> Living:
+    """Return the project that `folder` is or lies in.
+
+    Raises:
+        ProjectError: When there is none, or it is not in a git repository that has a commit.
+    """
+    start = folder.resolve()
+    root = next((each for each in (start, *start.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
+    if root is None:
+        raise ProjectError(
+            f"{start} is not in a project: there is no {engine.ANSWERS_FILE}.",
+            remedy="Run the command in a project that `aiapi new` or `copier copy` made.",
+        )
+    top = git.ask("rev-parse", "--show-toplevel", cwd=root)
+    if top is None or git.ask("rev-parse", "--verify", "HEAD", cwd=root) is None:
+        raise ProjectError(
+            f"{root} is not in a git repository with a commit, which is what keeps your edits safe.",
+            remedy="Run: git init && git add -A && git commit -m 'Before the update'",
+        )
+    return Living(root, Path(top).resolve(), engine.read_answers(root))

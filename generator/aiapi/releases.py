@@ -1,0 +1,173 @@
+"""Which releases a template's source has, which of them is the newest, and how versions compare."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import tomllib
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from aiapi import bundle, git
+from aiapi.errors import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from aiapi.source import Source
+
+LIST = "docs/releases.toml"
+PATIENCE_SECONDS = 15
+CLONING_SECONDS = 300
+_TIMED_OUT = 124
+_DESCRIBED = re.compile(r"(.+)-(\d+)-g([0-9a-f]+)")
+_HASH = re.compile(r"[0-9a-f]{7,64}")
+# What git and ssh say when it may be the way to the source that is broken, and not the source.
+_OFFLINE = re.compile(
+    r"could not resolve|couldn't connect|failed to connect|connection (refused|reset|timed out|closed)|unreachable"
+    r"|no route to host|temporary failure|name or service not known|timed out|returned error: (407|429|5\d\d)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a source said: the names of its tags, or the `problem` that kept it from saying anything.
+
+    `offline` is true when the network may be to blame rather than the source.
+    """
+
+    tags: frozenset[str] = frozenset()
+    problem: str = ""
+    offline: bool = False
+
+
+def parse(described: str) -> Version | None:
+    """Return the version that Copier sees in a tag or in what `git describe` says, or None where it sees none."""
+    past = _DESCRIBED.fullmatch(described)
+    if past is None and _HASH.fullmatch(described):
+        return None
+    with suppress(InvalidVersion):
+        return Version(f"{past[1]}.post{past[2]}.dev0+{past[3]}" if past else described)
+    return None
+
+
+def latest(tags: Iterable[str]) -> str | None:
+    """Return the tag of the newest release; what is no version, and what is a pre-release, does not count."""
+    known = {tag: version for tag in tags if (version := parse(tag)) and not version.is_prerelease}
+    return max(known, key=lambda tag: (known[tag], tag), default=None)
+
+
+def newest(source: Source) -> str | None:
+    """Return the tag of the newest release that a source has, without a network where something stands in for it.
+
+    Raises:
+        TemplateError: When the source cannot be asked.
+    """
+    place = str(source.checkout or source.location)
+    answer = ask(place)
+    if answer.problem:
+        raise TemplateError(f"The source {place} could not be asked: {answer.problem}.", remedy="Check the source.")
+    return latest(answer.tags)
+
+
+def ask(location: str, base: Path | None = None) -> Answer:
+    """Ask a source for its tags; paths are relative to `base`. The network gets 15 seconds."""
+    place = address(location, base or Path.cwd())
+    if Path(place).is_absolute() and not Path(place).exists():
+        return Answer(problem=f"there is nothing at {place}")
+    result = _patiently("ls-remote", "--tags", "--refs", "--", place, seconds=PATIENCE_SECONDS)
+    if result.returncode:
+        return Answer(problem=_reason(result.stderr), offline=_OFFLINE.search(result.stderr) is not None)
+    return Answer(frozenset(line.partition("\trefs/tags/")[2] for line in result.stdout.splitlines()))
+
+
+def address(location: str, base: Path) -> str:
+    """Return what git understands of a recorded source, read as Copier reads it; a path becomes absolute."""
+    for short, host in (("gh:", "https://github.com/"), ("gl:", "https://gitlab.com/")):
+        if location.startswith(short):
+            location = host + location.removeprefix(short).lstrip("/").removesuffix(".git") + ".git"
+    if location.startswith("git+"):
+        return location.removeprefix("git+")
+    if location.startswith(("https://github.com/", "https://gitlab.com/")) and not location.endswith(".git"):
+        return f"{location}.git"
+    if re.match(r"[\w+.-]+://|[\w.-]+@[\w.-]+:", location):
+        return location
+    return str((base / Path(location).expanduser()).resolve())
+
+
+@contextmanager
+def history(location: str, base: Path) -> Iterator[Path]:
+    """Offer a repository with the history of a source: the source itself, or a copy without files that is temporary.
+
+    Raises:
+        TemplateError: When it cannot be copied.
+    """
+    place = address(location, base)
+    if Path(place).is_dir():
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="aiapi-history-", ignore_cleanup_errors=True) as folder:
+        words = ("clone", "--quiet", "--bare", *(["--filter=blob:none"] * (not Path(place).exists())), "--", place)
+        result = _patiently(*words, folder, seconds=CLONING_SECONDS)
+        if result.returncode:
+            reason = _reason(result.stderr)
+            raise TemplateError(f"The source {place} could not be copied: {reason}.", remedy="Check the source.")
+        yield Path(folder)
+
+
+def listed(text: str) -> dict[str, str]:
+    """Read a list of releases: the commit of each version, in the order of the list."""
+    return {version: str(commit) for version, commit in tomllib.loads(text).items()}
+
+
+def untagged(repository: Path) -> tuple[str, ...]:
+    """Return the releases that a repository lists without having their tags, as in a clone that came without."""
+    text = git.ask("show", f"HEAD:{LIST}", cwd=repository)
+    try:
+        versions = listed(text or "")
+    except tomllib.TOMLDecodeError:
+        return ()
+    return tuple(version for version in versions if bundle.commit_of(f"refs/tags/v{version}", repository) is None)
+
+
+def _patiently(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str]:
+    """Run git where it may have to wait for a network; it can ask nobody, and nothing of it outlives the time."""
+    command = ["git", *arguments]
+    with subprocess.Popen(  # noqa: S603 - arguments are ours, no shell
+        command,
+        env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,  # no terminal, on which ssh would ask
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=seconds)
+        except BaseException as error:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return subprocess.CompletedProcess(command, _TIMED_OUT, "", f"fatal: timed out after {seconds} seconds")
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _reason(stderr: str) -> str:
+    """Pick the line that says why git failed."""
+    lines = [
+        line for line in stderr.splitlines() if line.strip() and not line.lower().startswith(("warning:", "hint:"))
+    ]
+    first = next((line for line in lines if line.startswith("fatal:")), (lines or ["no reason given"])[0])
+    if first == "fatal: Could not read from remote repository.":  # what ssh said before is more telling
+        first = lines[0]
+    return first.removeprefix("fatal: ").strip().rstrip(".")

@@ -1,0 +1,62 @@
+"""An update that has been put in place and not been finished: a note in the repository, which no commit holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiapi import engine, git
+
+if TYPE_CHECKING:
+    from aiapi.living import Living
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """Where an update started, where it leads, and which files of the project it left to decide.
+
+    `head` is the commit that it was put on; once another one is there, the update is history.
+    """
+
+    head: str
+    place: str
+    before: str
+    after: str
+    files: tuple[str, ...]
+
+
+def begin(living: Living, before: str, after: str, files: tuple[str, ...]) -> None:
+    """Note that an update has been put in place."""
+    note = Unfinished(_head(living), living.place.as_posix(), before, after, files)
+    _file(living).write_text(json.dumps(asdict(note)), "utf-8")
+
+
+def find(living: Living) -> Unfinished | None:
+    """Return the update that waits to be finished, if there is one."""
+    try:
+        read = json.loads(_file(living).read_text("utf-8"))
+        note = Unfinished(**{**read, "files": tuple(read["files"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    alive = note.place == living.place.as_posix() and note.head == _head(living) and _is_in_place(living)
+    return note if alive else None
+
+
+def end(living: Living) -> None:
+    """Forget the note."""
+    _file(living).unlink(missing_ok=True)
+
+
+def _file(living: Living) -> Path:
+    return living.top / Path(git.ask("rev-parse", "--git-path", "aiapi-update.json", cwd=living.top) or "")
+
+
+def _head(living: Living) -> str:
+    return git.ask("rev-parse", "HEAD", cwd=living.top) or ""
+
+
+def _is_in_place(living: Living) -> bool:
+    """Tell an update from one that was taken back: the answers that it leaves are not those of the last commit."""
+    return bool(git.ask("status", "--porcelain", "--", engine.ANSWERS_FILE, cwd=living.folder))

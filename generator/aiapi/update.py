@@ -1,0 +1,197 @@
+"""`aiapi update` and `aiapi set`: tried in a second working tree, shown, and put in place as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiapi import answers, conflicts, git, living, source, steps, switches, trial, unfinished, update_summary, worktree
+from aiapi.errors import ProjectError, UsageError
+from aiapi.interrupts import held_back
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aiapi.living import Living
+    from aiapi.report import Screen
+    from aiapi.source import Source
+    from aiapi.trial import Trial
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user has asked for; `to` is a version, `pairs` are answers written as `key=value`."""
+
+    folder: Path
+    to: str | None = None
+    pairs: tuple[str, ...] = ()
+    dry_run: bool = False
+    difference: bool = False
+    lock: bool = True
+    yes: bool = False
+
+
+@dataclass(frozen=True)
+class Merge:
+    """What is to be merged into a project: a version of its template (None: the newest) with some other answers."""
+
+    project: Living
+    source: Source
+    ref: str | None
+    answers: Mapping[str, str]
+
+    @property
+    def changed(self) -> list[str]:
+        """The questions that are answered otherwise than before."""
+        before = self.project.recorded.answers
+        return [key for key, value in self.answers.items() if before.get(key) != value]
+
+
+def update(request: Request, screen: Screen) -> int:
+    """Bring a newer template into the project; returns 1 while something is left to decide, else 0."""
+    project = _ready(request)
+    found = source.of_project(project.recorded)
+    ref = found.ref if request.to is None else _tag(request.to)
+    return _merge(Merge(project, found, ref, _answers(request, project, found)), request, screen)
+
+
+def switch(request: Request, screen: Screen) -> int:
+    """Change answers of the project at its template's version; returns 1 while something is left to decide, else 0."""
+    project = _ready(request)
+    found = source.of_project(project.recorded)
+    merge = Merge(project, found, project.recorded.commit, _answers(request, project, found))
+    if not merge.changed:
+        update_summary.nothing_to_set(screen, project, merge.answers)
+        return 0
+    return _merge(merge, request, screen)
+
+
+def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
+    """Check what the last update left to decide; when nothing is left, stage it; returns 1 while something is left."""
+    git.require()
+    project = living.find(folder)
+    note = unfinished.find(project)
+    if note is None:
+        raise ProjectError("No update waits to be finished.", remedy="Start one: aiapi update")
+    # A conflict that git still notes is over once its markers are gone.
+    left = tuple(each for each in conflicts.find(project.folder) if each.kind is not conflicts.Kind.UNMERGED)
+    if left:
+        update_summary.still_open(screen, project, note, left)
+        return 1
+    git.attempt("add", "--all", "--", *note.files, cwd=project.folder)
+    locked = _lock(project, screen) if lock else None
+    unfinished.end(project)
+    update_summary.finished(screen, project, note, locked)
+    return 0
+
+
+def refuse_with_continue(**given: object) -> None:
+    """Raise `UsageError` where `--continue` is given along with what starts an update."""
+    if any(given.values()):
+        raise UsageError("--continue finishes the update that is in place, as it is.", remedy="Give it alone.")
+
+
+def _ready(request: Request) -> Living:
+    git.require()
+    project = living.find(request.folder)
+    if unfinished.find(project):
+        raise ProjectError(
+            "An update is in place and waits to be finished.",
+            remedy=f"Finish it: aiapi update --continue. Or take it back: {update_summary.undo(project)}",
+        )
+    changed = (git.ask("status", "--porcelain", "--", ".", cwd=project.folder) or "").splitlines()
+    if changed:
+        raise ProjectError(
+            f"{len(changed)} uncommitted {'change' if len(changed) == 1 else 'changes'} in {project.folder}.",
+            remedy="Commit them, or put them aside (git stash -u), then run the command again.",
+            problems=tuple(line.strip() for line in changed[:10]),
+        )
+    return project
+
+
+def _tag(version: str) -> str:
+    """Accept a release with or without its `v`, and any other name of a commit as it is."""
+    return f"v{version}" if version[:1].isdigit() and "." in version else version
+
+
+def _answers(request: Request, project: Living, found: Source) -> Mapping[str, str]:
+    if not request.pairs:
+        return {}
+    name = project.recorded.answers.get("project_name", "")
+    given, problems = answers.gather(name, {}, request.pairs, None)
+    answers.check(given, found.questions, problems)
+    return {key: value for key, value in given.items() if key != "project_name"}
+
+
+def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
+    """Make sure that the steps which need the old code have been taken."""
+    first = [step for step in switches.steps(merge.changed) if step.with_old_code]
+    if not first or request.yes or request.dry_run:
+        return
+    told = [str(step) for step in first]
+    if screen.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The data comes first, with the code as it is.",
+            remedy="Run the command again with --yes once that is done, or if there is no data to keep.",
+            problems=tuple(told),
+        )
+    screen.say("First, with the code as it is:", "bold")
+    for line in told:
+        screen.say(f"  {line}")
+    if input("Is that done, or is there no data to keep? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise UsageError("Nothing was changed.", remedy="Run the command again once it is done.")
+
+
+def _merge(merge: Merge, request: Request, screen: Screen) -> int:
+    _confirm(merge, request, screen)
+    project = merge.project
+    with _scratch() as scratch:
+        with screen.working("Trying the update in a second working tree"):
+            tried = trial.attempt(project, merge.source, merge.ref, merge.answers, scratch)
+        shown = worktree.difference(tried.outcome, project) if request.difference else None
+        locked = None
+        if tried.changes and not request.dry_run:
+            worktree.apply(tried.outcome, project)
+            unfinished.begin(project, tried.before.commit, tried.after.commit, _paths(tried))
+            locked = _finish_at_once(request, screen, project, tried)
+    update_summary.merged(screen, project, tried, update_summary.Shown(request.dry_run, shown, locked))
+    return 1 if tried.unresolved else 0
+
+
+def _finish_at_once(request: Request, screen: Screen, project: Living, tried: Trial) -> steps.Step | None:
+    if tried.unresolved:
+        return None
+    unfinished.end(project)
+    return _lock(project, screen) if request.lock else None
+
+
+def _lock(project: Living, screen: Screen) -> steps.Step | None:
+    """Resolve the dependencies anew where they have changed and are locked at all."""
+    changed = git.ask("diff", "--cached", "--name-only", "HEAD", "--", "pyproject.toml", cwd=project.folder)
+    if not changed or not (project.folder / "uv.lock").is_file() or shutil.which("uv") is None:
+        return None
+    with screen.working("Locking the dependencies"):
+        step = steps.lock(project.folder)
+    if step.ok:
+        git.attempt("add", "--", "uv.lock", cwd=project.folder)
+    return step
+
+
+def _paths(tried: Trial) -> tuple[str, ...]:
+    return tuple(change.kept_in or change.path for change in tried.unresolved)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Offer a folder that is gone afterwards, also after an interrupt."""
+    place = Path(tempfile.mkdtemp(prefix="aiapi-update-"))
+    try:
+        yield place
+    finally:
+        with held_back():
+            shutil.rmtree(place, ignore_errors=True)

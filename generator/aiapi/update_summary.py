@@ -1,0 +1,177 @@
+"""What the user reads of an update: what becomes of each file, what is left to decide, and how to take it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from aiapi import migrations, switches
+from aiapi.changes import LOST, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiapi.changes import Change
+    from aiapi.conflicts import Leftover
+    from aiapi.living import Living
+    from aiapi.report import Screen
+    from aiapi.steps import Step
+    from aiapi.trial import Trial
+    from aiapi.unfinished import Unfinished
+
+CONTINUE = "aiapi update --continue"
+# Longer lists are cut on the screen, unless they are about the user's own edits.
+SHOWN = 8
+MEANING = {
+    Kind.ADDED: "",
+    Kind.UPDATED: "",
+    Kind.MERGED: "your edits and the template's, both kept",
+    Kind.DELETED: "the template has given it up",
+    Kind.LEFT_DELETED: "you deleted it; the template's changes to it are left out",
+    Kind.LEFT_LINK: "you made it a link; the template's changes to it are left out",
+    Kind.CONFLICT: "both changed the same lines; edit the file, keep what is right",
+    Kind.DELETED_WITH_EDITS: "the template has given it up; yours is beside it",
+    Kind.RENAMED_WITH_EDITS: "your edits have moved along",
+    Kind.BINARY_WITH_EDITS: "nothing can merge it",
+    Kind.NOT_MERGED: "your edits did not fit; yours is beside it",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a merge ended: `difference` where it was asked for, `locked` where there was something to lock."""
+
+    dry_run: bool
+    difference: str | None
+    locked: Step | None
+
+
+def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
+    """Tell what a merge does or has done."""
+    heads = migrations.heads(project.folder)
+    steps = switches.steps(key for key in tried.new_answers if key in tried.before.answers)
+    screen.result(_as_data(project, tried, shown, heads))
+    if shown.difference is not None:
+        screen.say(shown.difference.rstrip("\n"))
+    before, after = tried.before.commit, tried.after.commit
+    screen.say(
+        f"{project.folder.name}: {before} -> {after}" if before != after else f"{project.folder.name}: {after}", "bold"
+    )
+    if not tried.changes:
+        screen.say("  Nothing changes: the project is current." if before == after else "  No file changes.")
+    for kind in Kind:
+        _group(screen, kind, [change for change in tried.changes if change.kind is kind])
+    for key, value in tried.new_answers.items():
+        screen.say(f"  {key} = {value}" + ("" if key in tried.before.answers else "  (new; change it with aiapi set)"))
+    if shown.dry_run:
+        screen.say("\nNothing was changed: this was a dry run.")
+        return
+    if not tried.changes:
+        return
+    if tried.unresolved:
+        _open(screen, [(change.kept_in or change.path, change.lines) for change in tried.unresolved])
+    else:
+        _next(screen, project, after, shown.locked, heads)
+    for step in (step for step in steps if not step.with_old_code):
+        screen.say(f"  {step}")
+    screen.say(f"Take it back with: {undo(project)}")
+
+
+def undo(project: Living) -> str:
+    """Return the command that takes an unfinished update back and touches nothing else."""
+    alone = project.folder == project.top
+    return (
+        "git reset --hard"
+        if alone
+        else f"git -C {quote(str(project.folder))} restore --source=HEAD --staged --worktree ."
+    )
+
+
+def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Leftover, ...]) -> None:
+    """Tell what has to be decided before an update is finished."""
+    data = [{"path": each.path, "kind": each.kind.value, "lines": list(each.lines)} for each in left]
+    screen.result({"ok": False, "from": note.before, "to": note.after, "unresolved": data, "undo": undo(project)})
+    _open(screen, [(each.path, each.lines) for each in left])
+    screen.say(f"Take it back with: {undo(project)}")
+
+
+def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | None) -> None:
+    """Tell that an update is finished, and what comes next."""
+    heads = migrations.heads(project.folder)
+    screen.result({"ok": True, "from": note.before, "to": note.after, "unresolved": [], "alembic_heads": heads})
+    screen.say(f"{project.folder.name}: nothing is left to decide, everything is staged.", "bold")
+    _next(screen, project, note.after, locked, heads)
+    screen.say(f"Take it back with: {undo(project)}")
+
+
+def nothing_to_set(screen: Screen, project: Living, wanted: Mapping[str, str]) -> None:
+    """Tell that the project has these answers already."""
+    screen.result({"ok": True, "project": str(project.folder), "changes": [], "answers": dict(wanted)})
+    screen.say(f"Nothing to do: {', '.join(f'{key} is {value}' for key, value in wanted.items())} already.")
+
+
+def _group(screen: Screen, kind: Kind, group: list[Change]) -> None:
+    if not group:
+        return
+    meaning = f"  {MEANING[kind]}" if MEANING[kind] else ""
+    screen.say(f"  {kind} ({len(group)}){meaning}", "yellow" if kind in {Kind.CONFLICT, *LOST} else "")
+    plain = kind in {Kind.ADDED, Kind.UPDATED, Kind.DELETED, Kind.MERGED}
+    for change in group[:SHOWN] if plain else group:
+        screen.say(f"    {_place(change)}")
+    if plain and len(group) > SHOWN:
+        screen.say(f"    and {len(group) - SHOWN} more (--json lists all)")
+
+
+def _place(change: Change) -> str:
+    lines = f", line {', '.join(map(str, change.lines))}" if change.lines else ""
+    if change.kept_in == change.path:
+        return f"{change.path}, which stays as you have it"
+    moved = f" -> {change.kept_in}" if change.kept_in else ""
+    return f"{change.path}{moved}{lines}"
+
+
+def _open(screen: Screen, places: list[tuple[str, tuple[int, ...]]]) -> None:
+    screen.say(f"\nLeft to decide ({len(places)}):", "bold")
+    for path, lines in places:
+        if path.endswith(".yours"):
+            screen.say(f"  {path}: take over what you need, then delete it (or rename it, to keep it)")
+        else:
+            screen.say(f"  {path}" + (f": conflict in line {', '.join(map(str, lines))}" if lines else ""))
+    screen.say(f"Then: {CONTINUE}")
+
+
+def _next(screen: Screen, project: Living, version: str, locked: Step | None, heads: list[str]) -> None:
+    if locked is not None and not locked.ok:
+        screen.warn(f"{locked.name} failed: {locked.detail}")
+        screen.warn(locked.remedy)
+    if len(heads) > 1:
+        screen.warn(f"The migrations have {len(heads)} heads: {', '.join(heads)}.")
+        screen.warn(f"Join them, and look at the result: {migrations.REMEDY}")
+    screen.say("\nNext:", "bold")
+    screen.say("  git diff --staged    # what has changed")
+    screen.say("  uv sync && uv run poe check && uv run poe test")
+    screen.say(f'  git commit -am "Update {project.folder.name} to aiapi {version}"')
+
+
+def _as_data(project: Living, tried: Trial, shown: Shown, heads: list[str]) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "ok": not tried.unresolved,
+        "project": str(project.folder),
+        "from": tried.before.commit,
+        "to": tried.after.commit,
+        "applied": bool(tried.changes) and not shown.dry_run,
+        "changes": [
+            {"path": c.path, "kind": c.kind.value, "kept_in": c.kept_in or None, "conflict_lines": list(c.lines)}
+            for c in tried.changes
+        ],
+        "unresolved": [change.kept_in or change.path for change in tried.unresolved],
+        "answers": tried.new_answers,
+        "alembic_heads": heads,
+        "undo": undo(project),
+    }
+    if shown.difference is not None:
+        data["difference"] = shown.difference
+    if shown.locked is not None:
+        data["locked"] = shown.locked.ok
+    return data

@@ -1,0 +1,1 @@
+"""Development only: what a release of aiapi needs."""
