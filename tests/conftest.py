@@ -7,8 +7,10 @@ import pytest
 from pytest_copie.plugin import Copie
 
 from template_repository import RELEASE, combinations, isolate, make_repository, name_of
+from updates.life import make
 
 Render = Callable[[Mapping[str, str]], Path]
+Released = Callable[[str, Mapping[str, str]], Path]
 
 pytest_plugins = ["matrix_report"]
 
@@ -44,3 +46,17 @@ def render(template_repository: Path, copie_session: Copie) -> Render:
 def projects(render: Render) -> dict[str, Path]:
     """All combinations, rendered."""
     return {name_of(combination): render(combination) for combination in combinations()}
+
+
+@pytest.fixture(scope="session")
+def released(template_repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Released:
+    """Make a project of a release, once for each combination; the same folder every time, so copy it."""
+    made: dict[str, Path] = {}
+
+    def make_once(version: str, combination: Mapping[str, str]) -> Path:
+        key = f"{version}-{name_of(combination)}"
+        if key not in made:
+            made[key] = make(template_repository, version, combination, tmp_path_factory.mktemp(key) / "myservice")
+        return made[key]
+
+    return make_once

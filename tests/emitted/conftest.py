@@ -1,13 +1,12 @@
 """Installed projects: one for each combination, in its own environment."""
 
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from emitted.stack import clean_environment
+from emitted.stack import sync
 from template_repository import combinations, name_of
 
 Install = Callable[[str], Path]
@@ -23,11 +22,7 @@ def install(projects: Mapping[str, Path], tmp_path_factory: pytest.TempPathFacto
             # A space in the path, because users have them.
             folder = tmp_path_factory.mktemp(name) / "my service"
             shutil.copytree(projects[name], folder)
-            command = ["uv", "sync", "--quiet", "--no-progress"]
-            done = subprocess.run(
-                command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stderr
+            sync(folder)
             installed[name] = folder
         return installed[name]
 

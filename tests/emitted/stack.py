@@ -31,6 +31,13 @@ def no_device(combination: str) -> dict[str, str]:
     return {"APP_MODEL_SESSION__ALLOW_FALLBACK": "true"} if "gpu" in combination else {}
 
 
+def sync(project: Path) -> None:
+    """Install the project as it is now into its own environment."""
+    command = ["uv", "sync", "--quiet", "--no-progress"]
+    done = subprocess.run(command, cwd=project, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def uv_run(project: Path, *command: str, **extra: str) -> None:
     """Run a command in the project's environment; its output is the failure's message."""
     done = subprocess.run(

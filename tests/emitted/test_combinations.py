@@ -4,17 +4,10 @@ import subprocess
 from pathlib import Path
 
 from emitted.conftest import each_combination
+from emitted.knowledge import MANUAL, check_search
 from emitted.pdf import make_pdf
 from emitted.stack import Stack, answer_stream, clean_environment, no_device, running, uv_run
 
-MANUAL = """# Kettle manual
-
-The warranty of the kettle lasts 24 months from the day of purchase.
-
-## Cleaning
-
-Descale the kettle every three months with citric acid. Never put it into the dishwasher.
-"""
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
 # Of schemathesis; what it knows of methods that are not allowed does not fit FastAPI, so that check is left out.
 CHECKS = [
@@ -64,12 +57,12 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
         manual = stack.upload("kettle.md", MANUAL.encode())
         report = stack.upload("harbour.pdf", make_pdf(REPORT))
         stack.wait_until_indexed([manual, report])
-        _check_search(stack)
+        check_search(stack)
         _check_answer(stack, manual)
         _check_page(stack, report)
     # What was indexed before is there after a restart.
     with running(project, **settings) as stack:
-        _check_search(stack)
+        check_search(stack)
 
 
 @each_combination("hostile")
@@ -99,13 +92,6 @@ def test_it_refuses_to_start_without_a_device(project: Path) -> None:
     assert done.returncode == 1
     assert "no usable CUDA device" in done.stdout + done.stderr
     assert "APP_MODEL_SESSION__ALLOW_FALLBACK=true" in done.stdout + done.stderr
-
-
-def _check_search(stack: Stack) -> None:
-    found = stack.request("POST", "/v1/search", json={"query": "How long is the warranty of the kettle?"})
-    best = found["items"][0]
-    assert "24 months" in best["text"]
-    assert MANUAL[best["start"] : best["end"]] == best["text"]
 
 
 def _check_answer(stack: Stack, document_id: str) -> None:

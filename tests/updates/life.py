@@ -62,7 +62,6 @@ def upgrade() -> None:
         "invoices",
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.Column("customer", sa.String(), nullable=False),
         sa.Column("amount", sa.Numeric(), nullable=False),
     )

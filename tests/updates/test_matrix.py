@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Render
+from conftest import Released, Render
 from template_repository import RELEASE, combinations, name_of, options, releases, save
-from updates.conftest import BINARY, CHANGED, DELETED, NEXT, RENAMED, Released
+from updates.conftest import BINARY, CHANGED, DELETED, NEXT, RENAMED
 from updates.life import DEPENDENCY, FEATURE, RUNBOOK, add_a_feature, change, copy, files, rendered, update
 
 MINE = "# Mine, and to be kept.\n"

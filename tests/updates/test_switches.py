@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Render
+from conftest import Released, Render
 from template_repository import RELEASE, combinations, name_of, options, save
-from updates.conftest import Released
 from updates.life import copy, files, rendered, update
 
 SWITCHES = [
