@@ -47,14 +47,22 @@ class Carrier:
         path = change.path
         if self.trees.base.get(path) == self.trees.new.get(path):  # the template leaves it alone
             return self._copy(change, path)
-        target = self.renames.get(path)
-        if target is not None and target not in self.trees.mine:
-            merged = self._merge(path, target)
-            if merged is not None:
-                return self._move(path, target, merged)
+        target = self._target(change)
+        merged = self._merge(path, target) if target else None
+        if target and merged is not None:
+            return self._put(path, target, merged)
         return self._copy(change, f"{path}{SUFFIX}")
 
-    def _move(self, path: str, target: str, merged: bytes) -> Change:
+    def _target(self, change: Change) -> str | None:
+        """Return where the edits of a file could go; None where they have no place, or it is taken."""
+        if change.path in self.trees.links:
+            return None
+        if change.kind is Kind.NOT_MERGED:
+            return change.path if change.path in self.trees.new else None
+        target = self.renames.get(change.path)
+        return None if target in self.trees.mine else target
+
+    def _put(self, path: str, target: str, merged: bytes) -> Change:
         file = self.folder / target
         file.write_bytes(merged)
         edited = self.project / path
@@ -64,7 +72,9 @@ class Carrier:
         if lines:
             stages = {1: self.scratch / "old", 2: edited, 3: self.scratch / "renamed"}
             worktree.mark(self.folder, target, stages, executable=executable)
-        return Change(path, Kind.RENAMED_WITH_EDITS, target, lines)
+        if target != path:
+            return Change(path, Kind.RENAMED_WITH_EDITS, target, lines)
+        return Change(path, Kind.CONFLICT if lines else Kind.MERGED, lines=lines)
 
     def _copy(self, change: Change, to: str) -> Change:
         target = self.folder / to
@@ -75,7 +85,11 @@ class Carrier:
 
     def _merge(self, path: str, target: str) -> bytes | None:
         """Merge the edits of one path into another; None where git cannot, as with binary files."""
-        contents = {"edited": self.trees.mine[path], "old": self.trees.base[path], "renamed": self.trees.new[target]}
+        contents = {
+            "edited": self.trees.mine[path],
+            "old": self.trees.base.get(path, b""),
+            "renamed": self.trees.new[target],
+        }
         for name, content in contents.items():
             (self.scratch / name).write_bytes(content)
         plain = git.plain(os.environ)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
@@ -115,16 +116,16 @@ def renames(base: Path, new: Path) -> dict[str, str]:
     """Tell which files of one folder another one has under a different name, as git judges by their content."""
     told = git.attempt(
         *("diff", "--no-index", "--no-ext-diff", "-M", "--diff-filter=R", "--name-status", "-z"),
-        *(str(base), str(new)),
+        *(base.name, os.path.relpath(new, base.parent)),
         cwd=base.parent,
+        extra=git.plain(os.environ),
     ).stdout.split("\0")
     pairs = zip(told[1::3], told[2::3], strict=False)
-    # git writes absolute paths without their first slash, or with the prefix that it was given.
-    return {_below(old, base): _below(renamed, new) for old, renamed in pairs}
+    return {_below(old, base, base.parent): _below(renamed, new, base.parent) for old, renamed in pairs}
 
 
-def _below(path: str, folder: Path) -> str:
-    return path.partition(f"{folder.name}/")[2]
+def _below(path: str, folder: Path, start: Path) -> str:
+    return (start / path).relative_to(folder).as_posix()
 
 
 def _untouched(base: bytes | None, new: bytes | None) -> Kind | None:

@@ -120,7 +120,7 @@ def _merging(source: Source, scratch: Path) -> Iterator[None]:
 
     with _clones_in(scratch), _stand_in(source, scratch), _translated(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with local.env(**git.plain(local.env)):
+        with local.env(**git.plain(dict(local.env))):
             yield
 
 

@@ -61,12 +61,12 @@ def plain(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def attempt(
-    *arguments: str, cwd: Path, extra: Mapping[str, str] | None = None, given: str | None = None
+    *arguments: str, cwd: Path, extra: Mapping[str, str] | None = None, given: str | None = None, apart: bool = False
 ) -> subprocess.CompletedProcess[str]:
     """Run git in `cwd` and return what came of it, whatever that was (127: no git); messages are in English.
 
     `given` is what git reads from its standard input, nothing by default. What is not UTF-8 survives the way there
-    and back.
+    and back. `apart` keeps Ctrl-C from git and from the programs that it starts.
     """
     environment = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
     command = ["git", *arguments]
@@ -79,6 +79,7 @@ def attempt(
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
+            start_new_session=apart,
             check=False,
         )
     except FileNotFoundError:

@@ -75,8 +75,9 @@ class Screen:
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
             late = isinstance(interrupt, LateInterrupt)
-            message = "Interrupted: " + ("the project is made." if late else "nothing was left behind.")
-            if not late:
+            told = str(interrupt)
+            message = f"Interrupted: {told or ('the project is made.' if late else 'nothing was left behind.')}"
+            if told or not late:
                 self.result({"ok": False, "error": {"message": message, "remedy": "", "problems": []}})
             _write(message, "red", to_stderr=True)
             raise typer.Exit(INTERRUPTED) from interrupt

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from aiapi import changes, engine, worktree
+from aiapi import changes, engine, migrations, worktree
 from aiapi.answers import refuse
 from aiapi.carry import Carrier
+from aiapi.changes import Change, Kind
+from aiapi.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from aiapi.changes import Change
     from aiapi.living import Living
     from aiapi.source import Source
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What an update would give: the template before and after, each file that changes, and the result itself."""
+    """What an update would give: the template before and after, each file that changes, and the result itself.
+
+    `changes_anything` is true even when only the answers file changes, which is not among the `changes`.
+    """
 
     before: engine.Rendered
     after: engine.Rendered
     changes: tuple[Change, ...]
     outcome: worktree.Outcome
+    changes_anything: bool
+    revisions: migrations.Revisions
 
     @property
     def unresolved(self) -> tuple[Change, ...]:
@@ -49,11 +57,14 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
     """
     base, new, before = scratch / "base", scratch / "new", living.recorded
     with worktree.beside(living, scratch) as folder:
+        _refuse_names(worktree.tracked(folder))
+        engine.render_as_recorded(before, source, base, scratch)
+        given = changes.read(base)
+        _refuse_linked_folders(folder, given)
         after = engine.update(folder, ref, answers, source, scratch)
         refuse([f"{key}: the template does not ask for it." for key in answers if key not in after.answers])
-        engine.render_as_recorded(before, source, base, scratch)
         engine.render_as_recorded(after, source, new, scratch)
-        given, offered = changes.read(base), changes.read(new)
+        offered = changes.read(new)
         paths = {*given, *offered} - {engine.ANSWERS_FILE}
         mine = worktree.last_commit(living, paths, scratch / "mine")
         trees = changes.Trees(
@@ -65,9 +76,47 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
         )
         carrier = Carrier(mine, folder, trees, changes.renames(base, new), scratch)
         told = carrier.carry(trees.classify())
-        outcome = worktree.record(folder, {*offered, *(change.kept_in for change in told if change.kept_in)})
+        told = tuple(
+            sorted({*told, *_turned(folder, mine, paths - {each.path for each in told})}, key=lambda each: each.path)
+        )
+        outcome = worktree.record(
+            folder,
+            owned={*offered, *(each.kept_in for each in told if each.kept_in)},
+            conflicts={each.kept_in or each.path for each in told if each.lines},
+        )
         worktree.refuse_to_bury(outcome, living)
-        return Trial(before, after, told, outcome)
+        return Trial(before, after, told, outcome, worktree.changes_anything(outcome, living), migrations.read(folder))
+
+
+def _refuse_names(paths: Iterable[str]) -> None:
+    """Raise `ProjectError` for names that are not UTF-8: Copier cannot read them."""
+    odd = tuple(sorted(ascii(path) for path in paths if any("\udc80" <= letter <= "\udcff" for letter in path)))
+    if odd:
+        raise ProjectError(
+            "Names of files that are not UTF-8 cannot be read by Copier.",
+            remedy="Rename them (git mv), commit, then run the command again.",
+            problems=odd,
+        )
+
+
+def _refuse_linked_folders(folder: Path, paths: Iterable[str]) -> None:
+    """Raise `ProjectError` where a folder of the template is a link: Copier would write to wherever it points."""
+    parents = {parent for path in paths for parent in PurePath(path).parents}
+    linked = sorted(str(parent) for parent in parents if (folder / parent).is_symlink())
+    if linked:
+        raise ProjectError(
+            f"{', '.join(linked)}: a link, where the template has a folder; its files could be written anywhere.",
+            remedy="Make it a folder again (git rm the link, commit); links to single files are fine.",
+        )
+
+
+def _turned(folder: Path, mine: Path, paths: set[str]) -> Iterator[Change]:
+    """Tell of files that change in nothing but that they can be executed."""
+    for path in paths:
+        before, after = mine / path, folder / path
+        both = before.is_file() and after.is_file() and not after.is_symlink()
+        if both and os.access(before, os.X_OK) != os.access(after, os.X_OK):
+            yield Change(path, Kind.UPDATED)
 
 
 def _only(tree: Mapping[str, bytes], paths: set[str]) -> dict[str, bytes]:

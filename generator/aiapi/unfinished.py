@@ -40,7 +40,7 @@ def find(living: Living) -> Unfinished | None:
         note = Unfinished(**{**read, "files": tuple(read["files"])})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    alive = note.place == living.place.as_posix() and note.head == _head(living) and _is_in_place(living)
+    alive = note.place == living.place.as_posix() and note.head == _head(living) and is_in_place(living)
     return note if alive else None
 
 
@@ -49,14 +49,14 @@ def end(living: Living) -> None:
     _file(living).unlink(missing_ok=True)
 
 
+def is_in_place(living: Living) -> bool:
+    """Tell an update from one that was taken back: the answers that it leaves are not those of the last commit."""
+    return bool(git.ask("status", "--porcelain", "--", engine.ANSWERS_FILE, cwd=living.folder))
+
+
 def _file(living: Living) -> Path:
     return living.top / Path(git.ask("rev-parse", "--git-path", "aiapi-update.json", cwd=living.top) or "")
 
 
 def _head(living: Living) -> str:
     return git.ask("rev-parse", "HEAD", cwd=living.top) or ""
-
-
-def _is_in_place(living: Living) -> bool:
-    """Tell an update from one that was taken back: the answers that it leaves are not those of the last commit."""
-    return bool(git.ask("status", "--porcelain", "--", engine.ANSWERS_FILE, cwd=living.folder))

@@ -10,9 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiapi import answers, conflicts, git, living, source, steps, switches, trial, unfinished, update_summary, worktree
+from aiapi import (
+    answers,
+    conflicts,
+    git,
+    living,
+    source,
+    steps,
+    switches,
+    target,
+    trial,
+    unfinished,
+    update_summary,
+    worktree,
+)
 from aiapi.errors import ProjectError, UsageError
-from aiapi.interrupts import held_back
+from aiapi.interrupts import LateInterrupt, held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,8 +69,9 @@ def update(request: Request, screen: Screen) -> int:
     """Bring a newer template into the project; returns 1 while something is left to decide, else 0."""
     project = _ready(request)
     found = source.of_project(project.recorded)
-    ref = found.ref if request.to is None else _tag(request.to)
-    return _merge(Merge(project, found, ref, _answers(request, project, found)), request, screen)
+    answered = _answers(request, project, found)
+    ref = target.newest(project, found, screen) if request.to is None else target.wanted(request.to, project, found)
+    return _merge(Merge(project, found, ref, answered), request, screen)
 
 
 def switch(request: Request, screen: Screen) -> int:
@@ -83,11 +97,13 @@ def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
     if left:
         update_summary.still_open(screen, project, note, left)
         return 1
-    git.attempt("add", "--all", "--", *note.files, cwd=project.folder)
-    locked = _lock(project, screen) if lock else None
+    # There was nothing uncommitted before, so whatever there is belongs to the update.
+    worktree.stage(project)
+    with _too_late(project):
+        locked = _lock(project, screen) if lock else None
     unfinished.end(project)
     update_summary.finished(screen, project, note, locked)
-    return 0
+    return 1 if locked and not locked.ok else 0
 
 
 def refuse_with_continue(**given: object) -> None:
@@ -114,16 +130,19 @@ def _ready(request: Request) -> Living:
     return project
 
 
-def _tag(version: str) -> str:
-    """Accept a release with or without its `v`, and any other name of a commit as it is."""
-    return f"v{version}" if version[:1].isdigit() and "." in version else version
-
-
 def _answers(request: Request, project: Living, found: Source) -> Mapping[str, str]:
     if not request.pairs:
         return {}
-    name = project.recorded.answers.get("project_name", "")
-    given, problems = answers.gather(name, {}, request.pairs, None)
+    bare = [pair for pair in request.pairs if not pair.partition("=")[0] or "=" not in pair]
+    if bare:
+        raise UsageError(
+            f"{', '.join(map(repr, bare))} {'names' if len(bare) == 1 else 'name'} no value.",
+            remedy="Write it as KEY=VALUE, like task_queue=arq.",
+        )
+    pairs = [pair for pair in request.pairs if not pair.startswith("project_name=")]
+    given, problems = answers.gather(project.recorded.answers.get("project_name", ""), {}, pairs, None)
+    if len(pairs) < len(request.pairs):
+        problems = (*problems, "project_name: a project keeps the name that it was made with.")
     answers.check(given, found.questions, problems)
     return {key: value for key, value in given.items() if key != "project_name"}
 
@@ -143,24 +162,41 @@ def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
     screen.say("First, with the code as it is:", "bold")
     for line in told:
         screen.say(f"  {line}")
-    if input("Is that done, or is there no data to keep? [y/N] ").strip().lower() not in {"y", "yes"}:
+    try:
+        answer = input("Is that done, or is there no data to keep? [y/N] ")
+    except EOFError as error:  # Ctrl-D
+        raise KeyboardInterrupt from error
+    if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("Nothing was changed.", remedy="Run the command again once it is done.")
 
 
 def _merge(merge: Merge, request: Request, screen: Screen) -> int:
     _confirm(merge, request, screen)
     project = merge.project
-    with _scratch() as scratch:
+    with _too_late(project), _scratch() as scratch:
         with screen.working("Trying the update in a second working tree"):
             tried = trial.attempt(project, merge.source, merge.ref, merge.answers, scratch)
         shown = worktree.difference(tried.outcome, project) if request.difference else None
         locked = None
-        if tried.changes and not request.dry_run:
-            worktree.apply(tried.outcome, project)
-            unfinished.begin(project, tried.before.commit, tried.after.commit, _paths(tried))
+        if tried.changes_anything and not request.dry_run:
+            with held_back():
+                worktree.apply(tried.outcome, project)
+                unfinished.begin(project, tried.before.commit, tried.after.commit, _paths(tried))
             locked = _finish_at_once(request, screen, project, tried)
     update_summary.merged(screen, project, tried, update_summary.Shown(request.dry_run, shown, locked))
-    return 1 if tried.unresolved else 0
+    return 1 if tried.unresolved or (locked and not locked.ok) else 0
+
+
+@contextmanager
+def _too_late(project: Living) -> Iterator[None]:
+    """Say of an interrupt when it came too late to stop the update."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if not unfinished.is_in_place(project):
+            raise
+        told = f"the update is in place, uv.lock may be old. Take it back with: {update_summary.undo(project)}"
+        raise LateInterrupt(told) from interrupt
 
 
 def _finish_at_once(request: Request, screen: Screen, project: Living, tried: Trial) -> steps.Step | None:
@@ -173,8 +209,10 @@ def _finish_at_once(request: Request, screen: Screen, project: Living, tried: Tr
 def _lock(project: Living, screen: Screen) -> steps.Step | None:
     """Resolve the dependencies anew where they have changed and are locked at all."""
     changed = git.ask("diff", "--cached", "--name-only", "HEAD", "--", "pyproject.toml", cwd=project.folder)
-    if not changed or not (project.folder / "uv.lock").is_file() or shutil.which("uv") is None:
+    if not changed or not (project.folder / "uv.lock").is_file():
         return None
+    if shutil.which("uv") is None:
+        return steps.Step("uv lock", ok=False, detail="uv is not installed", remedy="Install it, then run: uv lock")
     with screen.working("Locking the dependencies"):
         step = steps.lock(project.folder)
     if step.ok:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiapi.changes import Change
     from aiapi.conflicts import Leftover
     from aiapi.living import Living
+    from aiapi.migrations import Revisions
     from aiapi.report import Screen
     from aiapi.steps import Step
     from aiapi.trial import Trial
@@ -49,9 +50,8 @@ class Shown:
 
 def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
     """Tell what a merge does or has done."""
-    heads = migrations.heads(project.folder)
     steps = switches.steps(key for key in tried.new_answers if key in tried.before.answers)
-    screen.result(_as_data(project, tried, shown, heads))
+    screen.result(_as_data(project, tried, shown, steps))
     if shown.difference is not None:
         screen.say(shown.difference.rstrip("\n"))
     before, after = tried.before.commit, tried.after.commit
@@ -59,20 +59,25 @@ def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
         f"{project.folder.name}: {before} -> {after}" if before != after else f"{project.folder.name}: {after}", "bold"
     )
     if not tried.changes:
-        screen.say("  Nothing changes: the project is current." if before == after else "  No file changes.")
+        screen.say(
+            f"  {'Only the answers change.' if tried.changes_anything else 'Nothing changes: the project is current.'}"
+        )
     for kind in Kind:
         _group(screen, kind, [change for change in tried.changes if change.kind is kind])
     for key, value in tried.new_answers.items():
         screen.say(f"  {key} = {value}" + ("" if key in tried.before.answers else "  (new; change it with aiapi set)"))
     if shown.dry_run:
+        for step in steps:
+            screen.say(f"  {'First, with the code as it is' if step.with_old_code else 'Afterwards'}: {step}")
+        _warn(screen, tried.revisions.warnings)
         screen.say("\nNothing was changed: this was a dry run.")
         return
-    if not tried.changes:
+    if not tried.changes_anything:
         return
     if tried.unresolved:
         _open(screen, [(change.kept_in or change.path, change.lines) for change in tried.unresolved])
     else:
-        _next(screen, project, after, shown.locked, heads)
+        _next(screen, project, after, shown.locked, tried.revisions)
     for step in (step for step in steps if not step.with_old_code):
         screen.say(f"  {step}")
     screen.say(f"Take it back with: {undo(project)}")
@@ -80,12 +85,11 @@ def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
 
 def undo(project: Living) -> str:
     """Return the command that takes an unfinished update back and touches nothing else."""
-    alone = project.folder == project.top
-    return (
-        "git reset --hard"
-        if alone
-        else f"git -C {quote(str(project.folder))} restore --source=HEAD --staged --worktree ."
-    )
+    if project.folder == project.top:
+        return "git reset --hard"
+    # What is unmerged cannot be restored before it is staged.
+    here = f"git -C {quote(str(project.folder))}"
+    return f"{here} add --all . && {here} restore --source=HEAD --staged --worktree ."
 
 
 def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Leftover, ...]) -> None:
@@ -98,10 +102,20 @@ def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Le
 
 def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | None) -> None:
     """Tell that an update is finished, and what comes next."""
-    heads = migrations.heads(project.folder)
-    screen.result({"ok": True, "from": note.before, "to": note.after, "unresolved": [], "alembic_heads": heads})
+    revisions = migrations.read(project.folder)
+    screen.result(
+        {
+            "ok": locked is None or locked.ok,
+            "from": note.before,
+            "to": note.after,
+            "unresolved": [],
+            "alembic_heads": list(revisions.heads),
+            "warnings": list(_warnings(locked, revisions)),
+            "undo": undo(project),
+        }
+    )
     screen.say(f"{project.folder.name}: nothing is left to decide, everything is staged.", "bold")
-    _next(screen, project, note.after, locked, heads)
+    _next(screen, project, note.after, locked, revisions)
     screen.say(f"Take it back with: {undo(project)}")
 
 
@@ -141,33 +155,40 @@ def _open(screen: Screen, places: list[tuple[str, tuple[int, ...]]]) -> None:
     screen.say(f"Then: {CONTINUE}")
 
 
-def _next(screen: Screen, project: Living, version: str, locked: Step | None, heads: list[str]) -> None:
-    if locked is not None and not locked.ok:
-        screen.warn(f"{locked.name} failed: {locked.detail}")
-        screen.warn(locked.remedy)
-    if len(heads) > 1:
-        screen.warn(f"The migrations have {len(heads)} heads: {', '.join(heads)}.")
-        screen.warn(f"Join them, and look at the result: {migrations.REMEDY}")
+def _next(screen: Screen, project: Living, version: str, locked: Step | None, revisions: Revisions) -> None:
+    _warn(screen, _warnings(locked, revisions))
     screen.say("\nNext:", "bold")
     screen.say("  git diff --staged    # what has changed")
     screen.say("  uv sync && uv run poe check && uv run poe test")
     screen.say(f'  git commit -am "Update {project.folder.name} to aiapi {version}"')
 
 
-def _as_data(project: Living, tried: Trial, shown: Shown, heads: list[str]) -> dict[str, Any]:
+def _warnings(locked: Step | None, revisions: Revisions) -> tuple[str, ...]:
+    failed = (f"{locked.name} failed: {locked.detail}. {locked.remedy}",) if locked and not locked.ok else ()
+    return (*failed, *revisions.warnings)
+
+
+def _warn(screen: Screen, warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        screen.warn(warning)
+
+
+def _as_data(project: Living, tried: Trial, shown: Shown, steps: list[switches.Step]) -> dict[str, Any]:
     data: dict[str, Any] = {
-        "ok": not tried.unresolved,
+        "ok": not tried.unresolved and (shown.locked is None or shown.locked.ok),
         "project": str(project.folder),
         "from": tried.before.commit,
         "to": tried.after.commit,
-        "applied": bool(tried.changes) and not shown.dry_run,
+        "applied": tried.changes_anything and not shown.dry_run,
         "changes": [
             {"path": c.path, "kind": c.kind.value, "kept_in": c.kept_in or None, "conflict_lines": list(c.lines)}
             for c in tried.changes
         ],
         "unresolved": [change.kept_in or change.path for change in tried.unresolved],
         "answers": tried.new_answers,
-        "alembic_heads": heads,
+        "data_steps": [{"step": str(step), "with_old_code": step.with_old_code} for step in steps],
+        "alembic_heads": list(tried.revisions.heads),
+        "warnings": list(_warnings(shown.locked, tried.revisions)),
         "undo": undo(project),
     }
     if shown.difference is not None:

@@ -44,21 +44,25 @@ def beside(living: Living, scratch: Path) -> Iterator[Path]:
     finally:
         with held_back():
             # Twice: one that was interrupted while git made it is locked. Others that git could prune are the user's.
-            git.attempt("worktree", "remove", "--force", "--force", str(top), cwd=living.top)
+            git.attempt("worktree", "remove", "--force", "--force", str(top), cwd=living.top, apart=True)
+
+
+def tracked(folder: Path) -> set[str]:
+    """Return the paths of a folder that git tracks, relative to it."""
+    return _names("ls-files", "-z", cwd=folder)
 
 
 def last_commit(living: Living, paths: Iterable[str], folder: Path) -> Path:
     """Write those of the project's files that it has committed under `folder`; returns the project's folder there."""
     place = living.place
-    tracked = _names("ls-files", "-z", cwd=living.folder)
-    listed = "\0".join(str(place / path) for path in sorted(tracked & set(paths)))
+    listed = "\0".join(str(place / path) for path in sorted(tracked(living.folder) & set(paths)))
     _git("checkout-index", "-z", "--stdin", f"--prefix={folder}/", cwd=living.top, given=listed)
     return folder / place
 
 
 def mark(folder: Path, path: str, stages: Mapping[int, Path], *, executable: bool) -> None:
     """Let git's index say that a file is in conflict between the contents of the given files."""
-    place = _git("rev-parse", "--show-prefix", cwd=folder).removesuffix("\n")
+    place = _prefix(folder)
     mode = "100755" if executable else "100644"
     entries = [f"0 {'0' * 40}\t{place}{path}"]
     for stage, file in stages.items():
@@ -67,9 +71,13 @@ def mark(folder: Path, path: str, stages: Mapping[int, Path], *, executable: boo
     _git("update-index", "-z", "--index-info", cwd=folder, given="\0".join(entries) + "\0")
 
 
-def record(folder: Path, owned: Iterable[str]) -> Outcome:
-    """Keep what lies in `folder` as a tree; the paths in `owned` belong to it even if they are ignored."""
-    unmerged = _git("ls-files", "-z", "--unmerged", "--full-name", cwd=folder)
+def record(folder: Path, owned: Iterable[str], conflicts: Iterable[str]) -> Outcome:
+    """Keep what lies in `folder` as a tree, with `conflicts` marked as such; `owned` belong to it even if ignored."""
+    entries = _names("ls-files", "-z", "--unmerged", cwd=folder)
+    # Copier marks by pattern, and so more than it should where names have characters like * in them.
+    prefix, wanted = _prefix(folder), set(conflicts)
+    told = [entry.partition("\t") for entry in sorted(entries)]
+    unmerged = "\0".join(f"{stage}\t{prefix}{path}" for stage, _, path in told if path in wanted)
     _git("add", "--all", "--", ".", cwd=folder)
     listed = "\0".join(path for path in owned if os.path.lexists(folder / path))
     _git("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul", cwd=folder, given=listed, extra=_LITERAL)
@@ -78,15 +86,15 @@ def record(folder: Path, owned: Iterable[str]) -> Outcome:
 
 def refuse_to_bury(outcome: Outcome, living: Living) -> None:
     """Raise `ProjectError` when files that git does not track, ignored ones say, lie where the outcome puts others."""
-    tracked = _names("ls-files", "-z", cwd=living.top)
+    known = tracked(living.top)
     new = _names("diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", "HEAD", outcome.tree, cwd=living.top)
-    places = {str(each) for path in new for each in (Path(path), *Path(path).parents)} - tracked
+    places = {str(each) for path in new for each in (Path(path), *Path(path).parents)} - known
     buried = [path for path in places if (living.top / path).is_symlink() or (living.top / path).is_file()]
     for path in new:
         folder = living.top / path
         if folder.is_dir() and not folder.is_symlink():
             inside = (each for each in folder.rglob("*") if not each.is_dir() or each.is_symlink())
-            buried += [name for each in inside if (name := str(each.relative_to(living.top))) not in tracked]
+            buried += [name for each in inside if (name := str(each.relative_to(living.top))) not in known]
     if buried:
         raise ProjectError(
             "The update has files where you have others that git does not track; nothing was changed.",
@@ -109,7 +117,7 @@ def apply(outcome: Outcome, living: Living) -> None:
         ProjectError: When git refuses.
     """
     with held_back():
-        result = git.attempt("read-tree", "-m", "-u", "HEAD", outcome.tree, cwd=living.top)
+        result = git.attempt("read-tree", "-m", "-u", "HEAD", outcome.tree, cwd=living.top, apart=True)
         if result.returncode:
             reason = " ".join(result.stderr.split())
             raise ProjectError(
@@ -124,11 +132,23 @@ def apply(outcome: Outcome, living: Living) -> None:
             _git("update-index", "-z", "--index-info", cwd=living.top, given=listed)
 
 
+def stage(living: Living) -> None:
+    """Stage all that lies in the project, resolved conflicts included."""
+    result = git.attempt("add", "--all", "--", ".", cwd=living.folder)
+    if result.returncode:
+        reason = " ".join(result.stderr.split())
+        raise ToolError(f"git add failed: {reason}", remedy="Do it yourself, then commit.")
+
+
 def difference(outcome: Outcome, living: Living) -> str:
     """Show line by line what the outcome changes."""
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "-M")
     shown = _git("diff", *options, "HEAD", outcome.tree, "--", cwd=living.top)
     return shown.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _prefix(folder: Path) -> str:
+    return _git("rev-parse", "--show-prefix", cwd=folder).removesuffix("\n")
 
 
 def _names(*arguments: str, cwd: Path) -> set[str]:

@@ -1,0 +1,317 @@
+"""`aiapi update` from start to end: put in place as a whole, finished, or taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cli.command import git
+from cli.update_scenes import LINES, changed, edit, files, state
+from cli.upkeep_scenes import ANSWERS, commit, told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cli.command import Command
+    from cli.update_scenes import Newborn
+
+
+@pytest.fixture
+def conflicting(demo: Command) -> Command:
+    """A project whose update leaves a conflict and a saved file to decide."""
+    edit(demo, "same.txt", 5)
+    edit(demo, "deleted/edited.txt", 2)
+    commit(demo.folder)
+    return demo
+
+
+def undo(demo: Command, said: dict[str, Any]) -> None:
+    """Run the command that the update named, in the project."""
+    subprocess.run(["sh", "-c", said["undo"]], cwd=demo.folder, env=dict(demo.environment), check=True)
+
+
+def without(program: str, folder: Path) -> str:
+    """Return a PATH on which everything is but one program."""
+    folder.mkdir()
+    for place in map(Path, reversed(os.environ["PATH"].split(os.pathsep))):
+        for each in place.iterdir() if place.is_dir() else ():
+            (folder / each.name).unlink(missing_ok=True)
+            (folder / each.name).symlink_to(each)
+    (folder / program).unlink()
+    return str(folder)
+
+
+def decide(demo: Command) -> None:
+    """Decide what the update of `conflicting` leaves open."""
+    shutil.copy(demo.folder / "plain.txt", demo.folder / "same.txt")
+    (demo.folder / "deleted/edited.txt.yours").unlink()
+
+
+def test_an_untouched_project_becomes_what_the_release_gives(demo: Command, newborn: Newborn) -> None:
+    result = demo("update", "--no-lock")
+    assert result.returncode == 0, result.stderr
+    assert files(demo.folder) == files(newborn.fresh)
+    assert git(demo.folder, "diff", "--name-only") == ""
+    assert git(demo.folder, "write-tree") == git(newborn.fresh, "rev-parse", "HEAD^{tree}")
+    assert "demo: v0.1.0 -> v0.3.0" in result.stdout
+    assert 'git commit -am "Update demo to aiapi v0.3.0"' in result.stdout
+
+
+def test_it_goes_release_by_release_from_a_folder_within(demo: Command, newborn: Newborn) -> None:
+    within = demo.within(demo.folder / "odd")
+    for version in ("0.2.0", "v0.3.0"):
+        result = within("update", "--no-lock", "--to", version)
+        assert result.returncode == 0, result.stderr
+        assert f"_commit: v{version.removeprefix('v')}\n" in (demo.folder / ANSWERS).read_text()
+        commit(demo.folder)
+    assert files(demo.folder) == files(newborn.fresh)
+
+
+def test_the_project_may_be_named_instead(demo: Command, newborn: Newborn) -> None:
+    assert demo.within(demo.folder.parent)("update", "demo", "--no-lock").returncode == 0
+    assert files(demo.folder) == files(newborn.fresh)
+
+
+def test_a_release_that_changes_no_file_is_recorded_all_the_same(
+    newborn: Newborn, command_from: Callable[[Path], Command], tmp_path: Path
+) -> None:
+    checkout = Path(shutil.copytree(newborn.checkout, tmp_path / "checkout"))
+    aiapi = command_from(checkout)
+    assert aiapi("new", "demo", "--defaults", "--no-lock").returncode == 0
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "nothing")
+    git(checkout, "tag", "--annotate", "--message", "v0.4.0", "v0.4.0")
+    demo = aiapi.within(aiapi.folder / "demo")
+    assert told(demo, "update", "--dry-run")[1]["applied"] is False
+    result = demo("update", "--no-lock")
+    assert result.returncode == 0
+    assert "Only the answers change." in result.stdout
+    assert git(demo.folder, "status", "--short") == f"M  {ANSWERS}"
+
+
+def test_an_answer_may_change_on_the_way(demo: Command) -> None:
+    code, said = told(demo, "update", "--no-lock", "--set", "description=Does everything.")
+    assert (code, said["to"], said["answers"]) == (0, "v0.3.0", {"description": "Does everything."})
+    assert "Does everything.\n" in (demo.folder / "README.md").read_text()
+
+
+def test_a_dry_run_changes_nothing_and_tells_what_the_update_then_does(conflicting: Command) -> None:
+    before = state(conflicting.folder)
+    code, foreseen = told(conflicting, "update", "--dry-run", "--diff")
+    assert (code, foreseen["ok"], foreseen["applied"]) == (1, False, False)
+    assert state(conflicting.folder) == before
+    code, said = told(conflicting, "update", "--diff", "--no-lock")
+    assert (code, said.pop("applied"), foreseen.pop("applied")) == (1, True, False)
+    assert said == foreseen
+    assert "+changed by the template" in said["difference"]
+
+
+def test_a_dry_run_says_on_the_screen_that_it_was_one(demo: Command) -> None:
+    result = demo("update", "--dry-run", "--diff")
+    assert result.returncode == 0
+    assert "Nothing was changed: this was a dry run." in result.stdout
+    assert "--- a/plain.txt\n+++ b/plain.txt\n" in result.stdout
+    assert "Take it back" not in result.stdout
+
+
+def test_text_that_is_not_utf8_is_merged_and_shown(demo: Command) -> None:
+    (demo.folder / "same.txt").write_text(LINES.replace("line 22", "gr\xfc\xdfe"), "latin-1")
+    commit(demo.folder)
+    result = demo("update", "--diff", "--no-lock")
+    assert result.returncode == 0, result.stderr
+    assert "\n gr\ufffd\ufffde\n" in result.stdout
+    text = changed(changed(LINES, 5), 20).replace("line 22", "gr\xfc\xdfe")
+    assert (demo.folder / "same.txt").read_bytes() == text.encode("latin-1")
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["at once", "finished"])
+def test_the_undo_that_is_named_gives_back_what_was(conflicting: Command, *, finished: bool) -> None:
+    before = state(conflicting.folder)
+    _, said = told(conflicting, "update", "--no-lock")
+    if finished:
+        decide(conflicting)
+        code, said = told(conflicting, "update", "--continue")
+        assert code == 0
+    undo(conflicting, said)
+    assert state(conflicting.folder) == before
+
+
+def test_after_an_undo_nothing_waits_and_new_work_is_safe(conflicting: Command) -> None:
+    _, said = told(conflicting, "update", "--no-lock")
+    undo(conflicting, said)
+    assert "No update waits" in told(conflicting, "update", "--continue")[1]["error"]["message"]
+    edit(conflicting, "plain.txt", 1)
+    error = told(conflicting, "update")[1]["error"]
+    assert "1 uncommitted change" in error["message"]
+    assert "reset --hard" not in error["remedy"]
+
+
+def test_continue_names_what_is_left_until_nothing_is(conflicting: Command) -> None:
+    shown = conflicting("update", "--no-lock").stdout
+    assert "same.txt: conflict in line 5" in shown
+    assert "deleted/edited.txt.yours: take over what you need, then delete it" in shown
+    code, said = told(conflicting, "update", "--continue")
+    assert (code, said["ok"]) == (1, False)
+    assert [(each["path"], each["kind"]) for each in said["unresolved"]] == [
+        ("deleted/edited.txt.yours", "saved edit"),
+        ("same.txt", "conflict markers"),
+    ]
+    shutil.copy(conflicting.folder / "plain.txt", conflicting.folder / "same.txt")
+    code, said = told(conflicting, "update", "--continue")
+    assert (code, [each["path"] for each in said["unresolved"]]) == (1, ["deleted/edited.txt.yours"])
+    (conflicting.folder / "deleted/edited.txt.yours").rename(conflicting.folder / "kept.txt")
+    result = conflicting("update", "--continue")
+    assert result.returncode == 0, result.stderr
+    assert "everything is staged" in result.stdout
+    assert git(conflicting.folder, "ls-files", "--unmerged") == ""
+    assert git(conflicting.folder, "diff", "--name-only") == ""
+    assert git(conflicting.folder, "ls-files", "kept.txt", "deleted") == "kept.txt"
+    assert "No update waits" in conflicting("update", "--continue").stderr
+
+
+def test_a_commit_without_continue_ends_the_update_too(conflicting: Command) -> None:
+    conflicting("update", "--no-lock", "--to", "0.2.0")
+    decide(conflicting)
+    commit(conflicting.folder)
+    assert git(conflicting.folder, "status", "--porcelain", "--ignored") == ""
+    code, said = told(conflicting, "update", "--no-lock")
+    assert (code, said["from"], said["to"]) == (0, "v0.2.0", "v0.3.0")
+    assert [change["path"] for change in said["changes"]] == ["third.txt"]
+
+
+def test_a_project_in_a_larger_repository_leaves_the_rest_alone(demo: Command, newborn: Newborn) -> None:
+    shutil.rmtree(demo.folder / ".git")
+    top = demo.folder.parent
+    other = top / "other"
+    other.mkdir()
+    (other / "same.txt").write_text("other\n")
+    edit(demo, "same.txt", 5)
+    edit(demo, "moved/clash.txt", 10)
+    git(top, "init", "--quiet")
+    commit(top)
+    (other / "same.txt").write_text("unfinished work\n")
+    (other / "staged.txt").write_text("staged work\n")
+    git(top, "add", "other/staged.txt")
+    before = state(top)
+    code, said = told(demo, "update", "--no-lock")
+    assert (code, said["unresolved"]) == (1, ["moved here/clash.txt", "same.txt"])
+    assert sorted(git(top, "diff", "--name-only", "--diff-filter=U").splitlines()) == [
+        "demo/moved here/clash.txt",
+        "demo/same.txt",
+    ]
+    assert (other / "same.txt").read_text() == "unfinished work\n"
+    code, left = told(demo, "update", "--continue")
+    assert (code, [each["path"] for each in left["unresolved"]]) == (1, ["moved here/clash.txt", "same.txt"])
+    undo(demo, said)
+    assert state(top) == before
+    for name in ("same.txt", "moved/clash.txt"):
+        shutil.copy(newborn.project / name, demo.folder / name)
+    git(top, "commit", "--quiet", "--message", "as it was", "--", "demo")
+    assert demo("update", "--no-lock").returncode == 0
+    assert files(demo.folder) == files(newborn.fresh)
+    assert (other / "same.txt").read_text() == "unfinished work\n"
+
+
+def test_a_detached_head_and_a_working_tree_of_the_users_own_will_do(demo: Command, newborn: Newborn) -> None:
+    tree = demo.folder.parent / "tree"
+    git(demo.folder, "worktree", "add", "--quiet", "--detach", str(tree))
+    # One that git could prune, say because its disk is not there now.
+    git(demo.folder, "worktree", "add", "--quiet", "-b", "away", str(demo.folder.parent / "away"))
+    shutil.rmtree(demo.folder.parent / "away")
+    before, listed = state(demo.folder), git(tree, "worktree", "list")
+    edit(demo.within(tree), "same.txt", 5)
+    commit(tree)
+    code, said = told(demo.within(tree), "update", "--no-lock")
+    assert (code, said["unresolved"]) == (1, ["same.txt"])
+    assert told(demo.within(tree), "update", "--continue")[0] == 1
+    undo(demo.within(tree), said)
+    assert git(tree, "status", "--porcelain", "--ignored") == ""
+    assert len(git(tree, "worktree", "list").splitlines()) == len(listed.splitlines()) == 3
+    assert state(demo.folder)["files"] == before["files"]
+    git(demo.folder, "checkout", "--quiet", "--detach")
+    assert demo("update", "--no-lock").returncode == 0
+    assert files(demo.folder) == files(newborn.fresh)
+
+
+def test_two_heads_of_migrations_are_told_with_the_remedy(demo: Command) -> None:
+    mine = demo.folder / "migrations/versions/0002_mine.py"
+    mine.write_text('revision = "ab12"\ndown_revision = "0001"\ndepends_on = None\n')
+    commit(demo.folder)
+    assert told(demo, "update", "--dry-run")[1]["alembic_heads"] == ["0002", "ab12"]
+    result = demo("update", "--no-lock", "--json")
+    said = json.loads(result.stdout)
+    assert (result.returncode, said["alembic_heads"]) == (0, ["0002", "ab12"])
+    assert "uv run alembic merge heads" in said["warnings"][0]
+    assert "The migrations have 2 heads: 0002, ab12." in result.stderr
+
+
+def test_two_migrations_of_one_name_are_told_with_the_remedy(demo: Command) -> None:
+    versions = demo.folder / "migrations/versions"
+    (versions / "0002_mine.py").write_text('revision: str = "0002"\ndown_revision: str | None = "0001"\n')
+    (versions / "0003_computed.py").write_text('revision = "0003"\ndown_revision = "".join(["00", "02"])\n')
+    commit(demo.folder)
+    code, said = told(demo, "update", "--no-lock")
+    assert code == 0
+    assert "0002_mine.py and 0002_second.py are both called 0002. Rename yours" in said["warnings"][0]
+
+
+@pytest.fixture
+def locked(demo: Command) -> Command:
+    """A project whose dependencies are locked."""
+    subprocess.run(["uv", "lock", "--quiet"], cwd=demo.folder, env={**demo.environment}, check=True)
+    commit(demo.folder)
+    return demo
+
+
+def test_dependencies_are_locked_anew_when_they_have_changed(locked: Command) -> None:
+    code, said = told(locked, "update")
+    assert (code, said["locked"]) == (0, True)
+    assert 'version = "0.2.0"' in (locked.folder / "uv.lock").read_text()
+    assert "M  uv.lock" in git(locked.folder, "status", "--short").splitlines()
+
+
+def test_dependencies_are_not_locked_when_they_have_not_changed_or_are_not_to_be(locked: Command) -> None:
+    before = (locked.folder / "uv.lock").read_bytes()
+    assert "locked" not in told(locked, "update", "--to", "0.2.0", "--no-lock")[1]
+    commit(locked.folder)
+    assert "locked" not in told(locked, "update")[1]
+    assert (locked.folder / "uv.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize("why", ["refuses", "is missing"])
+def test_a_lock_that_fails_is_no_success_and_the_update_stays(
+    locked: Command, stand_in: Callable[[str, str], str], tmp_path: Path, why: str
+) -> None:
+    if why == "refuses":
+        path = stand_in("uv", "echo 'error: no such package' >&2; exit 1")
+    else:
+        path = without("uv", tmp_path / "programs")
+    result = locked("update", "--json", PATH=path)
+    said = json.loads(result.stdout)
+    assert (result.returncode, said["ok"], said["locked"], said["applied"]) == (1, False, False, True)
+    assert "uv lock failed: " in said["warnings"][0]
+    assert "uv lock" in result.stderr
+    assert "uv.lock" not in git(locked.folder, "diff", "--name-only", "HEAD")
+    assert 'version = "0.2.0"' in (locked.folder / "pyproject.toml").read_text()
+
+
+def test_continue_locks_what_the_update_could_not_yet(locked: Command) -> None:
+    edit(locked, "same.txt", 5)
+    commit(locked.folder)
+    code, said = told(locked, "update")
+    assert (code, "locked" in said) == (1, False)
+    shutil.copy(locked.folder / "plain.txt", locked.folder / "same.txt")
+    assert told(locked, "update", "--continue")[0] == 0
+    assert 'version = "0.2.0"' in (locked.folder / "uv.lock").read_text()
+    assert git(locked.folder, "diff", "--name-only") == ""
+
+
+def test_the_note_of_an_update_is_in_no_commit(conflicting: Command) -> None:
+    assert conflicting("update", "--no-lock").returncode == 1
+    notes = [path for path in conflicting.folder.rglob("aiapi-update*") if path.is_file()]
+    assert [path.relative_to(conflicting.folder).parts[0] for path in notes] == [".git"]
