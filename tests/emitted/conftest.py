@@ -43,8 +43,8 @@ def project(combination: str, install: Install) -> Path:
 
 
 def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:
-    """Run a test for every combination whose name holds `only`; all tests of one stay on one process."""
-    names = [name for name in map(name_of, combinations()) if only in name.split("-") or not only]
+    """Run a test for every combination, or `only` for one or for those with a choice; each stays on one process."""
+    names = [name for name in map(name_of, combinations()) if only in {"", name, *name.split("-")}]
     marks = {name: [pytest.mark.combination(name, what), pytest.mark.xdist_group(name)] for name in names}
     parameters = [pytest.param(name, marks=marks[name], id=name) for name in names]
     return pytest.mark.parametrize("combination", parameters, indirect=True)

@@ -34,6 +34,10 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["There is no such document."])
+    message: str = Field(
+        description="the detail with the first error, where OpenAI's clients look for what they raise",
+        examples=["There is no such document."],
+    )
     code: str = Field(examples=["not_found"])
     request_id: str | None = Field(examples=["5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     errors: list[FieldProblem] | None = None
@@ -43,7 +47,10 @@ def problem(status: int, code: str, detail: str, errors: list[FieldProblem] | No
     """Describe a failure, with the identifier of the request at hand."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     title = HTTPStatus(status).phrase
-    return Problem(title=title, status=status, detail=detail, code=code, request_id=request_id, errors=errors)
+    message = f"{detail} {errors[0].location}: {errors[0].message}" if errors else detail
+    return Problem(
+        title=title, status=status, detail=detail, message=message, code=code, request_id=request_id, errors=errors
+    )
 
 
 def problem_of(error: Exception) -> Problem:

@@ -86,3 +86,20 @@ def test_a_file_that_is_not_the_declared_one_is_refused(tmp_path: Path) -> None:
         load_embedding_model(folder)
     with pytest.raises(StartupError, match="No embedding model"):
         load_embedding_model(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("dimensions", [[0], [160], [64, 161]])
+def test_a_manifest_that_would_cut_vectors_to_no_shorter_ones_is_refused(tmp_path: Path, dimensions: list[int]) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(manifest | {"matryoshka_dimensions": dimensions}))
+    with pytest.raises(StartupError, match="matryoshka_dimensions must be from 1 to 159"):
+        load_embedding_model(folder)
+
+
+def test_a_manifest_says_to_what_lengths_vectors_may_be_cut(tmp_path: Path) -> None:
+    folder = shutil.copytree(SHIPPED, tmp_path / "model")
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(manifest | {"matryoshka_dimensions": [64, 128]}))
+    assert load_embedding_model(folder).matryoshka_dimensions == (64, 128)
+    assert load_embedding_model(SHIPPED).matryoshka_dimensions == ()

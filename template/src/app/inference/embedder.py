@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from app.errors import StartupError
 from app.inference.manifest import EmbeddingModel
@@ -60,18 +60,18 @@ class Embedder:
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Embed texts; batches of different requests take turns."""
         encodings = await asyncio.to_thread(self.tokenizer.encode_batch_fast, list(texts))
-        return await self.embed_tokens(encodings)
+        return await self.embed_tokens([encoding.ids for encoding in encodings])
 
-    async def embed_tokens(self, encodings: Sequence[Encoding]) -> Embeddings:
-        """Embed texts that are tokenized already."""
-        vectors = np.empty((len(encodings), self.model.dimension), dtype=np.float32)
+    async def embed_tokens(self, ids: Sequence[list[int]]) -> Embeddings:
+        """Embed texts that are tokenized already, none longer than the model's limit."""
+        vectors = np.empty((len(ids), self.model.dimension), dtype=np.float32)
         # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         for start in range(0, len(order), self._batch_size):
             rows = order[start : start + self._batch_size]
             async with self._turn:
-                vectors[rows] = await asyncio.to_thread(self._run, [encodings[i].ids for i in rows])
-        return Embeddings(vectors, sum(len(encoding.ids) for encoding in encodings))
+                vectors[rows] = await asyncio.to_thread(self._run, [ids[i] for i in rows])
+        return Embeddings(vectors, sum(map(len, ids)))
 
     def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
         longest = max(1, *(len(tokens) for tokens in ids))

@@ -4,8 +4,9 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import StartupError
 
@@ -21,7 +22,16 @@ class Manifest(BaseModel):
     version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     dimension: int = Field(ge=1, le=4000)
     max_tokens: int = Field(ge=8)
+    matryoshka_dimensions: list[int] = Field(
+        default=[], description="shorter lengths that the model is trained to have its vectors cut to"
+    )
     files: dict[str, str] = Field(description="sha256 of each file")
+
+    @model_validator(mode="after")
+    def _cut_to_shorter(self) -> Self:
+        if not all(1 <= each < self.dimension for each in self.matryoshka_dimensions):
+            raise ValueError(f"matryoshka_dimensions must be from 1 to {self.dimension - 1}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,8 @@ class EmbeddingModel:
 
     Attributes:
         dimension: length of its vectors.
-        max_tokens: longer texts are cut at this many tokens.
+        max_tokens: the most that it reads of a text.
+        matryoshka_dimensions: shorter lengths to which its vectors may be cut.
     """
 
     name: str
@@ -38,6 +49,7 @@ class EmbeddingModel:
     dimension: int
     max_tokens: int
     folder: Path
+    matryoshka_dimensions: tuple[int, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -59,7 +71,14 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
         raise StartupError(f"{folder / MANIFEST} is not a valid model manifest: {error}") from error
     for name in ("model.onnx", "tokenizer.json"):
         _verify(folder / name, manifest.files.get(name))
-    return EmbeddingModel(manifest.name, manifest.version, manifest.dimension, manifest.max_tokens, folder)
+    return EmbeddingModel(
+        manifest.name,
+        manifest.version,
+        manifest.dimension,
+        manifest.max_tokens,
+        folder,
+        tuple(manifest.matryoshka_dimensions),
+    )
 
 
 def _verify(file: Path, declared: str | None) -> None:

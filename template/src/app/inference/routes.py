@@ -1,32 +1,25 @@
 """Embeddings and models over HTTP, in OpenAI's shape."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from app.dependencies import CallerDep, ServicesDep
 from app.inference.schemas import (
     EmbeddingCreate,
-    EmbeddingItem,
     EmbeddingList,
-    EmbeddingUsage,
     ModelList,
     ModelRead,
-    encode_vector,
+    write_embeddings,
 )
 
 router = APIRouter(prefix="/v1", tags=["inference"])
 
 
-@router.post("/embeddings")
-async def create_embeddings(body: EmbeddingCreate, caller: CallerDep, services: ServicesDep) -> EmbeddingList:
-    """Turn texts into vectors."""
-    texts = [body.input] if isinstance(body.input, str) else body.input
-    result = await services.embeddings.embed(texts, body.model, caller=caller)
-    items = [
-        EmbeddingItem(index=index, embedding=encode_vector(vector, body.encoding_format))
-        for index, vector in enumerate(result.vectors)
-    ]
-    usage = EmbeddingUsage(prompt_tokens=result.tokens, total_tokens=result.tokens)
-    return EmbeddingList(data=items, model=body.model, usage=usage)
+@router.post("/embeddings", response_model=EmbeddingList)
+async def create_embeddings(body: EmbeddingCreate, caller: CallerDep, services: ServicesDep) -> Response:
+    """Turn texts, or their token ids, into vectors; what the model cannot read whole is refused."""
+    result = await services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
+    content = write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
+    return Response(content, media_type="application/json")
 
 
 @router.get("/models")

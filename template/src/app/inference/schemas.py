@@ -1,26 +1,74 @@
 """Embeddings and models in the wire shape of OpenAI's API."""
 
 import base64
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import to_json
 
 MAX_INPUTS = 2048
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
+Token = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+# A list that is wrong throughout is told of its first mistake, not of thousands.
+Tokens = Annotated[list[Token], Field(min_length=1, fail_fast=True)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
+TokenLists = Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
+
+
+def kind_of(value: object) -> str | None:
+    """Tell the kinds of input apart by what comes first, so that a mistake is described for one of them."""
+    match value:
+        case str():
+            return "text"
+        case [int(), *_]:
+            return "tokens"
+        case [list(), *_]:
+            return "token_lists"
+        case list():
+            return "texts"
+    return None
 
 
 class EmbeddingCreate(BaseModel):
     """What to embed. Fields that OpenAI's clients may add are accepted and ignored."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"model": "static-minilm", "input": ["How long is the warranty?"]}]}
+        json_schema_extra={
+            "examples": [
+                {"model": "static-minilm", "input": ["How long is the warranty?"]},
+                {"model": "static-minilm", "input": [[1997, 2146, 2003], [1996]], "encoding_format": "base64"},
+            ]
+        }
     )
 
-    input: Text | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
+    input: Annotated[
+        Annotated[Text, Tag("text")]
+        | Annotated[Texts, Tag("texts")]
+        | Annotated[Tokens, Tag("tokens")]
+        | Annotated[TokenLists, Tag("token_lists")],
+        Discriminator(
+            kind_of,
+            custom_error_type="embedding_input",
+            custom_error_message="Input should be a text, a list of texts, a list of token ids or a list of such lists",
+        ),
+    ] = Field(description="texts, or token ids of the model's own tokenizer, with the special tokens that it reads")
     model: str
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] = Field(
+        default="float", description="numbers, or base64 of little-endian float32"
+    )
+    dimensions: int | None = Field(
+        default=None, ge=1, description="length of the vectors: the model's own, or one that it is trained to be cut to"
+    )
+    user: str | None = Field(default=None, description="accepted and ignored")
+
+    @property
+    def inputs(self) -> Sequence[str | list[int]]:
+        """What each vector is of, in order."""
+        single = isinstance(self.input, str) or isinstance(self.input[0], int)
+        return cast("list[str | list[int]]", [self.input] if single else self.input)
 
 
 class EmbeddingItem(BaseModel):
@@ -65,9 +113,22 @@ class ModelList(BaseModel):
     data: list[ModelRead]
 
 
-def encode_vector(vector: NDArray[np.float32], encoding: Literal["float", "base64"]) -> list[float] | str:
-    """Put a vector into the encoding that the caller asked for."""
-    if encoding == "base64":
-        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
-    numbers: list[float] = vector.tolist()
-    return numbers
+def write_embeddings(
+    vectors: NDArray[np.float32], encoding: Literal["float", "base64"], *, model: str, tokens: int
+) -> bytes:
+    """Write an `EmbeddingList`, without the cost of checking every number of it first.
+
+    Args:
+        vectors: one row per input.
+        encoding: how the caller wants them.
+        model: the name that the caller used.
+        tokens: how many were read.
+    """
+    embeddings = vectors.tolist() if encoding == "float" else [_pack(vector) for vector in vectors.astype("<f4")]
+    data = [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(embeddings)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return to_json({"object": "list", "data": data, "model": model, "usage": usage})
+
+
+def _pack(vector: NDArray[np.float32]) -> str:
+    return base64.b64encode(vector.tobytes()).decode()

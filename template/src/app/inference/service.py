@@ -1,11 +1,17 @@
 """Embedding texts for callers."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.auth.caller import Caller, Scope
-from app.errors import NotFoundError
+from app.errors import NotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
+from app.inference.manifest import EmbeddingModel
+from app.inference.token_input import read_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,14 +20,48 @@ class EmbeddingService:
 
     embedder: Embedder
 
-    async def embed(self, texts: Sequence[str], model: str, *, caller: Caller) -> Embeddings:
-        """Embed texts with the model of this name.
+    async def embed(
+        self,
+        inputs: Sequence[str | list[int]],
+        model: str,
+        dimensions: int | None = None,
+        *,
+        caller: Caller,
+    ) -> Embeddings:
+        """Embed texts, or token ids, with the model of this name; nothing is cut off.
+
+        Args:
+            inputs: texts, or lists of ids of the model's own tokenizer.
+            model: name or identity of a model.
+            dimensions: how long the vectors shall be; by default as long as the model's.
+            caller: who asks.
 
         Raises:
             NotFoundError: no such model is served.
+            UnprocessableError: the model cannot read all of the inputs, or has no vectors of this length.
         """
         caller.require(Scope.EMBEDDINGS)
         served = self.embedder.model
         if model not in {served.name, served.identity}:
             raise NotFoundError(f"There is no embedding model {model!r}; this service has {served.name!r}.")
-        return await self.embedder.embed(texts)
+        length = served.dimension if dimensions is None else dimensions
+        if length not in {served.dimension, *served.matryoshka_dimensions}:
+            raise UnprocessableError(_no_such_length(served, length))
+        ids = await asyncio.to_thread(read_whole, inputs, self.embedder.tokenizer, served)
+        embeddings = await self.embedder.embed_tokens(ids)
+        if length == served.dimension:
+            return embeddings
+        return replace(embeddings, vectors=_shorten(embeddings.vectors, length))
+
+
+def _no_such_length(model: EmbeddingModel, dimensions: int) -> str:
+    lengths = ", ".join(map(str, sorted({model.dimension, *model.matryoshka_dimensions})))
+    return f"{model.name} gives vectors of {lengths} dimensions, not of {dimensions}: leave `dimensions` out."
+
+
+def _shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Cut rows as Matryoshka models allow, and scale what is left to unit length."""
+    cut = vectors[:, :dimensions].copy()
+    lengths = np.linalg.norm(cut, axis=1, keepdims=True)
+    np.divide(cut, lengths, out=cut, where=lengths > 0)
+    return cut
