@@ -75,9 +75,10 @@ class Screen:
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
             late = isinstance(interrupt, LateInterrupt)
-            told = str(interrupt)
-            message = f"Interrupted: {told or ('the project is made.' if late else 'nothing was left behind.')}"
-            if told or not late:
+            # Copier's own interrupt carries its inner state.
+            told = str(interrupt) if late else "nothing was left behind."
+            message = f"Interrupted: {told or 'the project is made.'}"
+            if told:
                 self.result({"ok": False, "error": {"message": message, "remedy": "", "problems": []}})
             _write(message, "red", to_stderr=True)
             raise typer.Exit(INTERRUPTED) from interrupt
