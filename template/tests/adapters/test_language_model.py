@@ -159,9 +159,9 @@ async def test_an_answer_that_drips_for_too_long_is_given_up(provider: FakeProvi
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_cancelling_the_reader_cancels_the_call_to_the_provider(provider: FakeProvider, kind: Provider) -> None:
     task = asyncio.create_task(ask(settings_for(provider, kind, "mute")))
-    await asyncio.wait_for(provider.called.wait(), 10)
+    await asyncio.wait_for(provider.called.wait(), 60)
     task.cancel()
-    await asyncio.wait_for(provider.client_left.wait(), 10)
+    await asyncio.wait_for(provider.client_left.wait(), 60)
     with pytest.raises(asyncio.CancelledError):
         await task
 
@@ -171,7 +171,7 @@ async def test_closing_the_stream_early_ends_the_call_to_the_provider(provider: 
     async with open_language_model(settings_for(provider, kind, "stalls")) as model:
         async with aclosing(model.stream(REQUEST)) as events:
             await anext(events)
-        await asyncio.wait_for(provider.client_left.wait(), 10)
+        await asyncio.wait_for(provider.client_left.wait(), 60)
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)

@@ -130,5 +130,5 @@ async def test_a_client_that_leaves_stops_the_model(while_sending: bool) -> None
                 await asyncio.Event().wait()
 
     response = await start(model)
-    await asyncio.wait_for(response({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 10)
-    await asyncio.wait_for(model.closed.wait(), 10)
+    await asyncio.wait_for(response({"type": "http", "asgi": {"spec_version": "2.3"}}, receive, send), 60)
+    await asyncio.wait_for(model.closed.wait(), 60)
