@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from safetensors.numpy import load_file
 
+from foundry.cards import renew
 from foundry.corpus import read_passages, training_texts
 from foundry.distil import Recipe, bags, fit, isolated_meanings, starting_table
 from foundry.encoder import Encoder
@@ -33,7 +34,6 @@ PROBE = "Models open at start-up, warm up, and only then does readiness turn tru
 FULL_NOTICE = """all-MiniLM-L6-v2, by the Sentence Transformers team, licensed under the Apache License, Version 2.0.
 Changed: converted from safetensors to ONNX, with mean pooling and normalisation inside the graph.
 """
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def make_full(folder: Path, cache: Path, licensed: Path) -> None:
@@ -85,10 +85,7 @@ def measure_static(folder: Path, cache: Path) -> None:
     encoders = {"teacher": Encoder(full), "unfitted": Encoder(cache / "unfitted"), "this model": Encoder(folder)}
     passages = [passage for passage in read_passages(cache) if passage.split == "judge"]
     table = render(measure(encoders, passages))
-    card = folder / "model-card.md"
-    before, _, rest = card.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    card.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    renew(folder / "model-card.md", table)
     print(table)
 
 
