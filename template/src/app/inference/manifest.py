@@ -70,7 +70,7 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
     except (ValidationError, ValueError) as error:
         raise StartupError(f"{folder / MANIFEST} is not a valid model manifest: {error}") from error
     for name in ("model.onnx", "tokenizer.json"):
-        _verify(folder / name, manifest.files.get(name))
+        verify_file(folder / name, manifest.files.get(name))
     return EmbeddingModel(
         manifest.name,
         manifest.version,
@@ -81,7 +81,12 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
     )
 
 
-def _verify(file: Path, declared: str | None) -> None:
+def verify_file(file: Path, declared: str | None) -> None:
+    """Pass if the file has the SHA-256 that its manifest declares.
+
+    Raises:
+        StartupError: it is missing, or another one.
+    """
     if not file.is_file():
         raise StartupError(f"The model file {file} is missing.")
     with file.open("rb") as stream:

@@ -1,0 +1,1 @@
+"""Pictures: reading them safely, finding objects in them."""

@@ -1,0 +1,96 @@
+"""Opening picture files that strangers send: nothing is decoded before its header says that it is small enough."""
+
+import binascii
+import io
+import struct
+import warnings
+from base64 import b64decode
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from app.errors import PayloadTooLargeError, UnprocessableError, UnsupportedMediaTypeError
+from app.vision.letterbox import Size
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+BROKEN = "The picture cannot be decoded: it is cut off or broken."
+# A progressive JPEG may repeat tiny scans, each as dear as decoding the whole.
+MOST_SCANS = 100
+SCAN_MARKER = b"\xff\xda"
+WEBP_HEADER_BYTES = 30
+MILLION = 1_000_000
+
+# The limit below is checked first, so the library need not warn of another; nor of what strangers' files lack.
+Image.MAX_IMAGE_PIXELS = None
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """How large a picture may be, as a file and unpacked."""
+
+    max_bytes: int
+    max_megapixels: int
+
+
+def open_picture(content: bytes | str, limits: PictureLimits) -> Image.Image:
+    """Read the header of a PNG, JPEG or WebP file, given as it is or in base64; its pixels are not decoded yet.
+
+    Raises:
+        PayloadTooLargeError: the file has too many bytes.
+        UnsupportedMediaTypeError: it is of another format.
+        UnprocessableError: it has too many pixels or scans, is broken, or is not base64.
+    """
+    data = decode_base64(content) if isinstance(content, str) else content
+    if len(data) > limits.max_bytes:
+        raise PayloadTooLargeError(f"A picture may have at most {limits.max_bytes:,} bytes.")
+    # Unlike the others, the decoder of WebP takes memory for all pixels as soon as it is opened.
+    webp = _webp_size(data)
+    if webp is not None:
+        _check_size(webp, limits)
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        if webp is not None or data.startswith(SIGNATURES):
+            raise UnprocessableError(BROKEN) from error
+        raise UnsupportedMediaTypeError("A picture must be PNG, JPEG or WebP.") from error
+    _check_size(Size(*image.size), limits)
+    if image.format == "JPEG" and data.count(SCAN_MARKER) > MOST_SCANS:
+        raise UnprocessableError(f"A JPEG picture may have at most {MOST_SCANS} scans.")
+    return image
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode base64, with or without the head of a `data:` URL.
+
+    Raises:
+        UnprocessableError: it is not base64.
+    """
+    head, comma, tail = text.partition(",")
+    payload = tail if comma and head.startswith("data:") and head.endswith(";base64") else text
+    try:
+        return b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnprocessableError("The picture is not valid base64.") from error
+
+
+def _check_size(size: Size, limits: PictureLimits) -> None:
+    if size.pixels > limits.max_megapixels * MILLION:
+        raise UnprocessableError(
+            f"A picture may have at most {limits.max_megapixels} megapixels; this one says that it is "
+            f"{size.width:,} x {size.height:,} pixels."
+        )
+
+
+def _webp_size(data: bytes) -> Size | None:
+    """Read the size of a WebP canvas from its header; None where that is not one."""
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < WEBP_HEADER_BYTES:
+        return None
+    if data[12:16] == b"VP8X":
+        return Size(int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
+    if data[12:16] == b"VP8L":
+        [bits] = struct.unpack("<I", data[21:25])
+        return Size((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
+    width, height = struct.unpack("<HH", data[26:30])
+    return Size(width & 0x3FFF, height & 0x3FFF)
