@@ -25,6 +25,9 @@ from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.settings import Settings
+from app.vision.detector import Detector, open_detector
+from app.vision.manifest import load_detection_model
+from app.vision.service import DetectionService
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Ports:
     """Everything outside the process, and the models, opened and ready."""
 
     database: Database
+    detector: Detector
     embedder: Embedder
     files: FileStore
     language_model: LanguageModel
@@ -46,6 +50,7 @@ class Services:
     ports: Ports
     answers: AnswerService
     auth: AuthService
+    detections: DetectionService
     documents: DocumentService
     embeddings: EmbeddingService
     health: HealthService
@@ -66,8 +71,11 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
         session = await stack.enter_async_context(
             open_model_session(settings.model_session, model.folder / "model.onnx")
         )
+        detection = load_detection_model(settings.detection.folder)
+        eyes = await stack.enter_async_context(open_model_session(settings.model_session, detection.graph))
         yield Ports(
             database=await stack.enter_async_context(open_database(settings.database)),
+            detector=await stack.enter_async_context(open_detector(settings.detection, eyes, detection)),
             embedder=await stack.enter_async_context(open_embedder(settings.embedding, session, model)),
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
@@ -87,6 +95,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         ports=ports,
         answers=AnswerService(retrieval, ports.language_model),
         auth=AuthService(ports.database, settings.auth),
+        detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
         health=HealthService(pings),

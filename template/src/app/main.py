@@ -23,6 +23,7 @@ from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
+from app.vision import routes as vision
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    for feature in (answers, auth, documents, health, inference, jobs):
+    for feature in (answers, auth, documents, health, inference, jobs, vision):
         app.include_router(feature.router)
     return app
 

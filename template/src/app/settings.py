@@ -17,6 +17,7 @@ from app.documents.service import DocumentsSettings
 from app.inference.embedder import EmbeddingSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
+from app.vision.detector import DetectionSettings
 
 
 class ServiceSettings(BaseModel):
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
 
     auth: AuthSettings
     database: DatabaseSettings
+    detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     file_store: FileStoreSettings

@@ -12,6 +12,7 @@ class Scope(StrEnum):
 
     ACCOUNT = "account"
     ANSWERS = "answers"
+    DETECTIONS = "detections"
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"
     EMBEDDINGS = "embeddings"

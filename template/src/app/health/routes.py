@@ -29,11 +29,15 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
     if not all_ok:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     embedder = services.embeddings.embedder
+    detector = services.detections.detector
     return Readiness(
         status="ready" if all_ok else "not_ready",
         checks=checks,
         embedding_model=ModelState(
             name=embedder.model.name, version=embedder.model.version, provider=embedder.provider
+        ),
+        detection_model=ModelState(
+            name=detector.model.manifest.name, version=detector.model.manifest.version, provider=detector.provider
         ),
         language_model=services.answers.language_model.name,
     )

@@ -19,7 +19,7 @@ class Check(BaseModel):
 
 
 class ModelState(BaseModel):
-    """The embedding model that is loaded and warm."""
+    """A model that is loaded and warm."""
 
     name: str = Field(examples=["static-minilm"])
     version: str = Field(examples=["1"])
@@ -32,4 +32,5 @@ class Readiness(BaseModel):
     status: Literal["ready", "not_ready"]
     checks: dict[str, Check]
     embedding_model: ModelState
+    detection_model: ModelState
     language_model: str = Field(examples=["offline:extractive"])

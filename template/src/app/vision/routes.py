@@ -1,0 +1,40 @@
+"""Object detection over HTTP."""
+
+from fastapi import APIRouter, Request
+
+from app.dependencies import CallerDep, ServicesDep
+from app.errors import AppError
+from app.vision.schemas import (
+    DetectionBatch,
+    DetectionBatchCreate,
+    DetectionCreate,
+    DetectionFailure,
+    DetectionList,
+    detection_list,
+    picture_problem,
+)
+from app.vision.uploads import body_schema, read_many, read_one
+
+router = APIRouter(prefix="/v1/detections", tags=["detections"])
+
+FILE = {"type": "string", "format": "binary", "description": "a PNG, JPEG or WebP file"}
+FILES = {"type": "array", "items": FILE, "minItems": 1, "maxItems": 32}
+
+
+@router.post("", openapi_extra=body_schema(DetectionCreate, {"image": FILE}))
+async def detect_objects(request: Request, caller: CallerDep, services: ServicesDep) -> DetectionList:
+    """Find objects in a picture, sent as base64 in JSON or as a file in a form."""
+    content, options = await read_one(request)
+    return detection_list(await services.detections.detect(content, options.wanted(), caller=caller))
+
+
+@router.post("/batch", openapi_extra=body_schema(DetectionBatchCreate, {"images": FILES}))
+async def detect_objects_in_batch(request: Request, caller: CallerDep, services: ServicesDep) -> DetectionBatch:
+    """Find objects in up to 32 pictures; one that cannot be read does not spoil the others."""
+    contents, options = await read_many(request)
+    batch = await services.detections.detect_many(contents, options.wanted(), caller=caller)
+    results = [
+        DetectionFailure(error=picture_problem(each)) if isinstance(each, AppError) else detection_list(each)
+        for each in batch.results
+    ]
+    return DetectionBatch(results=results, total_inference_time_ms=round(batch.milliseconds, 3))

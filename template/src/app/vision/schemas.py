@@ -1,0 +1,105 @@
+"""Pictures and what is found in them, on the wire."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import AppError
+from app.vision.service import MAX_PICTURES, Detections, Wanted
+
+Base64 = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="a PNG, JPEG or WebP file in base64, or a data: URL of one",
+        json_schema_extra={"format": "byte"},
+    ),
+]
+Threshold = Annotated[float, Field(ge=0, le=1, description="lowest confidence that is told")]
+MaxDetections = Annotated[int, Field(ge=1, le=300, description="how many are told at most, the surest first")]
+
+
+class DetectionOptions(BaseModel):
+    """Which of the objects that are found are told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    threshold: Threshold = 0.25
+    max_detections: MaxDetections = 100
+
+    def wanted(self) -> Wanted:
+        """Return the options as the service takes them."""
+        return Wanted(self.threshold, self.max_detections)
+
+
+class DetectionCreate(DetectionOptions):
+    """One picture."""
+
+    image: Base64
+
+
+class DetectionBatchCreate(DetectionOptions):
+    """Several pictures."""
+
+    images: list[Base64] = Field(min_length=1, max_length=MAX_PICTURES)
+
+
+class DetectionItem(BaseModel):
+    """One object."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str = Field(examples=["circle"])
+    confidence: float = Field(ge=0, le=1, examples=[0.93])
+    bbox: tuple[float, float, float, float] = Field(
+        description="x1, y1, x2, y2 in pixels of the original picture, as it is seen",
+        examples=[(12.5, 30.0, 96.0, 114.5)],
+    )
+
+
+class DetectionList(BaseModel):
+    """What one picture holds, the surest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    detections: list[DetectionItem]
+    inference_time_ms: float = Field(description="of the batch that the picture was in", examples=[6.1])
+    model_version: str = Field(examples=["shapes@1"])
+
+
+class PictureProblem(BaseModel):
+    """Why a picture could not be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: int = Field(description="what the picture alone would have been answered with", examples=[422])
+    code: str = Field(examples=["unprocessable"])
+    detail: str = Field(examples=["The picture cannot be decoded: it is cut off or broken."])
+
+
+class DetectionFailure(BaseModel):
+    """Takes the place of a result where a picture could not be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    error: PictureProblem
+
+
+class DetectionBatch(BaseModel):
+    """Results in the order of the pictures."""
+
+    model_config = ConfigDict(frozen=True)
+
+    results: list[DetectionList | DetectionFailure]
+    total_inference_time_ms: float = Field(description="of all batches together", examples=[21.4])
+
+
+def detection_list(result: Detections) -> DetectionList:
+    """Put a result on the wire."""
+    items = [DetectionItem(label=each.label, confidence=each.confidence, bbox=each.box) for each in result.found]
+    return DetectionList(detections=items, inference_time_ms=round(result.milliseconds, 3), model_version=result.model)
+
+
+def picture_problem(error: AppError) -> PictureProblem:
+    """Put an error on the wire."""
+    return PictureProblem(status=error.status, code=error.code, detail=error.detail)
