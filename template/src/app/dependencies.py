@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query
+from fastapi.requests import HTTPConnection
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.auth.caller import Caller
@@ -13,9 +14,9 @@ from app.pages import MAX_LIMIT, PageRequest
 _bearer = HTTPBearer(auto_error=False, description="An API key (`sk-…`) or an access token.")
 
 
-def get_services(request: Request) -> Services:
+def get_services(connection: HTTPConnection) -> Services:
     """Return the services that the application was started with."""
-    services: Services = request.app.state.services
+    services: Services = connection.app.state.services
     return services
 
 

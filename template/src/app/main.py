@@ -15,6 +15,7 @@ from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
 from app.documents import routes as documents
 from app.errors import StartupError
+from app.going_away import GoingAway, announced_by_signals
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
@@ -24,6 +25,7 @@ from app.observability.requests import RequestMiddleware
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
 from app.vision import routes as vision
+from app.vision import stream_routes as vision_stream
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +57,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    for feature in (answers, auth, documents, health, inference, jobs, vision):
+    for feature in (answers, auth, documents, health, inference, jobs, vision, vision_stream):
         app.include_router(feature.router)
     return app
 
@@ -84,6 +86,8 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             )
             app.router.routes.append(Route("/mcp", mcp))
             app.state.services = services
+            app.state.going_away = GoingAway()
+            stack.enter_context(announced_by_signals(app.state.going_away))
             yield
 
     return lifespan

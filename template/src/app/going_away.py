@@ -1,0 +1,83 @@
+"""A word to long-lived connections before the process ends.
+
+The server cuts them as soon as it is told to stop. Here its signals are held back for a moment, while there are such
+connections, so that each can say goodbye in its own protocol.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+PATIENCE_SECONDS = 2.0
+
+
+class GoingAway:
+    """Knows whether the process is about to end, and how many connections have yet to say goodbye."""
+
+    def __init__(self) -> None:
+        self._begun = asyncio.Event()
+        self._none_open = asyncio.Event()
+        self._none_open.set()
+        self._open = 0
+
+    @property
+    def has_connections(self) -> bool:
+        """Whether anybody is connected who wants to be told."""
+        return self._open > 0
+
+    @contextmanager
+    def connection(self) -> Iterator[None]:
+        """Count a connection while the block runs."""
+        self._open += 1
+        self._none_open.clear()
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._none_open.set()
+
+    async def wait(self) -> None:
+        """Wait until the process is about to end."""
+        await self._begun.wait()
+
+    async def announce(self) -> None:
+        """Say that the process is about to end, and wait until everybody has left, or for two seconds."""
+        self._begun.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._none_open.wait()
+
+
+@contextmanager
+def announced_by_signals(going_away: GoingAway) -> Iterator[None]:
+    """Announce the end when the process is told to stop, and only then tell the server; a second signal passes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    farewells: list[asyncio.Task[None]] = []
+
+    async def announce_and_pass_on(number: int, frame: FrameType | None) -> None:
+        await going_away.announce()
+        handlers[signal.Signals(number)](number, frame)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if farewells or not going_away.has_connections:
+            handlers[signal.Signals(number)](number, frame)
+            return
+        loop.call_soon_threadsafe(lambda: farewells.append(loop.create_task(announce_and_pass_on(number, frame))))
+
+    for number in handlers:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            if signal.getsignal(number) is on_signal:
+                signal.signal(number, handler)

@@ -1,0 +1,103 @@
+"""Object detection over a WebSocket."""
+
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from pydantic import ValidationError
+
+from app.auth.caller import Caller, Scope
+from app.dependencies import ServicesDep
+from app.errors import UnauthenticatedError
+from app.going_away import GoingAway
+from app.vision.frames import POLICY_VIOLATION, FrameRate, StreamRefusedError
+from app.vision.schemas import DetectionOptions
+from app.vision.stream import DetectionStream, first_failure
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(prefix="/v1/detections", tags=["detections"])
+
+PROTOCOL = "detections.v1"
+# Browsers cannot set headers on a WebSocket. A token in the address would end up in logs and histories; among the
+# subprotocols it travels in a header and is known before the first frame.
+TOKEN_PROTOCOL = "bearer."  # noqa: S105 - what comes before a token
+GOING_AWAY, INTERNAL_ERROR = 1001, 1011
+# A close frame holds 125 bytes, two of them the code.
+REASON_BYTES = 123
+
+
+@router.websocket("/stream")
+async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None:
+    """Find objects in the newest of the frames that a client sends."""
+    await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
+    going_away: GoingAway = websocket.app.state.going_away
+    with going_away.connection():
+        try:
+            await _serve(websocket, services, going_away)
+        except WebSocketDisconnect:
+            return
+        except StreamRefusedError as refusal:
+            code, reason = refusal.code, refusal.reason
+        except Exception:
+            log.exception("stream.failed")
+            code, reason = INTERNAL_ERROR, "Something went wrong here."
+        else:
+            code, reason = GOING_AWAY, "The service is stopping; connect again."
+        log.info("stream.closed", code=code, reason=reason)
+        with suppress(WebSocketDisconnect):
+            await websocket.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
+
+
+async def _serve(websocket: WebSocket, services: ServicesDep, going_away: GoingAway) -> None:
+    """Serve until the process is about to end.
+
+    Raises:
+        WebSocketDisconnect: the client left.
+        StreamRefusedError: it broke the rules.
+    """
+    stream = _open_stream(websocket, services)
+    await stream.caller()
+    await websocket.send_text(stream.ready().model_dump_json())
+
+    async def receive() -> None:
+        while True:
+            message: dict[str, Any] = dict(await websocket.receive())
+            if message["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(message["code"])
+            stream.accept(message)
+
+    async def answer() -> None:
+        while True:
+            await websocket.send_text((await stream.answer()).model_dump_json())
+
+    await first_failure(receive(), answer(), going_away.wait())
+
+
+def _open_stream(websocket: WebSocket, services: ServicesDep) -> DetectionStream:
+    try:
+        options = DetectionOptions.model_validate(dict(websocket.query_params))
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        raise StreamRefusedError(POLICY_VIOLATION, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    token = _token(websocket)
+
+    async def authenticate() -> Caller:
+        if token is None:
+            raise UnauthenticatedError("Send a key or token as `Authorization: Bearer …` or subprotocol `bearer.…`.")
+        caller = await services.auth.authenticate(token)
+        caller.require(Scope.DETECTIONS)
+        return caller
+
+    settings = services.detections.detector.settings
+    rate = FrameRate(settings.stream_frames_per_second)
+    return DetectionStream(services.detections, authenticate, options.wanted(), settings.max_bytes, rate)
+
+
+def _token(websocket: WebSocket) -> str | None:
+    scheme, _, token = websocket.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token
+    marked = (each for each in websocket.scope["subprotocols"] if each.startswith(TOKEN_PROTOCOL))
+    return next((each.removeprefix(TOKEN_PROTOCOL) for each in marked), None)
