@@ -89,5 +89,8 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             app.state.going_away = GoingAway()
             stack.enter_context(announced_by_signals(app.state.going_away))
             yield
+            # FastAPI's caches remember applications; the memory of the models shall not stay with them.
+            app.router.routes.pop()
+            del app.state.services
 
     return lifespan
