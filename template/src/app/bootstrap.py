@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
@@ -68,15 +69,15 @@ async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
     """
     async with AsyncExitStack() as stack:
         model = load_embedding_model(settings.embedding.folder)
-        session = await stack.enter_async_context(
-            open_model_session(settings.model_session, model.folder / "model.onnx")
-        )
+        open_embedding = partial(open_model_session, settings.model_session, model.folder / "model.onnx")
+        cores = settings.model_session.threads
+        embedder = open_embedder(settings.embedding, settings.batching, open_embedding, model, cores=cores)
         detection = load_detection_model(settings.detection.folder)
         eyes = await stack.enter_async_context(open_model_session(settings.model_session, detection.graph))
         yield Ports(
             database=await stack.enter_async_context(open_database(settings.database)),
             detector=await stack.enter_async_context(open_detector(settings.detection, eyes, detection)),
-            embedder=await stack.enter_async_context(open_embedder(settings.embedding, session, model)),
+            embedder=await stack.enter_async_context(embedder),
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
@@ -90,7 +91,12 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
     ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
     handlers: Mapping[str, JobHandler] = {INGEST: ingest, PURGE: PurgeDocument(ports.files, ports.vectors)}
-    pings = {"database": ports.database.ping, "job_queue": ports.queue.ping, "vector_store": ports.vectors.ping}
+    pings = {
+        "database": ports.database.ping,
+        "embedding_model": ports.embedder.ping,
+        "job_queue": ports.queue.ping,
+        "vector_store": ports.vectors.ping,
+    }
     return Services(
         ports=ports,
         answers=AnswerService(retrieval, ports.language_model),

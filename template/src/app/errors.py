@@ -10,10 +10,12 @@
     │   ├── PayloadTooLargeError        413
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
-    │   └── TooManyRequestsError        429
+    │   ├── TooManyRequestsError        429
+    │   └── ClientGoneError             499, seen in logs alone
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
     │   ├── UnavailableError            503
+    │   │   └── OverloadedError         the work cannot be done in time
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
@@ -131,6 +133,13 @@ class TooManyRequestsError(CallerError):
         return {"Retry-After": str(self.retry_after)}
 
 
+class ClientGoneError(CallerError):
+    """The client has closed the connection; nobody will see the answer."""
+
+    status = 499
+    code = "client_gone"
+
+
 class UpstreamError(AppError):
     """Something that the service depends on has failed.
 
@@ -155,6 +164,21 @@ class UnavailableError(UpstreamError):
 
     status = 503
     code = "unavailable"
+
+
+class OverloadedError(UnavailableError):
+    """There is more work than can be done in time."""
+
+    code = "overloaded"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come back, in seconds."""
+        return {"Retry-After": str(self.retry_after)}
 
 
 class UpstreamTimeoutError(UpstreamError):

@@ -11,13 +11,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from app.errors import AppError, CallerError, UpstreamError
+from app.errors import AppError, CallerError, ClientGoneError, OverloadedError, UpstreamError
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 # What the framework refuses has the same code as what the service refuses.
 CODES = {error.status: error.code for error in CallerError.__subclasses__()}
+# Statuses that no standard names.
+TITLES = {ClientGoneError.status: "Client Gone"}
 
 
 class FieldProblem(BaseModel):
@@ -46,7 +48,7 @@ class Problem(BaseModel):
 def problem(status: int, code: str, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
     """Describe a failure, with the identifier of the request at hand."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
-    title = HTTPStatus(status).phrase
+    title = TITLES.get(status) or HTTPStatus(status).phrase
     message = f"{detail} {errors[0].location}: {errors[0].message}" if errors else detail
     return Problem(
         title=title, status=status, detail=detail, message=message, code=code, request_id=request_id, errors=errors
@@ -75,7 +77,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_app_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)  # noqa: S101 - registered for this class alone
-    if isinstance(error, UpstreamError):
+    # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
+    if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
         log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
     return problem_response(problem_of(error), error.headers)
 

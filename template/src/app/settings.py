@@ -14,6 +14,7 @@ from app.adapters.vector_store import VectorStoreSettings
 from app.auth.tokens import AuthSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
+from app.inference.capacity import BatchingSettings
 from app.inference.embedder import EmbeddingSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
@@ -35,6 +36,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore")
 
     auth: AuthSettings
+    batching: BatchingSettings = Field(default_factory=BatchingSettings)
     database: DatabaseSettings
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)

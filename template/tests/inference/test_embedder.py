@@ -4,7 +4,9 @@ import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +14,14 @@ import pytest
 
 from app.adapters.model_session import open_model_session
 from app.errors import StartupError
-from app.inference.embedder import Embedder, load_tokenizer, open_embedder
+from app.inference.capacity import BatchingSettings, OpenSession
+from app.inference.embedder import Embedder, EmbeddingSettings, open_embedder
 from app.inference.manifest import load_embedding_model
-from app.inference.ports import Tensor
+from app.inference.ports import ModelSession, Tensor
 from app.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "models" / "embedding"
+UNMEASURED = BatchingSettings(measure_seconds=0)
 
 
 @dataclass
@@ -33,13 +37,19 @@ class LongVectors:
         return [np.full((len(inputs["input_ids"]), self.dimension), 7, dtype=np.float32)]
 
 
+def long_vectors(dimension: int) -> OpenSession:
+    @asynccontextmanager
+    async def open_session(_: int) -> AsyncIterator[ModelSession]:
+        yield LongVectors(dimension)
+
+    return open_session
+
+
 @pytest.fixture
 async def embedder(settings: Settings) -> AsyncIterator[Embedder]:
     model = load_embedding_model(SHIPPED)
-    async with (
-        open_model_session(settings.model_session, SHIPPED / "model.onnx") as session,
-        open_embedder(settings.embedding, session, model) as opened,
-    ):
+    open_session = partial(open_model_session, settings.model_session, SHIPPED / "model.onnx")
+    async with open_embedder(settings.embedding, settings.batching, open_session, model) as opened:
         yield opened
 
 
@@ -52,9 +62,22 @@ async def test_vectors_have_unit_length_and_the_declared_dimension(embedder: Emb
 
 async def test_a_model_that_leaves_vectors_of_any_length_is_corrected() -> None:
     model = load_embedding_model(SHIPPED)
-    embedder = Embedder(LongVectors(model.dimension), load_tokenizer(model), model, batch_size=2)
-    vectors = (await embedder.embed(["One.", "Two.", "Three."])).vectors
+    async with open_embedder(
+        EmbeddingSettings(batch_size=2), UNMEASURED, long_vectors(model.dimension), model
+    ) as embedder:
+        vectors = (await embedder.embed(["One.", "Two.", "Three."])).vectors
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+async def test_a_model_of_another_dimension_is_refused() -> None:
+    model = load_embedding_model(SHIPPED)
+    with pytest.raises(StartupError, match=f"{model.dimension} dimensions"):
+        async with open_embedder(EmbeddingSettings(), UNMEASURED, long_vectors(7), model):
+            pass
+
+
+async def test_no_texts_have_no_vectors(embedder: Embedder) -> None:
+    assert (await embedder.embed([])).vectors.shape == (0, embedder.model.dimension)
 
 
 async def test_a_text_has_the_same_vector_alone_and_in_a_batch(embedder: Embedder) -> None:

@@ -1,6 +1,7 @@
 """Embeddings and models over HTTP, in OpenAI's shape."""
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -110,6 +111,13 @@ async def test_vectors_of_a_model_trained_for_it_are_cut_and_of_unit_length_agai
     refused = await embed(ada, input="text", dimensions=32)
     assert refused.status_code == 422
     assert "64, 160" in refused.json()["detail"]
+
+
+async def test_headers_name_what_made_the_vectors_and_its_times(ada: Person, services: Services) -> None:
+    headers = (await embed(ada, input="text")).headers
+    assert headers["X-Model"] == services.embeddings.embedder.model.identity
+    assert headers["X-Model-Provider"] == services.embeddings.embedder.provider
+    assert re.fullmatch(r"queue;dur=\d+\.\d\d, run;dur=\d+\.\d\d", headers["Server-Timing"])
 
 
 async def test_an_unknown_model_is_named_with_the_known_one(ada: Person) -> None:

@@ -65,7 +65,7 @@ class RetrievalService:
         document_ids = await self._scope(caller, filters or Filters())
         if document_ids is not None and not document_ids:
             return []
-        embeddings = await self.embedder.embed([query])
+        embeddings = await self.embedder.embed([query], owner=caller.id, within=self.embedder.deadline)
         vector_query = VectorQuery(
             owner_id=caller.id,
             model=self.embedder.model.identity,

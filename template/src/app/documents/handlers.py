@@ -81,7 +81,7 @@ class IngestDocument:
         model = self.embedder.model.identity
         for start in range(0, len(chunks), STRIDE):
             part = chunks[start : start + STRIDE]
-            embeddings = await self.embedder.embed([piece.text for piece in part])
+            embeddings = await self.embedder.embed([piece.text for piece in part], owner=document.owner_id)
             vectors = [
                 PassageVector(piece.id, document.id, document.owner_id, model, vector.tolist())
                 for piece, vector in zip(part, embeddings.vectors, strict=True)

@@ -1,9 +1,10 @@
 """Texts to vectors with an ONNX encoder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
-from app.errors import StartupError
+from app.inference.batching import Batcher, open_batcher
+from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
+from app.inference.encoder import encode, encoder_workload
 from app.inference.manifest import EmbeddingModel
-from app.inference.ports import ModelSession
 
 log = structlog.get_logger(__name__)
+
+# Texts of so many characters together are tokenized faster than a thread is reached.
+AT_ONCE = 2000
 
 
 class EmbeddingSettings(BaseModel):
@@ -25,7 +30,7 @@ class EmbeddingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     folder: Path = Field(default=Path("models/embedding"), description="holds model.onnx, tokenizer.json, model.json")
-    batch_size: int = Field(default=32, ge=1, le=1024, description="texts that run through the model together")
+    batch_size: int = Field(default=128, ge=1, le=1024, description="texts that run through the model together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,60 +40,67 @@ class Embeddings:
     Attributes:
         vectors: float32, one row of unit length per text, in the order of the texts.
         tokens: tokens that were read, after cutting.
+        queue_seconds: until the first of the texts ran.
+        run_seconds: from then until the last had run.
     """
 
     vectors: NDArray[np.float32]
     tokens: int
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
 
 
 class Embedder:
-    """Runs the embedding model in a thread, one batch at a time, so that the event loop stays free."""
+    """Runs the embedding model for everybody who asks, together, so that the event loop stays free.
 
-    def __init__(self, session: ModelSession, tokenizer: Tokenizer, model: EmbeddingModel, batch_size: int) -> None:
-        self._session = session
-        self._batch_size = batch_size
-        # One batch at a time: the session uses every core it was given, a second batch would only slow both.
-        self._turn = asyncio.Lock()
+    Args:
+        batcher: takes lists of token ids, gives vectors.
+        provider: the execution provider that the model runs on.
+        deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
+    """
+
+    def __init__(
+        self, batcher: Batcher, tokenizer: Tokenizer, model: EmbeddingModel, *, provider: str, deadline: float
+    ) -> None:
+        self._batcher = batcher
         self.model = model
         self.tokenizer = tokenizer
+        self.provider = provider
+        self.deadline = deadline
 
-    @property
-    def provider(self) -> str:
-        """The execution provider that the model runs on."""
-        return self._session.provider
+    async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
+        """Embed texts together with what others have asked for.
 
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Embed texts; batches of different requests take turns."""
-        encodings = await asyncio.to_thread(self.tokenizer.encode_batch_fast, list(texts))
-        return await self.embed_tokens([encoding.ids for encoding in encodings])
+        Args:
+            texts: any number.
+            owner: who takes turns with other owners.
+            within: seconds in which the answer is wanted; None waits for as long as it takes.
 
-    async def embed_tokens(self, ids: Sequence[list[int]]) -> Embeddings:
-        """Embed texts that are tokenized already, none longer than the model's limit."""
-        vectors = np.empty((len(ids), self.model.dimension), dtype=np.float32)
-        # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
-            async with self._turn:
-                vectors[rows] = await asyncio.to_thread(self._run, [ids[i] for i in rows])
-        return Embeddings(vectors, sum(map(len, ids)))
+        Raises:
+            OverloadedError: it cannot be had in time.
+        """
+        if sum(map(len, texts)) <= AT_ONCE:
+            encodings = self.tokenizer.encode_batch_fast(list(texts))
+        else:
+            encodings = await asyncio.to_thread(self.tokenizer.encode_batch_fast, list(texts))
+        return await self.embed_tokens([encoding.ids for encoding in encodings], owner=owner, within=within)
 
-    def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        longest = max(1, *(len(tokens) for tokens in ids))
-        input_ids = np.zeros((len(ids), longest), dtype=np.int64)
-        attention_mask = np.zeros_like(input_ids)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = tokens
-            attention_mask[row, : len(tokens)] = 1
-        [vectors] = self._session.run({"input_ids": input_ids, "attention_mask": attention_mask})
-        return _to_unit_length(vectors.astype(np.float32))
+    async def embed_tokens(
+        self, ids: Sequence[list[int]], *, owner: Hashable = None, within: float | None = None
+    ) -> Embeddings:
+        """Embed texts that are tokenized already, none longer than the model's limit; otherwise as `embed`."""
+        sizes = [max(1, len(tokens)) for tokens in ids]
+        done = await self._batcher.submit(ids, sizes, owner=owner, within=within)
+        vectors = np.array(done.results, dtype=np.float32).reshape(len(ids), self.model.dimension)
+        return Embeddings(vectors, sum(map(len, ids)), done.queue_seconds, done.run_seconds)
 
+    async def ping(self) -> None:
+        """Pass while texts are taken.
 
-def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows in place to the unit length that vector stores rely on, and that not every exported model gives."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
-    return vectors
+        Raises:
+            UnavailableError: the service is going down.
+        """
+        self._batcher.ping()
 
 
 def load_tokenizer(model: EmbeddingModel) -> Tokenizer:
@@ -101,18 +113,31 @@ def load_tokenizer(model: EmbeddingModel) -> Tokenizer:
 
 @asynccontextmanager
 async def open_embedder(
-    settings: EmbeddingSettings, session: ModelSession, model: EmbeddingModel
+    settings: EmbeddingSettings,
+    batching: BatchingSettings,
+    open_session: OpenSession,
+    model: EmbeddingModel,
+    *,
+    cores: int = 0,
 ) -> AsyncIterator[Embedder]:
-    """Join a session with its tokenizer and warm both up, so that the first request is as fast as the next.
+    """Join a model's sessions with its tokenizer, warm and measured, so that the first request is as fast as the next.
+
+    Args:
+        settings: how much the model is given at a time.
+        batching: how the model is shared.
+        open_session: opens the model.
+        model: what it is.
+        cores: what its lanes may use together; 0 is every core that this process may use.
 
     Raises:
         StartupError: the graph does not do what the manifest says.
     """
     tokenizer = await asyncio.to_thread(load_tokenizer, model)
-    embedder = Embedder(session, tokenizer, model, settings.batch_size)
-    try:
-        await embedder.embed(["warm-up"] * settings.batch_size)
-    except ValueError as error:
-        raise StartupError(f"The model in {model.folder} is not an encoder of {model.dimension} dimensions.") from error
-    log.info("embedding_model.ready", model=model.identity, provider=session.provider, dimension=model.dimension)
-    yield embedder
+    work = encoder_workload(model, settings.batch_size, tokenizer.get_vocab_size())
+    async with open_capacity(batching, open_session, work, cores=cores or available_cores()) as capacity:
+        runs = [partial(encode, session) for session in capacity.sessions]
+        grace = batching.shutdown_grace
+        async with open_batcher(model.identity, runs, capacity.curve, rows=settings.batch_size, grace=grace) as batcher:
+            provider = capacity.sessions[0].provider
+            log.info("embedding_model.ready", model=model.identity, provider=provider, dimension=model.dimension)
+            yield Embedder(batcher, tokenizer, model, provider=provider, deadline=batching.deadline)

@@ -1,8 +1,10 @@
 """Embeddings and models over HTTP, in OpenAI's shape."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
+from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
+from app.inference.embedder import Embedder, Embeddings
 from app.inference.schemas import (
     EmbeddingCreate,
     EmbeddingList,
@@ -15,11 +17,28 @@ router = APIRouter(prefix="/v1", tags=["inference"])
 
 
 @router.post("/embeddings", response_model=EmbeddingList)
-async def create_embeddings(body: EmbeddingCreate, caller: CallerDep, services: ServicesDep) -> Response:
-    """Turn texts, or their token ids, into vectors; what the model cannot read whole is refused."""
-    result = await services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
+async def create_embeddings(
+    body: EmbeddingCreate, caller: CallerDep, services: ServicesDep, request: Request
+) -> Response:
+    """Turn texts, or their token ids, into vectors; what the model cannot read whole is refused.
+
+    Headers name what made them, and tell how long they waited and took.
+    """
+    work = services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
+    result = await while_connected(request, work)
     content = write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
-    return Response(content, media_type="application/json")
+    headers = describe(services.embeddings.embedder, result)
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def describe(embedder: Embedder, result: Embeddings) -> dict[str, str]:
+    """Name in headers what made the vectors, and its times in milliseconds."""
+    queue, run = result.queue_seconds * 1000, result.run_seconds * 1000
+    return {
+        "X-Model": embedder.model.identity,
+        "X-Model-Provider": embedder.provider,
+        "Server-Timing": f"queue;dur={queue:.2f}, run;dur={run:.2f}",
+    }
 
 
 @router.get("/models")

@@ -38,6 +38,7 @@ class EmbeddingService:
 
         Raises:
             NotFoundError: no such model is served.
+            OverloadedError: it has too much to do to answer in time.
             UnprocessableError: the model cannot read all of the inputs, or has no vectors of this length.
         """
         caller.require(Scope.EMBEDDINGS)
@@ -48,7 +49,7 @@ class EmbeddingService:
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
         ids = await asyncio.to_thread(read_whole, inputs, self.embedder.tokenizer, served)
-        embeddings = await self.embedder.embed_tokens(ids)
+        embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
         if length == served.dimension:
             return embeddings
         return replace(embeddings, vectors=_shorten(embeddings.vectors, length))

@@ -25,12 +25,19 @@ class ModelSessionSettings(BaseModel):
     device: int = Field(default=0, ge=0, description="number of the GPU")
     memory_limit: int = Field(default=0, ge=0, description="bytes of GPU memory a model may take; 0 is no limit")
     allow_fallback: bool = Field(default=False, description="run on the CPU when the GPU cannot be used")
-    threads: int = Field(default=0, ge=0, description="threads of a batch that fell back to the CPU; 0 takes all cores")
+    threads: int = Field(default=0, ge=0, description="threads of a model that fell back to the CPU; 0: one a core")
 
 
 @asynccontextmanager
-async def open_model_session(settings: ModelSessionSettings, path: Path) -> AsyncIterator[ModelSession]:
+async def open_model_session(
+    settings: ModelSessionSettings, path: Path, threads: int | None = None
+) -> AsyncIterator[ModelSession]:
     """Load a model onto the GPU.
+
+    Args:
+        settings: how models run.
+        path: the model file.
+        threads: what one batch may use if it falls back to the CPU; what the settings say if not given.
 
     Raises:
         StartupError: the GPU cannot be used and fallback is not allowed, or the file is not a model.
@@ -38,7 +45,7 @@ async def open_model_session(settings: ModelSessionSettings, path: Path) -> Asyn
     options: dict[str, int] = {"device_id": settings.device}
     if settings.memory_limit:
         options["gpu_mem_limit"] = settings.memory_limit
-    session = await load_session(path, providers=[(CUDA, options), CPU], threads=settings.threads)
+    session = await load_session(path, providers=[(CUDA, options), CPU], threads=threads or settings.threads)
     # onnxruntime falls back in silence and lists CUDA as available even without a device.
     if session.provider != CUDA:
         if not settings.allow_fallback:

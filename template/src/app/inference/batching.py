@@ -1,0 +1,201 @@
+"""Requests that arrive together run together: queueing, admission, deadlines and draining around a model's lanes."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from threading import Condition
+from typing import Any
+
+import structlog
+
+from app.errors import OverloadedError, UnavailableError, UpstreamFailedError
+from app.inference.fair_queue import BatchLimit, FairQueue, Item
+from app.inference.forecast import Forecast
+from app.inference.lanes import Lanes, Ran, Run
+from app.inference.latency_curve import LatencyCurve
+from app.inference.metrics import BatchMetrics
+from app.inference.submission import Outcome, Submission
+
+log = structlog.get_logger(__name__)
+
+
+class Batcher:
+    """Shares lanes between callers: a free lane takes at once what is queued, in fair turns, up to a limit.
+
+    Args:
+        name: of the model, for logs and metrics.
+        runs: what each lane computes with.
+        curve: how long how much takes.
+        rows: items that may run together.
+    """
+
+    def __init__(self, name: str, runs: Sequence[Run], curve: LatencyCurve, *, rows: int) -> None:
+        self._name = name
+        self._loop = asyncio.get_running_loop()
+        self._limit = BatchLimit(rows, curve.limit, curve)
+        self._queue = FairQueue()
+        self._forecast = Forecast(curve)
+        # Guards the queue and the forecast, which the event loop and the lanes share.
+        self._ready = Condition()
+        self._open: set[Submission] = set()
+        self._draining = False
+        self._closed = False
+        self._lanes = Lanes(runs, self._take, self._report)
+        self._metrics = BatchMetrics(name, lambda: len(self._queue))
+        self._lanes.start()
+
+    async def submit(
+        self, payloads: Sequence[Any], sizes: Sequence[int], *, owner: Hashable = None, within: float | None = None
+    ) -> Outcome:
+        """Run payloads, with whatever else waits, and return their results.
+
+        Args:
+            payloads: what the model is given, one for each row.
+            sizes: the length of each, in the unit of the latency curve.
+            owner: who takes turns with other owners.
+            within: seconds in which the answer is wanted; the time that it needs beyond one batch is added.
+
+        Raises:
+            OverloadedError: the answer cannot be, or was not, ready in time; nothing of it runs any more.
+            UnavailableError: the service is going down.
+            UpstreamFailedError: the model failed on this input.
+        """
+        self.ping()
+        if not payloads:
+            return Outcome([], 0.0, 0.0)
+        now = time.monotonic()
+        seconds = math.inf if within is None else self._admit(sum(sizes), owner, within, now)
+        work = Submission(self._loop.create_future(), [None] * len(payloads), len(payloads), now, now + seconds)
+        self._open.add(work)
+        with self._ready:
+            self._queue.add(work.items(payloads, sizes), owner)
+            self._ready.notify(len(payloads))
+        timer = None if within is None else self._loop.call_later(seconds, self._expire, work)
+        try:
+            return await work.future
+        finally:
+            if timer:
+                timer.cancel()
+            self._open.discard(work)
+            if work.left:
+                self._withdraw(work)
+
+    def ping(self) -> None:
+        """Pass while work is taken.
+
+        Raises:
+            UnavailableError: the service is going down.
+        """
+        if self._draining:
+            raise UnavailableError("The service is going down.")
+
+    async def close(self, grace: float) -> None:
+        """Refuse new work, finish what was taken within the grace period, fail the rest, end the lanes."""
+        self._draining = True
+        left = set(self._open)
+        if left:
+            log.info("batcher.draining", model=self._name, submissions=len(left), grace=grace)
+            await asyncio.wait([work.future for work in left], timeout=grace)
+        for work in left:
+            work.fail(UnavailableError("The service went down before the model could answer."))
+            self._withdraw(work)
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+        if not await asyncio.to_thread(self._lanes.join):
+            log.error("lane.stuck", model=self._name)
+
+    def _admit(self, units: int, owner: Hashable, within: float, now: float) -> float:
+        """Return the seconds that the work has, if it can be done in them."""
+        with self._ready:
+            beyond = self._forecast.beyond_a_batch(units)
+            own = self._forecast.batch(units) + 2 * self._forecast.lag
+            wait = self._forecast.wait(self._queue.units, now)
+            if wait + own > within:  # only then is it worth counting what goes first
+                after = self._queue.units_after(self._queue.next_turn(owner))
+                wait = self._forecast.wait(self._queue.units - after, now)
+            # What is believed of an idle model cannot be put right by refusing it work.
+            idle = not self._queue and self._forecast.is_idle()
+        if wait + own > within and not idle:
+            self._metrics.rejected("overloaded")
+            raise _overloaded(wait + own - within)
+        # Twice, because others take turns with a large submission.
+        return within + 2 * beyond
+
+    def _take(self, lane: int) -> Sequence[Item]:
+        with self._ready:
+            while True:
+                items = self._queue.take(self._limit)
+                now = time.monotonic()
+                live = [item for item in items if item.group.expires > now]
+                for late in {item.group for item in items if item.group.expires <= now}:
+                    self._tell(partial(self._drop, late))
+                if live:
+                    self._forecast.began(lane, sum(item.size for item in live), now)
+                    return live
+                if self._closed:
+                    return ()
+                if not items:
+                    self._ready.wait()
+
+    def _report(self, ran: Ran) -> None:
+        with self._ready:
+            self._forecast.ended(ran.lane)
+            if ran.results is not None:
+                self._forecast.learn(sum(item.size for item in ran.items), ran.ended - ran.started)
+        self._tell(partial(self._settle, ran))
+
+    def _tell(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(call)
+
+    def _settle(self, ran: Ran) -> None:
+        """Hand results to those who wait; on the event loop, while the lane is at its next batch."""
+        with self._ready:
+            self._forecast.learn_lag(time.monotonic() - ran.ended)
+        self._metrics.ran(len(ran.items), ran.ended - ran.started, failed=ran.results is None)
+        for at, item in enumerate(ran.items):
+            work: Submission = item.group
+            work.started = min(work.started, ran.started)
+            if ran.results is None:
+                error = UpstreamFailedError("The model failed on this input.")
+                error.__cause__ = ran.error
+                work.fail(error)
+                continue
+            if work.put(item.index, ran.results[at], ran.ended):
+                self._metrics.waited(work.started - work.submitted)
+
+    def _expire(self, work: Submission) -> None:
+        """Fail what was not begun in time; what runs may finish."""
+        if self._withdraw(work):
+            self._drop(work)
+
+    def _drop(self, work: Submission) -> None:
+        if not work.future.done():
+            self._metrics.rejected("expired")
+            with self._ready:
+                left = self._forecast.backlog(self._queue.units)
+            work.fail(_overloaded(left))
+
+    def _withdraw(self, work: Submission) -> int:
+        with self._ready:
+            return self._queue.discard(work)
+
+
+def _overloaded(seconds: float) -> OverloadedError:
+    return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
+
+
+@asynccontextmanager
+async def open_batcher(
+    name: str, runs: Sequence[Run], curve: LatencyCurve, *, rows: int, grace: float
+) -> AsyncIterator[Batcher]:
+    """Start lanes; at the end let what is queued finish within the grace period."""
+    batcher = Batcher(name, runs, curve, rows=rows)
+    try:
+        yield batcher
+    finally:
+        await batcher.close(grace)

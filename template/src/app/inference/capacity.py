@@ -1,0 +1,122 @@
+"""Choosing, by measuring, how many batches run at once and how many threads each may use."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.inference.latency_curve import LatencyCurve, measure_curve
+from app.inference.ports import ModelSession
+
+log = structlog.get_logger(__name__)
+
+CPU = "CPUExecutionProvider"
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+# More lanes make a single request slower; they must bring this much more throughput.
+LANES_WORTH = 1.2
+# What stands for a measurement that was skipped, until batches have shown how long they take.
+ASSUMED_SECONDS = 0.01
+
+OpenSession = Callable[[int], AbstractAsyncContextManager[ModelSession]]
+"""Opens a session whose runs may use so many threads."""
+
+
+class BatchingSettings(BaseModel):
+    """How a model is shared by the requests that need it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deadline: float = Field(default=30.0, gt=0, description="seconds in which a request must have its answer")
+    shutdown_grace: float = Field(default=20.0, ge=0, description="seconds for what is queued at shutdown")
+    lanes: int = Field(default=0, ge=0, le=64, description="batches that run at the same time; 0 measures")
+    measure_seconds: float = Field(default=0.6, ge=0, le=60, description="time for measuring at start-up; 0 skips it")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a model is measured with.
+
+    Attributes:
+        probe: runs a batch of so many units on a session.
+        sizes: units to try, ascending.
+    """
+
+    probe: Callable[[ModelSession, int], object]
+    sizes: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """Sessions, one for each lane (it may be the same), and what they can do."""
+
+    sessions: Sequence[ModelSession]
+    curve: LatencyCurve
+
+
+def available_cores() -> int:
+    """Count the cores that this process may use: by affinity, and by a container's quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no control group, or "max"
+        return cores
+
+
+@asynccontextmanager
+async def open_capacity(
+    settings: BatchingSettings, open_session: OpenSession, workload: Workload, *, cores: int
+) -> AsyncIterator[Capacity]:
+    """Open sessions for the lanes that were asked for, or for those that do most within so many cores.
+
+    Raises:
+        StartupError: the model cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        first = settings.lanes or 1
+        sessions = await stack.enter_async_context(_open_sessions(open_session, first, cores))
+        others: list[int] = []
+        if not settings.lanes and settings.measure_seconds and sessions[0].provider == CPU:
+            others = sorted({lanes for lanes in (2, cores) if 1 < lanes <= cores})
+        seconds = settings.measure_seconds / (1 + len(others))
+        curve = await asyncio.to_thread(_measure, sessions, workload, seconds)
+        for lanes in others:
+            async with _open_sessions(open_session, lanes, cores) as more:
+                other = await asyncio.to_thread(_measure, more, workload, seconds)
+            if other.throughput > LANES_WORTH * curve.throughput:
+                curve = other
+        if curve.lanes != first:
+            await stack.aclose()
+            sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
+            await asyncio.to_thread(_warm, sessions, workload, curve.limit)
+        log.info("model_session.measured", lanes=curve.lanes, limit=curve.limit, throughput=round(curve.throughput))
+        yield Capacity(sessions, curve)
+
+
+@asynccontextmanager
+async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> AsyncIterator[list[ModelSession]]:
+    threads = max(1, cores // lanes)
+    # Runs that use one thread each do not meet in a session's thread pool: they can share its memory.
+    count = 1 if threads == 1 else lanes
+    async with AsyncExitStack() as stack:
+        sessions = [await stack.enter_async_context(open_session(threads)) for _ in range(count)]
+        yield sessions * (lanes // count)
+
+
+def _measure(sessions: Sequence[ModelSession], workload: Workload, seconds: float) -> LatencyCurve:
+    if not seconds:
+        _warm(sessions, workload, workload.sizes[0])
+        return LatencyCurve.assumed(workload.sizes[-1], ASSUMED_SECONDS, lanes=len(sessions))
+    return measure_curve([partial(workload.probe, session) for session in sessions], workload.sizes, seconds=seconds)
+
+
+def _warm(sessions: Sequence[ModelSession], workload: Workload, units: int) -> None:
+    for session in sessions:
+        workload.probe(session, units)

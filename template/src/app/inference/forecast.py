@@ -1,0 +1,70 @@
+"""Predicting when a model's lanes will be free, from what was measured and how it has gone since."""
+
+from app.inference.latency_curve import LatencyCurve
+
+# Weight of the newest batch in what is believed about how much slower than measured things are.
+NEWEST = 0.1
+WORST = 100.0
+# Waits may be longer than predicted; who is refused at once loses less than who is dropped after waiting.
+CAUTION = 1.25
+
+
+class Forecast:
+    """Says how long work will take. Not thread-safe: asked and told under its owner's lock.
+
+    Attributes:
+        curve: what was measured at start-up.
+        drift: seconds that batches take now for each second of the curve: padding, other load, a hot machine.
+        lag: seconds from the end of a batch until the event loop hands its results over; requests wait for that loop
+            before they are seen here, too.
+    """
+
+    def __init__(self, curve: LatencyCurve) -> None:
+        self.curve = curve
+        self.drift = 1.0
+        self.lag = 0.0
+        self._ends: dict[int, float] = {}
+
+    def began(self, lane: int, units: int, now: float) -> None:
+        """Note that a lane is at work."""
+        self._ends[lane] = now + self.drift * self.curve(units)
+
+    def ended(self, lane: int) -> None:
+        """Note that a lane is free."""
+        self._ends.pop(lane, None)
+
+    def learn(self, units: int, seconds: float) -> None:
+        """Take in how long so many units, padding not counted, have really taken."""
+        ratio = min(seconds / self.curve(units), WORST)
+        self.drift += NEWEST * (ratio - self.drift)
+
+    def learn_lag(self, seconds: float) -> None:
+        """Take in how long the event loop let results wait."""
+        self.lag += NEWEST * (seconds - self.lag)
+
+    def is_idle(self) -> bool:
+        """Tell whether a lane is free."""
+        return len(self._ends) < self.curve.lanes
+
+    def running(self, now: float) -> float:
+        """Return the mean seconds until a lane is free; 0 if one is."""
+        if self.is_idle():
+            return 0.0
+        # A batch that is late may well take as long again.
+        return sum(abs(end - now) for end in self._ends.values()) / self.curve.lanes
+
+    def backlog(self, units: int) -> float:
+        """Return the seconds for queued work in full batches on all lanes."""
+        return self.drift * self.curve.backlog(units)
+
+    def wait(self, units: int, now: float) -> float:
+        """Return the seconds, on the safe side, until a lane is free and queued work is done."""
+        return CAUTION * (self.running(now) + self.backlog(units))
+
+    def batch(self, units: int) -> float:
+        """Return the seconds for work by itself, or for its last batch if it takes several."""
+        return self.drift * self.curve(min(units, self.curve.limit))
+
+    def beyond_a_batch(self, units: int) -> float:
+        """Return the seconds that work takes for itself beyond one batch."""
+        return max(0.0, self.backlog(units - self.curve.limit))

@@ -1,0 +1,123 @@
+"""Threads that run batches, one after the other, each on a session."""
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import structlog
+from numpy.typing import NDArray
+
+from app.inference.fair_queue import Item
+
+log = structlog.get_logger(__name__)
+
+# A lane whose batch never ends must not keep the process alive.
+JOIN_SECONDS = 5.0
+
+Results = Sequence[Any] | NDArray[Any]
+Run = Callable[[Sequence[Any]], Results]
+"""Computes one result for each payload; blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What became of a batch; times are of the monotonic clock.
+
+    Attributes:
+        results: one for each item; None if it failed.
+    """
+
+    lane: int
+    items: Sequence[Item]
+    started: float
+    ended: float
+    results: Results | None
+    error: BaseException | None = None
+
+
+class Lanes:
+    """One thread for each `run`; a thread that dies is replaced.
+
+    Args:
+        runs: what each lane computes with.
+        take: blocks until there is a batch for the lane of this number; an empty one ends the thread.
+        report: is told how each batch ended, in the lane's thread, before the lane takes the next.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], take: Callable[[int], Sequence[Item]], report: Callable[[Ran], None]
+    ) -> None:
+        self._runs = runs
+        self._take = take
+        self._report = report
+        self._threads: dict[int, Thread] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def start(self) -> None:
+        """Start every lane."""
+        for lane in range(len(self._runs)):
+            self._start(lane)
+
+    def join(self) -> bool:
+        """Wait for the threads, which `take` has told to end; False if one is stuck."""
+        until = time.monotonic() + JOIN_SECONDS
+        for thread in list(self._threads.values()):
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads.values())
+
+    def _start(self, lane: int) -> None:
+        self._threads[lane] = Thread(target=self._live, args=(lane,), name=f"lane-{lane}", daemon=True)
+        self._threads[lane].start()
+
+    def _live(self, lane: int) -> None:
+        items: Sequence[Item] = ()
+        started = time.monotonic()
+        try:
+            while items := self._take(lane):
+                started = time.monotonic()
+                self._serve(lane, items, started)
+        except BaseException as error:
+            # Whatever ends this thread: callers are told, and another takes its place.
+            log.exception("lane.died", lane=lane)
+            try:
+                self._report(Ran(lane, items, started, time.monotonic(), None, error))
+            finally:
+                self._start(lane)
+
+    def _serve(self, lane: int, items: Sequence[Item], started: float) -> None:
+        try:
+            self._report(self._run(lane, items, started))
+        except Exception as error:  # noqa: BLE001 - a model may raise anything
+            parts = _by_group(items)
+            log.warning("model.batch_failed", lane=lane, rows=len(items), callers=len(parts), error=repr(error))
+            if len(parts) == 1:
+                self._report(Ran(lane, items, started, time.monotonic(), None, error))
+            else:
+                self._serve_apart(lane, parts)
+
+    def _serve_apart(self, lane: int, parts: Sequence[Sequence[Item]]) -> None:
+        """Run the parts one by one, so that one caller's input fails that caller alone."""
+        for part in parts:
+            started = time.monotonic()
+            try:
+                ran = self._run(lane, part, started)
+            except Exception as error:  # noqa: BLE001 - as above
+                ran = Ran(lane, part, started, time.monotonic(), None, error)
+            self._report(ran)
+
+    def _run(self, lane: int, items: Sequence[Item], started: float) -> Ran:
+        results = self._runs[lane]([item.payload for item in items])
+        if len(results) != len(items):
+            raise ValueError(f"The model gave {len(results)} results for {len(items)} inputs.")
+        return Ran(lane, items, started, time.monotonic(), results)
+
+
+def _by_group(items: Sequence[Item]) -> list[list[Item]]:
+    groups: dict[Hashable, list[Item]] = {}
+    for item in items:
+        groups.setdefault(id(item.group), []).append(item)
+    return list(groups.values())

@@ -1,0 +1,54 @@
+"""What batching tells the meters of OpenTelemetry; without a configured SDK it costs next to nothing."""
+
+from collections.abc import Callable, Iterable
+from weakref import WeakSet
+
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+
+_live: "WeakSet[BatchMetrics]" = WeakSet()
+
+
+class BatchMetrics:
+    """The measurements of one model's queue and lanes.
+
+    Args:
+        model: its name, an attribute of every measurement.
+        depth: tells how many items wait.
+    """
+
+    def __init__(self, model: str, depth: Callable[[], int]) -> None:
+        self._attributes = {"model": model}
+        self._depth = depth
+        _live.add(self)
+
+    def ran(self, rows: int, seconds: float, *, failed: bool) -> None:
+        """Record a batch."""
+        _rows.record(rows, self._attributes)
+        _runs.record(seconds, self._attributes)
+        if failed:
+            _failures.add(1, self._attributes)
+
+    def waited(self, seconds: float) -> None:
+        """Record how long a submission waited for a lane."""
+        _waits.record(seconds, self._attributes)
+
+    def rejected(self, reason: str) -> None:
+        """Count a submission that was refused at once (`overloaded`) or dropped later (`expired`)."""
+        _rejections.add(1, self._attributes | {"reason": reason})
+
+    def observe(self) -> Observation:
+        """Read how many items wait."""
+        return Observation(self._depth(), self._attributes)
+
+
+def _depths(_: CallbackOptions) -> Iterable[Observation]:
+    return [metrics.observe() for metrics in _live]
+
+
+_meter = get_meter("app.inference")
+_rows = _meter.create_histogram("app_batch_rows", description="items that ran together")
+_runs = _meter.create_histogram("app_batch_seconds", "s", "time that a batch ran")
+_waits = _meter.create_histogram("app_queue_wait_seconds", "s", "time from submission until the first of it ran")
+_failures = _meter.create_counter("app_batch_failures", description="batches on which the model failed")
+_rejections = _meter.create_counter("app_queue_rejections", description="submissions that could not be done in time")
+_meter.create_observable_gauge("app_queue_items", [_depths], description="items that wait")

@@ -1,0 +1,72 @@
+"""How sessions are divided into lanes."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from time import sleep
+
+import pytest
+
+from app.inference.capacity import BatchingSettings, Workload, available_cores, open_capacity
+from app.inference.ports import ModelSession, Tensor
+
+
+@dataclass
+class Session:
+    """A session that knows how many threads it was given."""
+
+    threads: int
+    provider: str = "CPUExecutionProvider"
+    output_names: list[str] = field(default_factory=list)
+
+    def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Compute nothing."""
+        return []
+
+
+@dataclass
+class Opener:
+    """Opens sessions and counts those that are open."""
+
+    provider: str = "CPUExecutionProvider"
+    open: int = 0
+
+    def __call__(self, threads: int) -> AbstractAsyncContextManager[ModelSession]:
+        """Open one."""
+        return self._opened(threads)
+
+    @asynccontextmanager
+    async def _opened(self, threads: int) -> AsyncIterator[ModelSession]:
+        self.open += 1
+        yield Session(threads, self.provider)
+        self.open -= 1
+
+
+def work(seconds: float = 0) -> Workload:
+    return Workload(lambda *_: sleep(seconds), [1, 2, 4])
+
+
+@pytest.mark.parametrize(
+    ("lanes", "cores", "sessions", "threads"), [(1, 4, 1, 4), (2, 4, 2, 2), (4, 4, 1, 1), (3, 2, 1, 1), (0, 4, 1, 4)]
+)
+async def test_lanes_that_are_asked_for_share_the_cores(lanes: int, cores: int, sessions: int, threads: int) -> None:
+    opener = Opener()
+    settings = BatchingSettings(lanes=lanes, measure_seconds=0)
+    async with open_capacity(settings, opener, work(), cores=cores) as capacity:
+        assert len(capacity.sessions) == capacity.curve.lanes == max(1, lanes)
+        assert opener.open == sessions
+        assert {session.threads for session in capacity.sessions if isinstance(session, Session)} == {threads}
+    assert opener.open == 0
+
+
+@pytest.mark.parametrize(("provider", "lanes"), [("CPUExecutionProvider", 2), ("CUDAExecutionProvider", 1)])
+async def test_a_model_that_gains_nothing_from_threads_gets_lanes_on_a_cpu(provider: str, lanes: int) -> None:
+    opener = Opener(provider)
+    async with open_capacity(BatchingSettings(measure_seconds=2), opener, work(seconds=0.02), cores=2) as capacity:
+        assert capacity.curve.lanes == len(capacity.sessions) == lanes
+        assert opener.open == 1
+    assert opener.open == 0
+
+
+def test_this_machine_has_cores() -> None:
+    assert available_cores() >= 1

@@ -1,0 +1,88 @@
+"""Turns and batches, without threads."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.inference.fair_queue import BatchLimit, FairQueue, Item
+
+ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 500)), min_size=1, max_size=60)
+
+
+def limit(rows: int = 1000, units: int = 1_000_000, *, overhead: float = 0.0) -> BatchLimit:
+    """A limit for a model that takes a second for each unit, and some for each batch."""
+    return BatchLimit(rows, units, lambda size: overhead + size)
+
+
+def item(size: int, name: object = None) -> Item:
+    return Item(name, size, name, 0)
+
+
+def drain(queue: FairQueue, given: BatchLimit) -> list[list[Item]]:
+    batches = []
+    while batch := queue.take(given):
+        batches.append(batch)
+    return batches
+
+
+@given(ARRIVALS, st.integers(1, 8), st.integers(1, 1000))
+def test_everything_comes_out_once_within_the_limits(arrivals: list[tuple[str, int]], rows: int, units: int) -> None:
+    queue = FairQueue()
+    items = [item(size) for _, size in arrivals]
+    for each, (owner, _) in zip(items, arrivals, strict=True):
+        queue.add([each], owner)
+    assert queue.units == sum(size for _, size in arrivals)
+    batches = drain(queue, limit(rows, units))
+    assert sorted(map(id, items)) == sorted(id(each) for batch in batches for each in batch)
+    assert all(len(batch) <= rows for batch in batches)
+    assert all(len(batch) * max(each.size for each in batch) <= units for batch in batches if len(batch) > 1)
+    assert (len(queue), queue.units) == (0, 0)
+
+
+@given(ARRIVALS, ARRIVALS)
+def test_no_owner_gets_more_than_its_share_and_one_item_while_another_waits(
+    first: list[tuple[str, int]], second: list[tuple[str, int]]
+) -> None:
+    queue = FairQueue()
+    for owner, size in first + second:
+        queue.add([item(size, owner)], owner)
+    served = dict.fromkeys("abc", 0)
+    largest = max(size for _, size in first + second)
+    waiting = {owner: sum(1 for each, _ in first + second if each == owner) for owner in "abc"}
+    for [each] in drain(queue, limit(rows=1)):
+        served[each.group] += each.size
+        waiting[each.group] -= 1
+        behind = [served[owner] for owner in "abc" if waiting[owner]]
+        assert all(served[each.group] - other <= 2 * largest for other in behind)
+
+
+def test_the_first_in_turn_is_always_taken_with_its_nearest_lengths() -> None:
+    queue = FairQueue()
+    for size in (100, 9, 98, 500, 101, 10):
+        queue.add([item(size)], None)
+    assert [sorted(each.size for each in batch) for batch in drain(queue, limit(units=303))] == [
+        [98, 100, 101],
+        [9, 10],
+        [500],
+    ]
+
+
+def test_padding_that_costs_more_than_a_batch_of_its_own_is_avoided() -> None:
+    for overhead, batches in ((1.0, 2), (1000.0, 1)):
+        queue = FairQueue()
+        queue.add([item(10), item(200)], None)
+        assert len(drain(queue, limit(overhead=overhead))) == batches
+
+
+def test_what_is_discarded_does_not_come_out() -> None:
+    queue = FairQueue()
+    queue.add([item(3, "gone"), item(4, "stays"), item(5, "gone")], None)
+    assert queue.discard("gone") == 2
+    assert queue.units == 4
+    assert [each.group for each in queue.take(limit())] == ["stays"]
+
+
+def test_work_is_counted_that_an_owners_next_goes_before() -> None:
+    queue = FairQueue()
+    queue.add([item(10) for _ in range(10)], "flood")
+    assert queue.units_after(queue.next_turn("flood")) == 0
+    assert queue.units_after(queue.next_turn("modest")) == 90

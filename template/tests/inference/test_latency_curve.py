@@ -1,0 +1,65 @@
+"""What is known about how long a model takes."""
+
+from threading import Barrier
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.inference.forecast import Forecast
+from app.inference.latency_curve import LatencyCurve, measure_curve
+
+TIMES = st.lists(st.floats(1e-6, 10), min_size=1, max_size=12)
+
+
+@given(TIMES, st.integers(1, 10_000), st.integers(1, 10_000))
+def test_more_never_takes_less(times: list[float], one: int, other: int) -> None:
+    curve = LatencyCurve.fit([(2**power, seconds) for power, seconds in enumerate(times)])
+    assert curve(min(one, other)) <= curve(max(one, other)) * (1 + 1e-9)
+    assert min(times) <= curve(1)
+    assert curve.limit in curve.units
+
+
+def test_between_measurements_it_is_a_straight_line_and_beyond_them_in_proportion() -> None:
+    curve = LatencyCurve.fit([(10, 1.0), (20, 3.0)])
+    assert [curve(units) for units in (1, 10, 15, 20, 40)] == [1, 1, 2, 3, 6]
+
+
+@pytest.mark.parametrize(
+    ("measured", "limit"),
+    [
+        ([(1, 1.0), (2, 1.0), (4, 1.0)], 4),
+        ([(1, 1.0), (2, 2.0), (4, 4.0)], 1),
+        ([(1, 1.0), (2, 1.2), (4, 2.35), (8, 4.7)], 2),
+        ([(1, 1.0), (2, 1.2), (4, 2.0), (8, 8.0)], 4),
+        ([(1, 0.001), (2, 0.004), (4, 0.007), (8, 0.015)], 4),
+    ],
+)
+def test_the_limit_is_where_more_no_longer_pays(measured: list[tuple[int, float]], limit: int) -> None:
+    assert LatencyCurve.fit(measured).limit == limit
+
+
+def test_a_backlog_is_shared_by_the_lanes() -> None:
+    assert LatencyCurve.assumed(10, 2.0, lanes=4).backlog(100) == 5
+
+
+def test_lanes_are_measured_together_and_at_least_one_size_is() -> None:
+    together = Barrier(2)
+    curve = measure_curve([lambda _: together.wait(10)] * 2, [1, 2, 4], seconds=0)
+    assert (curve.lanes, curve.units) == (2, (1,))
+
+
+def test_forecasts_follow_what_batches_really_take() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    for _ in range(100):
+        forecast.learn(10, 3.0)
+    assert forecast.backlog(100) == pytest.approx(30, rel=0.01)
+
+
+def test_a_batch_that_is_overdue_is_expected_to_take_as_long_again() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    assert forecast.running(0) == 0
+    forecast.began(0, 10, now=0)
+    assert [forecast.running(now) for now in (0.25, 1, 60)] == [0.75, 0, 59]
+    forecast.ended(0)
+    assert forecast.running(60) == 0
