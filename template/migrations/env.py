@@ -12,7 +12,8 @@ from sqlalchemy.sql.schema import SchemaItem
 import app.adapters.vector_store
 import app.auth.models
 import app.documents.models
-import app.jobs.models  # noqa: F401
+import app.jobs.models
+import app.usage.models  # noqa: F401
 from app.database import Table
 from app.settings import Settings
 

@@ -6,6 +6,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.openai_errors import OPENAI_PATHS
+
 
 @pytest.fixture
 async def document(client: httpx2.AsyncClient) -> dict[str, Any]:
@@ -24,9 +26,13 @@ async def test_every_operation_has_a_name_of_its_own_and_a_sentence(document: di
 
 
 async def test_every_operation_says_how_it_fails(document: dict[str, Any]) -> None:
-    assert all(
-        "application/problem+json" in operation["responses"]["default"]["content"] for operation in operations(document)
-    )
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            content = operation["responses"]["default"]["content"]
+            if path in OPENAI_PATHS:
+                assert content["application/json"]["schema"]["$ref"].endswith("/OpenAIError"), path
+            else:
+                assert "application/problem+json" in content, path
 
 
 async def test_everything_but_the_doors_and_probes_asks_for_credentials(document: dict[str, Any]) -> None:

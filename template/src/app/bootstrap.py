@@ -14,6 +14,7 @@ from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
 from app.auth.service import AuthService
 from app.chat.ports import LanguageModel
+from app.chat.service import ChatService
 from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
@@ -26,6 +27,7 @@ from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.settings import Settings
+from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
 from app.vision.manifest import load_detection_model
 from app.vision.service import DetectionService
@@ -51,6 +53,7 @@ class Services:
     ports: Ports
     answers: AnswerService
     auth: AuthService
+    chat: ChatService
     detections: DetectionService
     documents: DocumentService
     embeddings: EmbeddingService
@@ -58,6 +61,7 @@ class Services:
     job_runner: JobRunner
     jobs: JobService
     retrieval: RetrievalService
+    usage: UsageService
 
 
 @asynccontextmanager
@@ -97,10 +101,12 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         "job_queue": ports.queue.ping,
         "vector_store": ports.vectors.ping,
     }
+    usage = UsageService(ports.database)
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, ports.language_model),
+        answers=AnswerService(retrieval, ports.language_model, usage),
         auth=AuthService(ports.database, settings.auth),
+        chat=ChatService(ports.language_model, usage, settings.chat),
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
@@ -108,6 +114,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,
         retrieval=retrieval,
+        usage=usage,
     )
 
 

@@ -5,15 +5,19 @@
     │   ├── UnauthenticatedError        401
     │   ├── ForbiddenError              403
     │   ├── NotFoundError               404
+    │   │   └── ModelNotFoundError      no model has this name
     │   ├── ConflictError               409
     │   │   └── EmbeddingModelError     the index belongs to another embedding model
     │   ├── PayloadTooLargeError        413
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
+    │   │   ├── RefusedByModelError     400: the model's provider finds fault with it
+    │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
     │   ├── TooManyRequestsError        429
     │   └── ClientGoneError             499, seen in logs alone
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
+    │   │   └── RequestRefusedError     it finds fault with what it was asked
     │   ├── UnavailableError            503
     │   │   └── OverloadedError         the work cannot be done in time
     │   └── UpstreamTimeoutError        504
@@ -35,10 +39,12 @@ class AppError(Exception):
         status: the HTTP status that it is answered with.
         code: a stable word for programs; the class name in snake case.
         detail: one sentence for the caller.
+        param: the field of the payload that is to blame, where there is one.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
+    param: str | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -83,6 +89,13 @@ class NotFoundError(CallerError):
     code = "not_found"
 
 
+class ModelNotFoundError(NotFoundError):
+    """No model of this service has that name."""
+
+    code = "model_not_found"
+    param = "model"
+
+
 class ConflictError(CallerError):
     """The object's state does not allow this."""
 
@@ -115,6 +128,24 @@ class UnprocessableError(CallerError):
 
     status = 422
     code = "unprocessable"
+
+
+class RefusedByModelError(UnprocessableError):
+    """The payload went to the language model as it came, and its provider finds fault with it."""
+
+    status = 400
+    code = "refused_by_model"
+
+
+class UnsupportedParameterError(UnprocessableError):
+    """The payload asks for something that this service, or the model behind it, does not do."""
+
+    status = 400
+    code = "unsupported_parameter"
+
+    def __init__(self, detail: str, *, param: str) -> None:
+        super().__init__(detail)
+        self.param = param
 
 
 class TooManyRequestsError(CallerError):
@@ -157,6 +188,12 @@ class UpstreamFailedError(UpstreamError):
 
     code = "upstream_failed"
     retryable = False
+
+
+class RequestRefusedError(UpstreamFailedError):
+    """A dependency finds fault with what it was asked, so asking again is of no use."""
+
+    code = "request_refused"
 
 
 class UnavailableError(UpstreamError):

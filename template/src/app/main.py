@@ -13,6 +13,7 @@ from app.answers import routes as answers
 from app.auth import routes as auth
 from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
+from app.chat import routes as chat
 from app.documents import routes as documents
 from app.errors import StartupError
 from app.going_away import GoingAway, announced_by_signals
@@ -24,6 +25,7 @@ from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
+from app.usage import routes as usage
 from app.vision import routes as vision
 from app.vision import stream_routes as vision_stream
 
@@ -57,7 +59,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    for feature in (answers, auth, documents, health, inference, jobs, vision, vision_stream):
+    for feature in (answers, auth, chat, documents, health, inference, jobs, usage, vision, vision_stream):
         app.include_router(feature.router)
     return app
 

@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 problem+json, rendered in one place."""
+"""Errors on the wire, rendered in one place: RFC 9457 problem+json, or OpenAI's shape where its clients call."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, CallerError, ClientGoneError, OverloadedError, UpstreamError
+from app.openai_errors import OPENAI_PATHS, OpenAIError, openai_error, openai_status
 
 log = structlog.get_logger(__name__)
 
@@ -43,29 +44,48 @@ class Problem(BaseModel):
     code: str = Field(examples=["not_found"])
     request_id: str | None = Field(examples=["5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     errors: list[FieldProblem] | None = None
+    param: str | None = Field(default=None, description="the field to blame, where it is one", examples=["model"])
 
 
-def problem(status: int, code: str, detail: str, errors: list[FieldProblem] | None = None) -> Problem:
+def problem(
+    status: int, code: str, detail: str, errors: list[FieldProblem] | None = None, param: str | None = None
+) -> Problem:
     """Describe a failure, with the identifier of the request at hand."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
-    title = TITLES.get(status) or HTTPStatus(status).phrase
-    message = f"{detail} {errors[0].location}: {errors[0].message}" if errors else detail
     return Problem(
-        title=title, status=status, detail=detail, message=message, code=code, request_id=request_id, errors=errors
+        title=TITLES.get(status) or HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        message=f"{detail} {errors[0].location}: {errors[0].message}" if errors else detail,
+        code=code,
+        request_id=request_id,
+        errors=errors,
+        param=param,
     )
 
 
 def problem_of(error: Exception) -> Problem:
     """Describe any exception; what was not foreseen becomes a bare 500."""
     if isinstance(error, AppError):
-        return problem(error.status, error.code, error.detail)
+        return problem(error.status, error.code, error.detail, param=error.param)
     return problem(500, "internal_error", "Something went wrong here. Quote the request id when you report it.")
 
 
-def problem_response(body: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Wrap a problem into a response."""
+def problem_response(body: Problem, path: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Wrap a problem into a response to a request for this path."""
+    if path in OPENAI_PATHS:
+        return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
     content = body.model_dump(exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def as_openai_error(body: Problem) -> OpenAIError:
+    """Say the same in OpenAI's shape."""
+    first = body.errors[0] if body.errors else None
+    if first is None:
+        return openai_error(body.status, body.code, body.detail, body.param)
+    message = f"{first.location.removeprefix('body.')}: {first.message}"
+    return openai_error(body.status, body.code, message, first.location)
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -75,24 +95,26 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
-async def _on_app_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_app_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)  # noqa: S101 - registered for this class alone
     # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
     if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
         log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
-    return problem_response(problem_of(error), error.headers)
+    return problem_response(problem_of(error), request.url.path, error.headers)
 
 
-async def _on_invalid_payload(_: Request, error: Exception) -> JSONResponse:
+async def _on_invalid_payload(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
     errors = _field_problems(error.errors())
-    return problem_response(problem(422, "invalid_payload", "The payload is not valid.", errors))
+    body = problem(422, "invalid_payload", "The payload is not valid.", errors)
+    return problem_response(body, request.url.path)
 
 
-async def _on_http_error(_: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     code = CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
-    return problem_response(problem(error.status_code, code, str(error.detail)), dict(error.headers or {}))
+    body = problem(error.status_code, code, str(error.detail))
+    return problem_response(body, request.url.path, dict(error.headers or {}))
 
 
 def _field_problems(errors: Sequence[Any]) -> list[FieldProblem]:

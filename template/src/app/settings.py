@@ -12,6 +12,7 @@ from app.adapters.language_model import LanguageModelSettings
 from app.adapters.model_session import ModelSessionSettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.auth.tokens import AuthSettings
+from app.chat.settings import ChatSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
 from app.inference.capacity import BatchingSettings
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
 
     auth: AuthSettings
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
+    chat: ChatSettings = Field(default_factory=ChatSettings)
     database: DatabaseSettings
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)

@@ -11,7 +11,13 @@ from structlog.testing import capture_logs
 
 from app.adapters.language_model import LanguageModelSettings, open_language_model
 from app.chat.ports import Finished, Message, ModelRequest, Source, TextDelta, Usage
-from app.errors import UnavailableError, UpstreamError, UpstreamFailedError, UpstreamTimeoutError
+from app.errors import (
+    RequestRefusedError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
 from tests.chat.fake_provider import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -100,7 +106,7 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
 @pytest.mark.parametrize(
     ("model", "error"),
     [
-        ("status-400", UpstreamFailedError),
+        ("status-400", RequestRefusedError),
         ("status-401", UpstreamFailedError),
         ("status-402", UpstreamFailedError),
         ("status-403", UpstreamFailedError),

@@ -3,7 +3,8 @@
 import pytest
 
 from app.adapters.offline_language_model import NO_MATCH, NO_SOURCES, OfflineLanguageModel, quote
-from app.chat.ports import Finished, Message, ModelRequest, Source, TextDelta
+from app.chat.ports import Finished, JsonSchema, Message, ModelRequest, Source, TextDelta, Tool
+from app.errors import UnsupportedParameterError
 
 WARRANTY = Source(
     1,
@@ -56,6 +57,55 @@ async def test_without_sources_it_says_that_it_is_no_language_model() -> None:
     text, _ = await answer("Write a poem.", sources=())
     assert text == NO_SOURCES
     assert "no language model" in text
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [Message("user", f"{WARRANTY.text} How long is the warranty?")],
+        [Message("system", WARRANTY.text), Message("user", "How long is the warranty?")],
+        [Message("user", WARRANTY.text), Message("assistant", "Noted."), Message("user", "How long is the warranty?")],
+    ],
+)
+async def test_without_sources_the_text_of_the_conversation_is_quoted_without_markers(messages: list[Message]) -> None:
+    *pieces, _ = [event async for event in OfflineLanguageModel().stream(ModelRequest(messages))]
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+    assert text == "The warranty lasts 24 months from the date of purchase."
+
+
+async def test_its_own_words_are_no_source() -> None:
+    messages = [Message("assistant", "The moon is made of cheese."), Message("user", "What is the moon made of?")]
+    *pieces, _ = [event async for event in OfflineLanguageModel().stream(ModelRequest(messages))]
+    assert "".join(piece.text for piece in pieces if isinstance(piece, TextDelta)) == NO_SOURCES
+
+
+@pytest.mark.parametrize(
+    ("request_", "param"),
+    [
+        (ModelRequest([], tools=[Tool("get_weather")]), "tools"),
+        (ModelRequest([], response_format="json_object"), "response_format"),
+        (ModelRequest([], response_format=JsonSchema("city", {})), "response_format"),
+    ],
+)
+async def test_what_only_a_language_model_can_do_is_refused_with_the_remedy(request_: ModelRequest, param: str) -> None:
+    with pytest.raises(UnsupportedParameterError, match="APP_LANGUAGE_MODEL__PROVIDER") as caught:
+        await anext(OfflineLanguageModel().stream(request_))
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [(["months"], "The warranty lasts 24 "), (["24", "lasts"], "The warranty "), (["The"], ""), (["zebra"], None)],
+)
+async def test_it_stops_before_the_first_of_the_strings_that_it_shall_stop_at(
+    stop: list[str], expected: str | None
+) -> None:
+    request = ModelRequest([Message("user", "How long is the warranty?")], SOURCES, stop=stop)
+    *pieces, end = [event async for event in OfflineLanguageModel().stream(request)]
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+    assert text == ("The warranty lasts 24 months from the date of purchase. [1]" if expected is None else expected)
+    assert isinstance(end, Finished)
+    assert end.reason == "stop"
 
 
 async def test_a_question_in_two_parts_gets_a_sentence_for_each() -> None:

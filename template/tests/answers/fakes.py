@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller
 from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
+from app.usage.measurement import Measurement
 
 DOCUMENT = (
     "Terms of sale\n\nThe warranty lasts 24 months. It covers the battery [2], but not the cable.\n\n"
@@ -74,3 +75,14 @@ class FakeLanguageModel:
                 yield Finished("stop", Usage(10, 5), "fake:model-1")
         finally:
             self.closed.set()
+
+
+@dataclass
+class FakeUsage:
+    """Remembers what was used."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+
+    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
+        """Remember one use."""
+        self.measurements.append(measurement)

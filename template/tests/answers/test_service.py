@@ -11,7 +11,7 @@ from app.answers.service import NOTHING_FOUND, AnswerService, Done, Passages, To
 from app.auth.caller import Caller, Scope
 from app.chat.ports import Usage
 from app.errors import EmbeddingModelError, ForbiddenError, UnavailableError, UpstreamFailedError
-from tests.answers.fakes import DOCUMENT, FakeLanguageModel, FakeRetrieval, caller, passage_of
+from tests.answers.fakes import DOCUMENT, FakeLanguageModel, FakeRetrieval, FakeUsage, caller, passage_of
 
 QUESTION = "How long does the warranty last?"
 WARRANTY = passage_of("The warranty lasts 24 months. It covers the battery [2], but not the cable.")
@@ -20,14 +20,14 @@ RETURNS = passage_of("Goods can be returned within 30 days. The buyer pays for t
 
 async def test_an_answer_carries_text_citations_model_and_usage() -> None:
     model = FakeLanguageModel(["It lasts ", "24 months [1]."])
-    answer = await AnswerService(FakeRetrieval([WARRANTY]), model).answer(QUESTION, caller=caller())
+    answer = await AnswerService(FakeRetrieval([WARRANTY]), model, FakeUsage()).answer(QUESTION, caller=caller())
     assert answer.text == "It lasts 24 months [1]."
     assert [each.quote for each in answer.citations] == ["The warranty lasts 24 months."]
     assert (answer.model, answer.usage) == ("fake:model-1", Usage(10, 5))
 
 
 async def test_the_stream_shows_passages_then_tokens_then_the_same_answer() -> None:
-    service = AnswerService(FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 ", "months [1]."]))
+    service = AnswerService(FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 ", "months [1]."]), FakeUsage())
     events = [event async for event in service.stream(QUESTION, caller=caller())]
     assert events[:3] == [Passages([WARRANTY]), Token("24 "), Token("months [1].")]
     assert events[3:] == [Done(await service.answer(QUESTION, caller=caller()))]
@@ -36,14 +36,14 @@ async def test_the_stream_shows_passages_then_tokens_then_the_same_answer() -> N
 async def test_the_search_gets_the_question_the_caller_and_the_filters() -> None:
     retrieval = FakeRetrieval([WARRANTY])
     filters = Filters(tags=("manual",))
-    service = AnswerService(retrieval, FakeLanguageModel(["Yes."]))
+    service = AnswerService(retrieval, FakeLanguageModel(["Yes."]), FakeUsage())
     await service.answer(QUESTION, caller=caller(), top_k=3, filters=filters)
     assert retrieval.asked == [(QUESTION, caller().id, 3, filters)]
 
 
 async def test_where_nothing_is_found_the_answer_says_so_and_no_model_is_asked() -> None:
     model = FakeLanguageModel(["Something."])
-    answer = await AnswerService(FakeRetrieval(), model).answer(QUESTION, caller=caller())
+    answer = await AnswerService(FakeRetrieval(), model, FakeUsage()).answer(QUESTION, caller=caller())
     assert answer.text == NOTHING_FOUND
     assert (answer.citations, answer.usage) == ([], Usage(0, 0))
     assert model.requests == []
@@ -53,18 +53,20 @@ async def test_a_caller_without_the_scope_is_refused_before_anything_is_searched
     retrieval = FakeRetrieval([WARRANTY])
     stranger = Caller(caller().id, frozenset({Scope.SEARCH}))
     with pytest.raises(ForbiddenError):
-        await AnswerService(retrieval, FakeLanguageModel()).answer(QUESTION, caller=stranger)
+        await AnswerService(retrieval, FakeLanguageModel(), FakeUsage()).answer(QUESTION, caller=stranger)
     assert retrieval.asked == []
 
 
 async def test_a_failure_of_the_search_comes_before_the_first_event() -> None:
-    service = AnswerService(FakeRetrieval(failure=EmbeddingModelError("Index anew.")), FakeLanguageModel())
+    service = AnswerService(FakeRetrieval(failure=EmbeddingModelError("Index anew.")), FakeLanguageModel(), FakeUsage())
     with pytest.raises(EmbeddingModelError):
         await anext(service.stream(QUESTION, caller=caller()))
 
 
 async def test_a_failure_of_the_model_comes_after_what_it_wrote() -> None:
-    service = AnswerService(FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 "], UnavailableError("Overloaded.")))
+    service = AnswerService(
+        FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 "], UnavailableError("Overloaded.")), FakeUsage()
+    )
     events = service.stream(QUESTION, caller=caller())
     assert [await anext(events), await anext(events)] == [Passages([WARRANTY]), Token("24 ")]
     with pytest.raises(UnavailableError):
@@ -74,19 +76,21 @@ async def test_a_failure_of_the_model_comes_after_what_it_wrote() -> None:
 @pytest.mark.parametrize("model", [FakeLanguageModel([" \n"]), FakeLanguageModel(["24 "], finishes=False)])
 async def test_a_model_that_writes_nothing_or_never_ends_has_failed(model: FakeLanguageModel) -> None:
     with pytest.raises(UpstreamFailedError):
-        await AnswerService(FakeRetrieval([WARRANTY]), model).answer(QUESTION, caller=caller())
+        await AnswerService(FakeRetrieval([WARRANTY]), model, FakeUsage()).answer(QUESTION, caller=caller())
 
 
 async def test_closing_the_stream_stops_the_model() -> None:
     model = FakeLanguageModel(["24 ", "months"], silent=True)
-    async with aclosing(AnswerService(FakeRetrieval([WARRANTY]), model).stream(QUESTION, caller=caller())) as events:
+    async with aclosing(
+        AnswerService(FakeRetrieval([WARRANTY]), model, FakeUsage()).stream(QUESTION, caller=caller())
+    ) as events:
         await anext(events)
         await anext(events)
     assert model.closed.is_set()
 
 
 async def test_markers_without_a_passage_are_logged() -> None:
-    service = AnswerService(FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 months [1][8]."]))
+    service = AnswerService(FakeRetrieval([WARRANTY]), FakeLanguageModel(["24 months [1][8]."]), FakeUsage())
     with capture_logs() as logs:
         answer = await service.answer(QUESTION, caller=caller())
     assert [each.marker for each in answer.citations] == [1]
@@ -95,7 +99,7 @@ async def test_markers_without_a_passage_are_logged() -> None:
 
 
 async def test_offline_answers_cite_the_document_word_for_word() -> None:
-    service = AnswerService(FakeRetrieval([RETURNS, WARRANTY]), OfflineLanguageModel())
+    service = AnswerService(FakeRetrieval([RETURNS, WARRANTY]), OfflineLanguageModel(), FakeUsage())
     for question in ("How long does the warranty last?", "Is the battery covered?", "Who pays for the parcel?"):
         answer = await service.answer(question, caller=caller())
         assert answer.citations

@@ -3,7 +3,9 @@
 The name of the model says how: `steady` answers well; `status-N` refuses with HTTP status N; `mute` accepts and
 sends nothing; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
 ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks`
-sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first.
+sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first;
+`slow` writes nothing until the test says so; `cached` had a part of the input in its cache; `calls` asks for two
+functions, the second without arguments.
 """
 
 import asyncio
@@ -16,6 +18,8 @@ from typing import Any
 WORDS = ("Twenty-four ", "months ", "[1].")
 INPUT_TOKENS = 11
 OUTPUT_TOKENS = 7
+CACHED_TOKENS = 4
+CALLS = (("call_1", "get_weather", '{"city": "Oslo"}'), ("call_2", "get_time", ""))
 PROVIDER_SAYS = "words of the provider"
 
 
@@ -37,6 +41,7 @@ class FakeProvider:
     connections: int = 0
     called: asyncio.Event = field(default_factory=asyncio.Event)
     client_left: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
@@ -76,6 +81,8 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
         _write_refusal(writer, int(model.removeprefix("status-")))
         await writer.drain()
         return True
+    if model == "slow":
+        await provider.go.wait()
     if model != "mute":
         await _write_stream(writer, call, model)
     if model in {"mute", "stalls"}:
@@ -115,13 +122,15 @@ async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str) ->
 
 
 def _openai_events(model: str) -> Iterator[str]:
-    def chunk(delta: dict[str, str], finish: str | None = None) -> str:
+    def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
         return _openai_chunk(model, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
 
     yield chunk({"role": "assistant", "content": ""})
     if model == "thinking":
         yield chunk({"reasoning_content": "Let me think."})
-    for number, word in enumerate(WORDS):
+    for delta in _openai_calls() if model == "calls" else ():
+        yield chunk({"tool_calls": [delta]})
+    for number, word in enumerate(() if model == "calls" else WORDS):
         if number == 2 and model in {"stalls", "cuts"}:
             return
         if number == 2 and model == "garbled":
@@ -131,11 +140,21 @@ def _openai_events(model: str) -> Iterator[str]:
             return
         yield chunk({"content": word})
     if model != "unfinished":
-        yield chunk({}, {"limited": "length", "filtered": "content_filter"}.get(model, "stop"))
+        finish = {"limited": "length", "filtered": "content_filter", "calls": "tool_calls"}.get(model, "stop")
+        yield chunk({}, finish)
     total = INPUT_TOKENS + OUTPUT_TOKENS
-    usage = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": total}
+    usage: dict[str, Any] = {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": total}
+    if model == "cached":
+        usage["prompt_tokens_details"] = {"cached_tokens": CACHED_TOKENS}
     yield _openai_chunk(model, choices=[], usage=usage)
     yield "data: [DONE]\n\n"
+
+
+def _openai_calls() -> Iterator[dict[str, Any]]:
+    for index, (call_id, name, arguments) in enumerate(CALLS):
+        yield {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+        for piece in (arguments[:9], arguments[9:]):
+            yield {"index": index, "function": {"arguments": piece}}
 
 
 def _openai_chunk(model: str, **content: object) -> str:
@@ -145,6 +164,8 @@ def _openai_chunk(model: str, **content: object) -> str:
 
 def _anthropic_events(model: str) -> Iterator[str]:
     usage = {"input_tokens": INPUT_TOKENS, "output_tokens": 1}
+    if model == "cached":
+        usage |= {"input_tokens": INPUT_TOKENS - CACHED_TOKENS, "cache_read_input_tokens": CACHED_TOKENS}
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [], "usage": usage}
     yield _anthropic_event("message_start", message={**message, "stop_reason": None, "stop_sequence": None})
     yield _anthropic_event("ping")
@@ -155,6 +176,20 @@ def _anthropic_events(model: str) -> Iterator[str]:
         delta = {"type": "thinking_delta", "thinking": "Let me think."}
         yield _anthropic_event("content_block_delta", index=0, delta=delta)
         yield _anthropic_event("content_block_stop", index=0)
+    if model == "calls":
+        yield from _anthropic_calls()
+    else:
+        yield from _anthropic_text(model, text)
+        if model in {"stalls", "cuts", "breaks"}:
+            return
+    if model != "unfinished":
+        stop = {"limited": "max_tokens", "filtered": "refusal", "calls": "tool_use"}.get(model, "end_turn")
+        ending = {"stop_reason": stop, "stop_sequence": None}
+        yield _anthropic_event("message_delta", delta=ending, usage={"output_tokens": OUTPUT_TOKENS})
+        yield _anthropic_event("message_stop")
+
+
+def _anthropic_text(model: str, text: int) -> Iterator[str]:
     yield _anthropic_event("content_block_start", index=text, content_block={"type": "text", "text": ""})
     for number, word in enumerate(WORDS):
         if number == 2 and model in {"stalls", "cuts"}:
@@ -167,11 +202,16 @@ def _anthropic_events(model: str) -> Iterator[str]:
         delta = {"type": "text_delta", "text": word}
         yield _anthropic_event("content_block_delta", index=text, delta=delta)
     yield _anthropic_event("content_block_stop", index=text)
-    if model != "unfinished":
-        stop = {"limited": "max_tokens", "filtered": "refusal"}.get(model, "end_turn")
-        ending = {"stop_reason": stop, "stop_sequence": None}
-        yield _anthropic_event("message_delta", delta=ending, usage={"output_tokens": OUTPUT_TOKENS})
-        yield _anthropic_event("message_stop")
+
+
+def _anthropic_calls() -> Iterator[str]:
+    for index, (call_id, name, arguments) in enumerate(CALLS):
+        block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+        yield _anthropic_event("content_block_start", index=index, content_block=block)
+        for piece in (arguments[:9], arguments[9:]):
+            delta = {"type": "input_json_delta", "partial_json": piece}
+            yield _anthropic_event("content_block_delta", index=index, delta=delta)
+        yield _anthropic_event("content_block_stop", index=index)
 
 
 _THINKING = {"type": "thinking", "thinking": "", "signature": ""}

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from app.chat.ports import Finished, FinishReason, ModelRequest, Source, TextDelta, Usage
+from app.chat.ports import Finished, FinishReason, Message, ModelEvent, ModelRequest, Source, TextDelta, Usage
 from app.chat.sentences import is_heading, split_sentences, terms, words
+from app.errors import UnsupportedParameterError
 
 NO_SOURCES = (
-    "There is no language model configured: this service can only quote passages from documents. "
-    "Set APP_LANGUAGE_MODEL__PROVIDER to have answers written."
+    "There is no language model configured: this service can only quote sentences from documents, or from the text of "
+    "the conversation, and finds none there that answers. Set APP_LANGUAGE_MODEL__PROVIDER to have answers written."
 )
 NO_MATCH = "The documents do not answer this question."
 
@@ -41,6 +42,7 @@ _POINTS_BACK = re.compile(r"(?:it|its|they|their|this|these|that|those|he|she|hi
 
 _LEADING_MARK = re.compile(r"^(?:[-*•–]|\d{1,3}[.)])\s+")  # noqa: RUF001 - the dash opens list items
 _MARKER = re.compile(r"\[(\d[\d\s,;]*)\]")
+_MARKED = re.compile(r" \[\d+\]")  # what `quote` puts behind each sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class _Candidate:
 class OfflineLanguageModel:
     """Quotes instead of writing: one to three sentences, each followed by the marker of its source.
 
-    The tokens that it counts are words.
+    Where a request brings no sources, the conversation's own text is the source, and no markers are written. The tokens
+    that it counts are words. Settings of a writer's mood, such as the temperature, change nothing.
     """
 
     @property
@@ -63,10 +66,11 @@ class OfflineLanguageModel:
         """The model as answers name it."""
         return "offline:extractive"
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Quote word by word; the last event is `Finished`."""
-        asked = [message.content for message in request.messages if message.role == "user"]
-        pieces = (quote(asked[-1] if asked else "", request.sources) if request.sources else NO_SOURCES).split(" ")
+        _refuse(request)
+        text = _cut(_answer(request), request.stop)
+        pieces = text.split(" ") if text else []
         read = sum(len(words(message.content)) for message in request.messages)
         written = pieces[: request.max_tokens]
         for number, piece in enumerate(written):
@@ -91,6 +95,46 @@ def quote(question: str, sources: Sequence[Source]) -> str:
                 chosen.append(candidate)
                 covered |= shared
     return " ".join(f"{_as_quote(each.text)} [{each.marker}]" for each in chosen[:MOST_SENTENCES]) or NO_MATCH
+
+
+def _answer(request: ModelRequest) -> str:
+    asked = [message.content for message in request.messages if message.role == "user"]
+    if request.sources:
+        return quote(asked[-1] if asked else "", request.sources)
+    question, sources = _read_conversation(request.messages)
+    quoted = quote(question, sources)
+    return NO_SOURCES if quoted == NO_MATCH else _MARKED.sub("", quoted)
+
+
+def _read_conversation(messages: Sequence[Message]) -> tuple[str, list[Source]]:
+    """Find the question, which ends the user's last turn, and the texts that came before it."""
+    given = [message.content for message in messages if message.role != "assistant" and message.content.strip()]
+    if not given:
+        return "", []
+    *before, last = given
+    sentences = split_sentences(last)
+    questions = [sentence for sentence in sentences if sentence.text.endswith("?")] or sentences[-1:]
+    asked = " ".join(sentence.text for sentence in questions)
+    rest = "\n\n".join(sentence.text for sentence in sentences if sentence not in questions)
+    return asked, [Source(number, text) for number, text in enumerate([*before, rest], start=1) if text]
+
+
+def _refuse(request: ModelRequest) -> None:
+    """Refuse what only a language model can do.
+
+    Raises:
+        UnsupportedParameterError: it is asked for.
+    """
+    why = "the offline model only quotes. Set APP_LANGUAGE_MODEL__PROVIDER to have it."
+    if request.tools:
+        raise UnsupportedParameterError(f"There is no function calling: {why}", param="tools")
+    if request.response_format != "text":
+        raise UnsupportedParameterError(f"There is no JSON output: {why}", param="response_format")
+
+
+def _cut(text: str, stop: Sequence[str]) -> str:
+    """End a text before the first of these strings."""
+    return text[: min((text.find(mark) for mark in stop if mark in text), default=len(text))]
 
 
 def _parts(question: str) -> list[str]:

@@ -1,21 +1,26 @@
 """Language models of providers that speak OpenAI's or Anthropic's protocol."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from itertools import groupby
 
 import httpx2
 import structlog
 from pydantic_ai import exceptions as vendor
-from pydantic_ai import messages as wire
 from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
 from app.adapters.language_model import LanguageModelSettings
-from app.chat.ports import Finished, FinishReason, Message, ModelRequest, TextDelta, Usage
-from app.errors import UnavailableError, UpstreamError, UpstreamFailedError, UpstreamTimeoutError
+from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
+from app.chat.ports import Finished, FinishReason, ModelEvent, ModelRequest, TextDelta, Usage
+from app.errors import (
+    RequestRefusedError,
+    UnavailableError,
+    UpstreamError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +28,14 @@ OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 NO_KEY = "none"  # an empty key would make the SDKs look for one in the environment
 LOGGED_CHARACTERS = 300
-REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+SIGN_OF_LIFE = TextDelta("")
+REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_call": "tool_calls",
+}
+FAULTY = (400, 413, 422)  # the statuses with which a provider finds fault with the request itself
 
 
 class PydanticAiLanguageModel:
@@ -38,7 +50,7 @@ class PydanticAiLanguageModel:
         """Provider and model, such as `openai:gpt-5`."""
         return f"{self._settings.provider}:{self._settings.model}"
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; closing the iterator ends the request to the provider."""
         clock = asyncio.get_running_loop().time
         end = clock() + self._settings.total_timeout
@@ -54,25 +66,28 @@ class PydanticAiLanguageModel:
                     # The provider's words are in the log, masked; a cause would carry them further.
                     raise _translated(error, started=started) from None
                 started = True
-                if isinstance(event, Finished) or event.text:
+                if event != SIGN_OF_LIFE:
                     yield event
                 if isinstance(event, Finished):
                     return
 
-    async def _events(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+    async def _events(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield what the provider sends; an empty piece is a sign of life, such as hidden reasoning."""
-        options = ModelSettings(max_tokens=request.max_tokens)
-        history = _history(request.messages)
+        body = openai_body(request) if self._settings.provider == "openai" else anthropic_body(request, self._model)
+        options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
+        history = write_history(request.messages)
+        calls: dict[int, int] = {}
         async with model_request_stream(self._model, history, model_settings=options, instrument=False) as response:
             async for event in response:
-                yield TextDelta(_text(event))
+                yield read_event(event, calls)
             yield self._finished(response)
 
     def _finished(self, response: StreamedResponse) -> Finished:
         reason = REASONS.get(response.finish_reason or "")
         if reason is None:
             raise vendor.UnexpectedModelBehavior(f"The finish reason is {response.finish_reason!r}.")
-        usage = Usage(response.usage.input_tokens, response.usage.output_tokens)
+        taken = response.usage
+        usage = Usage(taken.input_tokens, taken.output_tokens, taken.cache_read_tokens)
         return Finished(reason, usage, f"{self._settings.provider}:{response.model_name}")
 
     def _report(self, error: Exception, *, started: bool) -> None:
@@ -80,13 +95,12 @@ class PydanticAiLanguageModel:
         text = str(error)
         if self._settings.api_key:
             text = text.replace(self._settings.api_key.get_secret_value(), "***")
-        status = error.status_code if isinstance(error, vendor.ModelHTTPError) else None
         log.warning(
             "language_model.failed",
             model=self.name,
             started=started,
             error=type(error).__name__,
-            status=status,
+            status=_status(error),
             reason=text[:LOGGED_CHARACTERS],
         )
 
@@ -145,30 +159,8 @@ def _model_name(settings: LanguageModelSettings) -> str:
     return settings.model or ""
 
 
-def _history(messages: Sequence[Message]) -> list[wire.ModelMessage]:
-    """Put a conversation into pydantic-ai's terms; turns of one role in a row become one, as some servers demand."""
-    history: list[wire.ModelMessage] = []
-    for role, group in groupby(messages, key=lambda message: message.role):
-        text = "\n\n".join(message.content for message in group)
-        match role:
-            case "system":
-                history.append(wire.ModelRequest(parts=[wire.SystemPromptPart(text)]))
-            case "user":
-                history.append(wire.ModelRequest(parts=[wire.UserPromptPart(text)]))
-            case "assistant":
-                history.append(wire.ModelResponse(parts=[wire.TextPart(text)]))
-    return history
-
-
-def _text(event: wire.ModelResponseStreamEvent) -> str:
-    """Take the text out of an event; empty if it carries none for the reader."""
-    match event:
-        case wire.PartStartEvent(part=wire.TextPart(content=text)):
-            return text
-        case wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text)):
-            return text
-        case _:
-            return ""
+def _status(error: Exception) -> int | None:
+    return error.status_code if isinstance(error, vendor.ModelHTTPError) else None
 
 
 def _translated(error: Exception, *, started: bool) -> UpstreamError:
@@ -179,10 +171,12 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
             return UpstreamTimeoutError(f"The language model {doing}.")
         case vendor.ModelRateLimitError() | vendor.ModelUnavailableError() | vendor.ModelServerError():
             return UnavailableError("The language model is overloaded or out of order; try again later.")
-        case vendor.ModelContextWindowExceededError():
-            return UpstreamFailedError("The request is too long for the language model.")
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
             return UnavailableError("The language model cannot be reached.")
+        case vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
+            too_long = isinstance(error, vendor.ModelContextWindowExceededError)
+            why = "is too long for the language model" if too_long else "is not one that the language model takes"
+            return RequestRefusedError(f"The request {why}, says its provider.")
         case vendor.ModelRequestRejectedError() | vendor.ModelQuotaExceededError():
             return UpstreamFailedError("The language model's provider refused the request; the log says why.")
         case _:

@@ -5,9 +5,10 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from app.answers.events import EventStream, answer_frames
+from app.answers.events import answer_frames
 from app.answers.schemas import AnswerCreate, AnswerRead, SearchCreate, SearchRead
 from app.dependencies import CallerDep, ServicesDep
+from app.event_stream import EventStream
 
 router = APIRouter(prefix="/v1", tags=["answers"])
 
@@ -56,4 +57,4 @@ async def create_answer(body: AnswerCreate, caller: CallerDep, services: Service
         return AnswerRead.of(answer)
     events = services.answers.stream(body.question, caller=caller, top_k=body.top_k, filters=filters)
     first = await anext(events)  # what fails before the first event is still an ordinary problem
-    return EventStream(answer_frames(first, events))
+    return EventStream(answer_frames(first, events), events)

@@ -11,11 +11,13 @@ from app.answers.ports import PassageSearch
 from app.answers.prompts import compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
-from app.chat.ports import Finished, LanguageModel, Usage
+from app.chat.metering import metered
+from app.chat.ports import Finished, LanguageModel, TextDelta, Usage, UsageRecorder
 from app.errors import UpstreamFailedError
 
 log = structlog.get_logger(__name__)
 
+ENDPOINT = "answers"
 NOTHING_FOUND = "Your documents hold nothing about this question."
 
 
@@ -63,6 +65,7 @@ class AnswerService:
 
     retrieval: PassageSearch
     language_model: LanguageModel
+    usage: UsageRecorder
 
     async def answer(self, question: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None) -> Answer:
         """Answer in one piece; raises what `stream` raises."""
@@ -91,15 +94,17 @@ class AnswerService:
             yield Token(NOTHING_FOUND)
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
+        request = compose_request(question, passages)
         pieces: list[str] = []
-        async with aclosing(self.language_model.stream(compose_request(question, passages))) as events:
+        async with aclosing(
+            metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+        ) as events:
             async for event in events:
-                if isinstance(event, Finished):
+                if isinstance(event, TextDelta):
+                    pieces.append(event.text)
+                    yield Token(event.text)
+                elif isinstance(event, Finished):
                     yield Done(_finish("".join(pieces), event, passages))
-                    return
-                pieces.append(event.text)
-                yield Token(event.text)
-        raise UpstreamFailedError("The language model's answer has no end.")
 
 
 def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:

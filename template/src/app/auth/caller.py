@@ -12,12 +12,14 @@ class Scope(StrEnum):
 
     ACCOUNT = "account"
     ANSWERS = "answers"
+    CHAT = "chat"
     DETECTIONS = "detections"
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"
     EMBEDDINGS = "embeddings"
     JOBS = "jobs"
     SEARCH = "search"
+    USAGE = "usage"
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -25,10 +27,15 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated account, seen through the credentials that it used."""
+    """An authenticated account, seen through the credentials that it used.
+
+    Attributes:
+        key_id: the API key, if it was one.
+    """
 
     id: UUID
     scopes: frozenset[Scope] = ALL_SCOPES
+    key_id: UUID | None = None
 
     def require(self, scope: Scope) -> None:
         """Pass if the scope is held.

@@ -96,7 +96,7 @@ class AuthService:
             raise UnauthenticatedError("The API key is not valid or has expired.")
         # A scope that a later release dropped grants nothing.
         known = frozenset(scope for scope in Scope if scope in key.scopes)
-        return Caller(id=key.account_id, scopes=known)
+        return Caller(id=key.account_id, scopes=known, key_id=key.id)
 
     async def me(self, *, caller: Caller) -> Account:
         """Return the caller's account."""

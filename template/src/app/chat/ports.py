@@ -1,19 +1,38 @@
 """What a language model is to the rest of the service."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "content_filter"]
+from app.auth.caller import Caller
+from app.usage.measurement import Measurement
+
+Role = Literal["system", "user", "assistant", "tool"]
+FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the model wants called; `arguments` is the JSON that it wrote, right or wrong."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+        tool_calls: what an assistant's turn asked for.
+        tool_call_id: which of those calls a tool's turn answers.
+    """
 
     role: Role
     content: str
+    tool_calls: Sequence[ToolCall] = ()
+    tool_call_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +44,69 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may ask for; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Any] | None = None
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTool:
+    """The one function that the model has to ask for."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonSchema:
+    """The shape that the answer must have."""
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+ToolChoice = Literal["auto", "none", "required"] | NamedTool
+ResponseFormat = Literal["text", "json_object"] | JsonSchema
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is asked.
+    """What a model is asked. None leaves a choice to the model.
 
     Attributes:
         messages: the whole conversation; sources are already written into it for models that read it.
         sources: the same sources on their own, for models that quote instead of writing.
+        max_tokens: of the answer, at most.
+        stop: the model stops before it writes one of these.
     """
 
     messages: Sequence[Message]
     sources: Sequence[Source] = ()
     max_tokens: int = 1024
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    response_format: ResponseFormat = "text"
+    tools: Sequence[Tool] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a request took."""
+    """Tokens that a request took; the cached ones are among the input."""
 
     input_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +114,23 @@ class TextDelta:
     """The next piece of the answer."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """The next piece of a tool call.
+
+    Attributes:
+        index: which call of this answer, from 0.
+        id: in the first piece of a call only.
+        name: in the first piece of a call only.
+        arguments: the next characters of the JSON.
+    """
+
+    index: int
+    arguments: str
+    id: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +142,9 @@ class Finished:
     model: str
 
 
+ModelEvent = TextDelta | ToolCallDelta | Finished
+
+
 class LanguageModel(Protocol):
     """Writes text."""
 
@@ -69,11 +152,20 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """The model as answers name it, such as `openai:gpt-5`."""
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
 
         Raises:
+            UnsupportedParameterError: this model cannot do what is asked for; nothing was sent to it.
+            RequestRefusedError: the provider finds fault with the request.
             UnavailableError: the provider cannot be reached or is overloaded.
             UpstreamTimeoutError: the provider was silent for too long.
             UpstreamFailedError: the provider refused, or its stream ended without a finish reason.
         """
+
+
+class UsageRecorder(Protocol):
+    """Keeps account of what models are used for."""
+
+    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
+        """Put one use on the caller's account; a failure to do so is logged, not raised."""

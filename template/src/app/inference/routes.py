@@ -12,6 +12,7 @@ from app.inference.schemas import (
     ModelRead,
     write_embeddings,
 )
+from app.openai_errors import OPENAI_FAILURE
 
 router = APIRouter(prefix="/v1", tags=["inference"])
 
@@ -41,10 +42,13 @@ def describe(embedder: Embedder, result: Embeddings) -> dict[str, str]:
     }
 
 
-@router.get("/models")
+@router.get("/models", responses=OPENAI_FAILURE)
 async def list_models(_: CallerDep, services: ServicesDep) -> ModelList:
     """List the models that can be named in requests."""
     embedder = services.embeddings.embedder
     model = embedder.model
     entry = ModelRead(id=model.name, created=0, owned_by="local", version=model.version, provider=embedder.provider)
-    return ModelList(data=[entry])
+    name = services.chat.language_model.name
+    owner = name.partition(":")[0]
+    chat = [ModelRead(id=each, created=0, owned_by=owner, version=None, provider=name) for each in services.chat.models]
+    return ModelList(data=[entry, *chat])

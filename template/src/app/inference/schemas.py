@@ -102,7 +102,7 @@ class ModelRead(BaseModel):
     object: Literal["model"] = "model"
     created: int = Field(description="always 0: a model's age is not recorded", examples=[0])
     owned_by: str = Field(examples=["local"])
-    version: str = Field(examples=["1"])
+    version: str | None = Field(description="null where a provider keeps it to itself", examples=["1"])
     provider: str = Field(description="what it runs on", examples=["CPUExecutionProvider"])
 
 

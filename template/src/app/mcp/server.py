@@ -38,7 +38,7 @@ class AuthenticatedApp:
         try:
             scope[CALLER] = await self._auth.authenticate(_credentials(scope))
         except UnauthenticatedError as error:
-            await problem_response(problem_of(error), error.headers)(scope, receive, send)
+            await problem_response(problem_of(error), scope["path"], error.headers)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

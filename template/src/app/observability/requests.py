@@ -48,7 +48,7 @@ class RequestMiddleware:
         except Exception as error:
             log.exception("request.failed")
             if status is None:
-                await problem_response(problem_of(error))(scope, receive, send_named)
+                await problem_response(problem_of(error), scope["path"])(scope, receive, send_named)
         finally:
             seconds = round(time.perf_counter() - started, 4)
             # Probes come every few seconds and say nothing while all is well.

@@ -1,0 +1,166 @@
+"""Requests and answers between the service's terms and those of pydantic-ai and the providers.
+
+pydantic-ai writes the conversation. What else a caller asks for goes into the body as it stands, so that tools and
+schemas reach the provider unchanged, and nothing is left out for a model that is thought not to support it.
+"""
+
+import json
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from pydantic_ai import messages as wire
+from pydantic_ai.models import Model
+
+from app.chat.ports import JsonSchema, Message, ModelRequest, NamedTool, TextDelta, Tool, ToolCallDelta
+from app.errors import UnsupportedParameterError
+
+ANTHROPIC_TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
+NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+
+
+def write_history(messages: Sequence[Message]) -> list[wire.ModelMessage]:
+    """Put a conversation into pydantic-ai's terms; turns of one role in a row become one, as some servers demand."""
+    history: list[wire.ModelMessage] = []
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    for role, turns in groupby(messages, key=lambda message: message.role):
+        group = list(turns)
+        text = "\n\n".join(message.content for message in group if message.content)
+        match role:
+            case "system":
+                history.append(wire.ModelRequest(parts=[wire.SystemPromptPart(text)]))
+            case "user":
+                history.append(wire.ModelRequest(parts=[wire.UserPromptPart(text)]))
+            case "assistant":
+                calls = [call for message in group for call in message.tool_calls]
+                said = [wire.TextPart(text)] if text else []
+                asked = [wire.ToolCallPart(call.name, call.arguments, call.id) for call in calls]
+                history.append(wire.ModelResponse(parts=[*said, *asked]))
+            case "tool":
+                results = [(message.tool_call_id or "", message.content) for message in group]
+                parts = [wire.ToolReturnPart(names.get(call_id, ""), content, call_id) for call_id, content in results]
+                history.append(wire.ModelRequest(parts=parts))
+    return history
+
+
+def openai_body(request: ModelRequest) -> dict[str, Any]:
+    """Put what a caller asks for, beside the conversation, into OpenAI's terms."""
+    body: dict[str, Any] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "seed": request.seed,
+        "stop": list(request.stop) or None,
+        "response_format": _openai_format(request),
+        "tools": [{"type": "function", "function": _openai_function(tool)} for tool in request.tools] or None,
+        "tool_choice": request.tool_choice,
+        "parallel_tool_calls": request.parallel_tool_calls,
+    }
+    if isinstance(request.tool_choice, NamedTool):
+        body["tool_choice"] = {"type": "function", "function": {"name": request.tool_choice.name}}
+    return _given(body)
+
+
+def anthropic_body(request: ModelRequest, model: Model) -> dict[str, Any]:
+    """Put what a caller asks for, beside the conversation, into Anthropic's terms.
+
+    Raises:
+        UnsupportedParameterError: Anthropic has no such thing.
+    """
+    _refuse_for_anthropic(request, model)
+    body: dict[str, Any] = {
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "stop_sequences": list(request.stop) or None,
+    }
+    if isinstance(request.response_format, JsonSchema):
+        body["output_config"] = {"format": {"type": "json_schema", "schema": request.response_format.schema}}
+    if request.tools:
+        body |= {"tools": [_anthropic_tool(tool) for tool in request.tools], "tool_choice": _anthropic_choice(request)}
+    return _given(body)
+
+
+def read_event(event: wire.ModelResponseStreamEvent, calls: dict[int, int]) -> TextDelta | ToolCallDelta:
+    """Take out of an event what it carries for the reader: an empty text if nothing, such as hidden reasoning.
+
+    `calls` is the reader's memory: the number of the tool call that each part of the answer is.
+    """
+    match event:
+        case wire.PartStartEvent(part=wire.TextPart(content=text)):
+            return TextDelta(text)
+        case wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text)):
+            return TextDelta(text)
+        case wire.PartStartEvent(index=part, part=wire.ToolCallPart() as call):
+            calls[part] = len(calls)
+            return ToolCallDelta(calls[part], _as_text(call.args), call.tool_call_id, call.tool_name)
+        case wire.PartDeltaEvent(index=part, delta=wire.ToolCallPartDelta(args_delta=arguments)) if arguments:
+            return ToolCallDelta(calls[part], _as_text(arguments))
+        case wire.PartEndEvent(index=part, part=wire.ToolCallPart(args=arguments)) if not arguments:
+            # A call without arguments is an empty object to whoever reads it.
+            return ToolCallDelta(calls[part], "{}")
+        case _:
+            return TextDelta("")
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if value is not None}
+
+
+def _as_text(arguments: str | dict[str, Any] | None) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return json.dumps(arguments) if arguments else ""
+
+
+def _openai_format(request: ModelRequest) -> dict[str, Any] | None:
+    match request.response_format:
+        case JsonSchema(name, schema, description, strict):
+            form = {"name": name, "schema": schema, "description": description, "strict": strict}
+            return {"type": "json_schema", "json_schema": _given(form)}
+        case "json_object":
+            return {"type": "json_object"}
+        case _:
+            return None
+
+
+def _openai_function(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return _given({**function, "strict": tool.strict})
+
+
+def _anthropic_tool(tool: Tool) -> dict[str, Any]:
+    schema = tool.parameters if tool.parameters is not None else NO_PARAMETERS
+    described = {"name": tool.name, "description": tool.description, "input_schema": schema}
+    return _given({**described, "strict": tool.strict})
+
+
+def _anthropic_choice(request: ModelRequest) -> dict[str, Any]:
+    if isinstance(request.tool_choice, NamedTool):
+        choice: dict[str, Any] = {"type": "tool", "name": request.tool_choice.name}
+    else:
+        choice = {"type": ANTHROPIC_TOOL_CHOICES[request.tool_choice or "auto"]}
+    if request.parallel_tool_calls is False and choice["type"] != "none":
+        choice["disable_parallel_tool_use"] = True
+    return choice
+
+
+def _refuse_for_anthropic(request: ModelRequest, model: Model) -> None:
+    fixed = bool(model.profile.get("anthropic_disallows_sampling_settings", False))
+    refused = {
+        "seed": request.seed is not None,
+        "presence_penalty": bool(request.presence_penalty),
+        "frequency_penalty": bool(request.frequency_penalty),
+        "response_format": request.response_format == "json_object",
+        "temperature": request.temperature is not None and (fixed or request.temperature > 1),
+        "top_p": request.top_p is not None and fixed,
+    }
+    for name, is_refused in refused.items():
+        if is_refused:
+            raise UnsupportedParameterError(_WHY.get(name, f"This model does not take `{name}`."), param=name)
+
+
+_WHY = {
+    "response_format": "This model has no JSON mode; ask for `json_schema`.",
+    "temperature": "This model takes no `temperature` above 1, or none at all.",
+}

@@ -1,0 +1,161 @@
+"""Requests in OpenAI's shape, read into what the service asks of a model; what it does not offer is refused."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from app.chat.ports import (
+    JsonSchema,
+    Message,
+    ModelRequest,
+    NamedTool,
+    ResponseFormat,
+    Role,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from app.chat.schemas import (
+    ChatCompletionCreate,
+    ChatMessage,
+    ChatTool,
+    ContentPart,
+    JsonSchemaFormat,
+    NamedToolChoice,
+)
+from app.errors import UnsupportedParameterError
+
+# Unknown fields with these values ask for what happens anyway.
+HARMLESS: tuple[tuple[str, object], ...] = (("modalities", ["text"]), ("service_tier", "auto"))
+LONGEST_SHOWN = 60
+
+
+def read_request(body: ChatCompletionCreate) -> ModelRequest:
+    """Read a request. `max_tokens` is not among what is read: the service holds its limit.
+
+    Raises:
+        UnsupportedParameterError: it asks for something that this service does not do, or that means nothing.
+    """
+    for path in _unknown("", body):
+        raise UnsupportedParameterError(f"This service does not offer {path}.", param=path)
+    _check_options(body)
+    messages = [_message(f"messages[{number}]", message) for number, message in enumerate(body.messages)]
+    _check_tool_results(messages)
+    return ModelRequest(
+        messages=messages,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        seed=body.seed,
+        stop=[body.stop] if isinstance(body.stop, str) else body.stop or (),
+        response_format=_response_format(body),
+        tools=[_tool(f"tools[{number}]", tool) for number, tool in enumerate(body.tools or ())],
+        tool_choice=_tool_choice(body),
+        parallel_tool_calls=body.parallel_tool_calls,
+    )
+
+
+def read_limit(body: ChatCompletionCreate) -> int | None:
+    """Read how long the answer may be at most, in tokens."""
+    return body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
+
+
+def _unknown(path: str, value: object) -> Iterator[str]:
+    """Find every field that nobody knows and that asks for something."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _unknown(f"{path}[{number}]", item)
+    if not isinstance(value, BaseModel):
+        return
+    inside = f"{path}." if path else ""
+    for name, extra in (value.model_extra or {}).items():
+        if extra and (name, extra) not in HARMLESS:
+            yield inside + ascii(name)[1:-1][:LONGEST_SHOWN]
+    for name in type(value).model_fields:
+        yield from _unknown(inside + name.rstrip("_"), getattr(value, name))
+
+
+def _check_options(body: ChatCompletionCreate) -> None:
+    if body.n is not None and body.n > 1:
+        raise UnsupportedParameterError("This service gives one answer to a request: leave `n` at 1.", param="n")
+    if body.stream_options is not None and not body.stream:
+        raise UnsupportedParameterError("`stream_options` belongs to `stream: true`.", param="stream_options")
+    if body.parallel_tool_calls is not None and not body.tools:
+        raise UnsupportedParameterError("`parallel_tool_calls` belongs to `tools`.", param="parallel_tool_calls")
+
+
+def _message(path: str, message: ChatMessage) -> Message:
+    role: Role = "system" if message.role == "developer" else message.role
+    if message.tool_calls and role != "assistant":
+        raise UnsupportedParameterError("Only the assistant calls tools.", param=f"{path}.tool_calls")
+    if (message.tool_call_id is not None) != (role == "tool"):
+        raise UnsupportedParameterError(
+            "`tool_call_id` belongs to messages of the role tool, and every one of them has it.",
+            param=f"{path}.tool_call_id",
+        )
+    if message.content is None and not message.tool_calls:
+        raise UnsupportedParameterError("A message needs a content.", param=f"{path}.content")
+    calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()]
+    return Message(role, _content(path, message.content), calls, message.tool_call_id)
+
+
+def _content(path: str, content: str | Sequence[ContentPart] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    for number, part in enumerate(content):
+        if part.type != "text" or part.text is None:
+            where = f"{path}.content[{number}]"
+            raise UnsupportedParameterError("Messages consist of text here, so far.", param=where)
+    return "".join(part.text or "" for part in content)
+
+
+def _check_tool_results(messages: Sequence[Message]) -> None:
+    asked: set[str] = set()
+    for number, message in enumerate(messages):
+        asked.update(call.id for call in message.tool_calls)
+        if message.tool_call_id is not None and message.tool_call_id not in asked:
+            raise UnsupportedParameterError(
+                "A message of the role tool answers a tool call of an assistant's message before it.",
+                param=f"messages[{number}].tool_call_id",
+            )
+
+
+def _response_format(body: ChatCompletionCreate) -> ResponseFormat:
+    if body.response_format is None:
+        return "text"
+    if isinstance(body.response_format, JsonSchemaFormat):
+        form = body.response_format.json_schema
+        _check_json("response_format.json_schema.schema", form.schema_)
+        return JsonSchema(form.name, form.schema_, form.description, form.strict)
+    return body.response_format.type
+
+
+def _tool(path: str, tool: ChatTool) -> Tool:
+    function = tool.function
+    _check_json(f"{path}.function.parameters", function.parameters)
+    return Tool(function.name, function.description, function.parameters, function.strict)
+
+
+def _tool_choice(body: ChatCompletionCreate) -> ToolChoice | None:
+    choice = body.tool_choice
+    if choice is None or (choice == "none" and not body.tools):
+        return None
+    names = {tool.function.name for tool in body.tools or ()}
+    if not names:
+        raise UnsupportedParameterError("`tool_choice` belongs to `tools`.", param="tool_choice")
+    if not isinstance(choice, NamedToolChoice):
+        return choice
+    if choice.function.name not in names:
+        raise UnsupportedParameterError("`tool_choice` names none of the `tools`.", param="tool_choice")
+    return NamedTool(choice.function.name)
+
+
+def _check_json(path: str, value: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    """Refuse what Python reads as JSON but nobody else would."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise UnsupportedParameterError("This is not JSON that can be passed on.", param=path) from None

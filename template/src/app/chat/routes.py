@@ -1,0 +1,62 @@
+"""Chat completions over HTTP, in OpenAI's shape."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from app.chat.chunks import Chunks, chunk_frames
+from app.chat.completions import ChatCompletion
+from app.chat.requests import read_limit, read_request
+from app.chat.schemas import ChatCompletionCreate
+from app.dependencies import CallerDep, ServicesDep
+from app.event_stream import EventStream, ReadAhead, unless_gone
+from app.openai_errors import OPENAI_FAILURE
+
+router = APIRouter(prefix="/v1", tags=["chat"])
+
+# A provider that refuses does so at once. Waiting this long for its first word lets such a failure keep its status,
+# by which clients know whether to try again; after that, the reader gets the first bytes.
+FIRST_BYTE_SECONDS = 0.5
+CLIENT_CLOSED_REQUEST = 499
+
+STREAM_EXAMPLE = """\
+data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"index":0,"delta":{"role":"assistant",…},…}]}
+
+data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"index":0,"delta":{"content":"24 months"},…}]}
+
+data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}
+
+data: [DONE]
+"""
+# An event as OpenAPI describes them (3.2, section 4.14.4).
+STREAM_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"data": {"type": "string", "description": "a chunk or an error in JSON, or [DONE]"}},
+}
+RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
+    200: {
+        "description": "The answer, or with `stream: true` its chunks and at the end `[DONE]`, or an error without it.",
+        "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
+    }
+}
+
+
+@router.post("/chat/completions", response_model=ChatCompletion, responses=RESPONSES)
+async def create_chat_completion(
+    body: ChatCompletionCreate, request: Request, caller: CallerDep, services: ServicesDep
+) -> ChatCompletion | Response:
+    """Answer a conversation."""
+    asked, limit, chat = read_request(body), read_limit(body), services.chat
+    if not body.stream:
+        answer = await unless_gone(request, chat.complete(asked, model=body.model, max_tokens=limit, caller=caller))
+        return ChatCompletion.of(answer) if answer else Response(status_code=CLIENT_CLOSED_REQUEST)
+    reading = ReadAhead(chat.stream(asked, model=body.model, max_tokens=limit, caller=caller))
+    try:
+        await reading.wait_for_first(FIRST_BYTE_SECONDS)
+    except BaseException:
+        await reading.aclose()
+        raise
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    return EventStream(chunk_frames(reading, Chunks(chat.language_model.name, include_usage)), reading)

@@ -1,0 +1,151 @@
+"""What a chat completion is asked for, in the wire shape of OpenAI's API."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+MOST_MESSAGES = 2048
+MOST_TOOLS = 128
+SIGNED_64_BITS = 2**63
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class _Lenient(BaseModel):
+    """Keeps fields that it does not know, so that they can be refused by name instead of being ignored."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class ContentPart(_Lenient):
+    """A part of a message; `text` is the only type so far."""
+
+    type: str = Field(examples=["text"])
+    text: str | None = Field(default=None, examples=["How long is the warranty?"])
+
+
+class FunctionCall(_Lenient):
+    """A function and the JSON of its arguments."""
+
+    name: str = Field(min_length=1, max_length=200)
+    arguments: str
+
+
+class MessageToolCall(_Lenient):
+    """A call that the model asked for in an earlier answer."""
+
+    id: str = Field(min_length=1, max_length=200)
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class ChatMessage(_Lenient):
+    """One turn of the conversation."""
+
+    role: Literal["developer", "system", "user", "assistant", "tool"]
+    content: str | list[ContentPart] | None = Field(default=None, examples=["How long is the warranty?"])
+    tool_calls: list[MessageToolCall] | None = Field(default=None, max_length=MOST_TOOLS, examples=[None])
+    tool_call_id: str | None = Field(default=None, examples=[None])
+
+
+class FunctionDefinition(_Lenient):
+    """A function that the model may ask for; its parameters are a JSON Schema."""
+
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ChatTool(_Lenient):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class NamedFunction(_Lenient):
+    """The name of a function."""
+
+    name: Name
+
+
+class NamedToolChoice(_Lenient):
+    """The one function that has to be called."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class TextFormat(_Lenient):
+    """An answer in words."""
+
+    type: Literal["text"]
+
+
+class JsonObjectFormat(_Lenient):
+    """An answer that is a JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaDefinition(_Lenient):
+    """A JSON Schema with a name."""
+
+    name: Name
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class JsonSchemaFormat(_Lenient):
+    """An answer that fits a JSON Schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchemaDefinition
+
+
+class StreamOptions(_Lenient):
+    """What a stream carries beside the answer."""
+
+    include_usage: bool = Field(default=False, description="end with a chunk that has the usage and no choices")
+
+
+class ChatCompletionCreate(_Lenient):
+    """What to answer. What this service does not offer is refused, unless it is null, false or empty."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "default",
+                    "messages": [
+                        {"role": "user", "content": "The warranty lasts 24 months. How long is the warranty?"}
+                    ],
+                }
+            ]
+        }
+    )
+
+    model: str = Field(examples=["default"])
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    max_completion_tokens: int | None = Field(default=None, ge=1, examples=[200])
+    max_tokens: int | None = Field(default=None, ge=1, description="the older name of max_completion_tokens")
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    seed: int | None = Field(default=None, ge=-SIGNED_64_BITS, lt=SIGNED_64_BITS)
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    n: int | None = Field(default=None, ge=1, description="1 is all there is")
+    response_format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")] | None = (
+        Field(default=None, examples=[None])
+    )
+    tools: list[ChatTool] | None = Field(default=None, max_length=MOST_TOOLS, examples=[None])
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = Field(default=None, examples=[None])
+    parallel_tool_calls: bool | None = None
+    stream: bool | None = Field(default=None, description="send the answer as server-sent events while it is written")
+    stream_options: StreamOptions | None = Field(default=None, examples=[None])
+    user: str | None = Field(default=None, description="accepted and left alone: the key says who is asking")
+    metadata: dict[str, str] | None = Field(default=None, description="accepted and left alone", examples=[None])

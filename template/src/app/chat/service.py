@@ -1,0 +1,106 @@
+"""Answering conversations with a language model."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from app.auth.caller import Caller, Scope
+from app.chat.metering import metered
+from app.chat.ports import (
+    Finished,
+    LanguageModel,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    UsageRecorder,
+)
+from app.chat.settings import ChatSettings
+from app.errors import (
+    ModelNotFoundError,
+    RefusedByModelError,
+    RequestRefusedError,
+    UnsupportedParameterError,
+    UpstreamFailedError,
+)
+
+DEFAULT = "default"
+ENDPOINT = "chat.completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model wrote, and which functions it wants called."""
+
+    text: str
+    tool_calls: list[ToolCall]
+    end: Finished
+
+
+@dataclass(frozen=True, slots=True)
+class ChatService:
+    """Has a language model answer, within limits and on the caller's account."""
+
+    language_model: LanguageModel
+    usage: UsageRecorder
+    settings: ChatSettings
+
+    @property
+    def models(self) -> list[str]:
+        """The names by which the model can be asked for."""
+        name = self.language_model.name
+        return list(dict.fromkeys((DEFAULT, name, name.partition(":")[2])))
+
+    async def complete(self, request: ModelRequest, *, model: str, max_tokens: int | None, caller: Caller) -> Answer:
+        """Answer in one piece; raises what `stream` raises."""
+        pieces: list[ModelEvent] = []
+        async with aclosing(self.stream(request, model=model, max_tokens=max_tokens, caller=caller)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    return Answer(_text(pieces), _tool_calls(pieces), event)
+                pieces.append(event)
+        raise UpstreamFailedError("The language model's answer has no end.")
+
+    async def stream(
+        self, request: ModelRequest, *, model: str, max_tokens: int | None, caller: Caller
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Answer piece by piece; the last event is `Finished`. Closing the iterator stops the model.
+
+        Raises:
+            ForbiddenError: the caller may not ask.
+            ModelNotFoundError: there is no such model.
+            UnsupportedParameterError: the answer may not be that long, or the model cannot do what is asked for.
+            RefusedByModelError: the model's provider finds fault with the request.
+            UpstreamError: the model failed, perhaps in the middle of the answer.
+        """
+        caller.require(Scope.CHAT)
+        if model not in self.models:
+            raise ModelNotFoundError(f"There is no such chat model; this service has {', '.join(self.models)}.")
+        most = self.settings.max_output_tokens
+        if max_tokens is not None and max_tokens > most:
+            raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
+        request = replace(request, max_tokens=max_tokens or most)
+        async with aclosing(
+            metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+        ) as events:
+            try:
+                async for event in events:
+                    yield event
+            except RequestRefusedError as error:
+                # The request is the caller's own: trying again, or asking somebody else, is of no use.
+                raise RefusedByModelError(error.detail) from None
+
+
+def _text(pieces: list[ModelEvent]) -> str:
+    return "".join(piece.text for piece in pieces if isinstance(piece, TextDelta))
+
+
+def _tool_calls(pieces: list[ModelEvent]) -> list[ToolCall]:
+    """Put the pieces of each call together."""
+    calls: dict[int, ToolCall] = {}
+    for piece in pieces:
+        if isinstance(piece, ToolCallDelta):
+            known = calls.get(piece.index) or ToolCall(piece.id or "", piece.name or "", "")
+            calls[piece.index] = replace(known, arguments=known.arguments + piece.arguments)
+    return [calls[index] for index in sorted(calls)]

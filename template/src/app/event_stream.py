@@ -1,0 +1,128 @@
+"""Streams of server-sent events: read ahead of the client, kept alive, and stopped when nobody is there."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+KEEP_ALIVE_SECONDS = 15.0
+KEEP_ALIVE = b": keep-alive\n\n"
+MOST_WAITING = 256  # events; a reader that falls further behind slows the model down
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Closable(Protocol):
+    """Something that is closed when it is no longer needed."""
+
+    async def aclose(self) -> object:
+        """Close it."""
+
+
+class EventStream(StreamingResponse):
+    """A response of server-sent events whose source is closed as soon as the client is gone."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, frames: AsyncGenerator[bytes, None], source: Closable) -> None:
+        """Send these frames, which are made of this source."""
+        super().__init__(frames, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._frames = frames
+        self._source = source
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the frames."""
+        # Frames that were never begun do not close their source.
+        async with aclosing(self._source), aclosing(self._frames):
+            await super().__call__(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """The source has ended, or failed."""
+
+    failure: Exception | None = None
+
+
+class ReadAhead(Generic[Item]):
+    """Reads a source in a task of its own, so that what waits together can be sent together.
+
+    Close it with `aclose`, which closes the source.
+    """
+
+    def __init__(self, source: AsyncGenerator[Item, None]) -> None:
+        """Begin to read."""
+        self._waiting: asyncio.Queue[Item | _Over] = asyncio.Queue(MOST_WAITING)
+        self._first: list[Item | _Over] = []
+        self._reader = asyncio.create_task(self._read(source))
+
+    async def wait_for_first(self, seconds: float) -> None:
+        """Wait until there is something to send, but no longer than this; raises what the source raised before that."""
+        try:
+            async with asyncio.timeout(seconds):
+                self._first = [await self._waiting.get()]
+        except TimeoutError:
+            return
+        if isinstance(self._first[0], _Over) and self._first[0].failure:
+            raise self._first[0].failure
+
+    async def batches(self, keep_alive: float) -> AsyncGenerator[list[Item], None]:
+        """Yield what is waiting, in order; nothing after so many seconds of silence. Raises what the source raises."""
+        batch, self._first = self._first, []
+        while True:
+            if not batch:
+                try:
+                    async with asyncio.timeout(keep_alive):
+                        batch = [await self._waiting.get()]
+                except TimeoutError:
+                    yield []
+                    continue
+            while not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            items = [item for item in batch if not isinstance(item, _Over)]
+            if items:
+                yield items
+            if isinstance(batch[-1], _Over):
+                if batch[-1].failure:
+                    raise batch[-1].failure
+                return
+            batch = []
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        self._reader.cancel()
+        await asyncio.wait([self._reader])
+
+    async def _read(self, source: AsyncGenerator[Item, None]) -> None:
+        over = _Over()
+        try:
+            async with aclosing(source):
+                async for item in source:
+                    await self._waiting.put(item)
+        except Exception as failure:  # noqa: BLE001 - whoever sends the items raises it there
+            over = _Over(failure)
+        await self._waiting.put(over)
+
+
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """Do a piece of work; None if the client left before it was done, and the work is cancelled."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_wait_until_gone(request))
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.wait([task, gone])
+
+
+async def _wait_until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

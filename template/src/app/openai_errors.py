@@ -1,0 +1,40 @@
+"""Errors in the wire shape of OpenAI's API, for the paths that its clients call."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+OPENAI_PATHS = frozenset({"/v1/chat/completions", "/v1/models"})
+KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+class OpenAIErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str = Field(examples=["There is no such chat model; this service has default."])
+    type: str = Field(examples=["invalid_request_error"])
+    param: str | None = Field(examples=["model"])
+    code: str | None = Field(examples=["model_not_found"])
+
+
+class OpenAIError(BaseModel):
+    """The body of every answer of these paths that is not a success."""
+
+    error: OpenAIErrorDetail
+
+
+# How an operation on these paths says that it fails.
+OPENAI_FAILURE: dict[int | str, dict[str, Any]] = {"default": {"model": OpenAIError, "description": "An error"}}
+
+
+def openai_error(status: int, code: str, message: str, param: str | None) -> OpenAIError:
+    """Describe a failure; `param` may begin with `body.`, as validation says it."""
+    kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else KINDS.get(status, "invalid_request_error")
+    where = param.removeprefix("body").removeprefix(".") if param else None
+    return OpenAIError(error=OpenAIErrorDetail(message=message, type=kind, param=where or None, code=code))
+
+
+def openai_status(status: int) -> int:
+    """Give the status that OpenAI's clients know this failure by: a payload that is not valid is a 400 there."""
+    return int(HTTPStatus.BAD_REQUEST) if status == HTTPStatus.UNPROCESSABLE_ENTITY else status

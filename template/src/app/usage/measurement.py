@@ -1,0 +1,27 @@
+"""What one use of a language model took."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One answer of a language model, complete or not.
+
+    Attributes:
+        endpoint: what it was used for, such as `chat.completions`.
+        model: who answered, such as `openai:gpt-5`.
+        cached_tokens: those of the input that the provider had in its cache.
+        estimated: whether the tokens were guessed from the text, because the provider never told.
+        finish_reason: the model's own, or `cancelled` where the caller left, or `failed`.
+        first_token_seconds: None where nothing was written.
+    """
+
+    endpoint: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    estimated: bool
+    finish_reason: str
+    first_token_seconds: float | None
+    seconds: float

@@ -1,0 +1,26 @@
+"""Usage over HTTP."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.dependencies import CallerDep, ServicesDep
+from app.usage.schemas import UsageReport
+
+router = APIRouter(prefix="/v1", tags=["usage"])
+
+DEFAULT_DAYS = 30
+
+
+@router.get("/usage")
+async def read_usage(
+    caller: CallerDep,
+    services: ServicesDep,
+    first: Annotated[date | None, Query(description="the first day, in UTC; 30 days back if not given")] = None,
+    last: Annotated[date | None, Query(description="the last day, in UTC; today if not given")] = None,
+) -> UsageReport:
+    """Tell what the caller used of language models, by day and model."""
+    last = last or datetime.now(UTC).date()
+    first = first or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
+    return UsageReport.of(first, last, await services.usage.list_daily(first, last, caller=caller))

@@ -1,0 +1,71 @@
+"""The whole service on a socket of its own, with the fake provider behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import openai
+import uvicorn
+from pydantic import SecretStr
+
+from app.adapters.language_model import LanguageModelSettings
+from app.auth.caller import ALL_SCOPES
+from app.bootstrap import Services
+from app.main import create_app
+from app.settings import Settings
+from app.usage.models import UsageRecord
+from tests.chat.fake_provider import FakeProvider
+from tests.usage.rows import read_rows
+
+Provider = Literal["openai", "anthropic"]
+PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
+
+
+@dataclass
+class RunningService:
+    """What a test sees of the service: where it is, a key to it, and what it has written down."""
+
+    url: str
+    key: str
+    services: Services
+
+    def client(self, timeout: float = 60) -> openai.AsyncOpenAI:
+        """Point OpenAI's own client at the service."""
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=timeout)
+
+    async def usage(self) -> UsageRecord:
+        """Wait for the one use that was recorded."""
+        while not (rows := await read_rows(self.services.ports.database)):
+            await asyncio.sleep(0.01)
+        [row] = rows
+        return row
+
+
+def provider_settings(provider: FakeProvider, kind: Provider, model: str, **timeouts: float) -> LanguageModelSettings:
+    """Settings that make the fake provider the service's language model."""
+    base_url = f"{provider.url}/v1" if kind == "openai" else provider.url
+    return LanguageModelSettings(
+        provider=kind, model=model, base_url=base_url, api_key=SecretStr("sk-provider"), **timeouts
+    )
+
+
+@asynccontextmanager
+async def run_service(settings: Settings, language_model: LanguageModelSettings) -> AsyncIterator[RunningService]:
+    """Run the service on a free port while the block runs."""
+    app = create_app(settings.model_copy(update={"language_model": language_model}))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None))
+    serving = asyncio.create_task(server.serve())
+    try:
+        while not server.started:
+            assert not serving.done(), "the service did not start"
+            await asyncio.sleep(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()
+        services: Services = app.state.services
+        caller = await services.auth.ensure_account("ada@example.com")
+        key = await services.auth.create_key("test", ALL_SCOPES, caller=caller)
+        yield RunningService(f"http://{host}:{port}", key.secret, services)
+    finally:
+        server.should_exit = True
+        await serving
