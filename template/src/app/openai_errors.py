@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-OPENAI_PATHS = frozenset({"/v1/chat/completions", "/v1/models"})
+OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -26,6 +26,11 @@ class OpenAIError(BaseModel):
 
 # How an operation on these paths says that it fails.
 OPENAI_FAILURE: dict[int | str, dict[str, Any]] = {"default": {"model": OpenAIError, "description": "An error"}}
+
+
+def is_openai_path(path: str) -> bool:
+    """Tell whether OpenAI's clients call this path."""
+    return path in OPENAI_PATHS or path.startswith(tuple(f"{each}/" for each in OPENAI_PATHS))
 
 
 def openai_error(status: int, code: str, message: str, param: str | None) -> OpenAIError:

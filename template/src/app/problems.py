@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, CallerError, ClientGoneError, OverloadedError, UpstreamError
-from app.openai_errors import OPENAI_PATHS, OpenAIError, openai_error, openai_status
+from app.openai_errors import OpenAIError, is_openai_path, openai_error, openai_status
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ def problem_of(error: Exception) -> Problem:
 
 def problem_response(body: Problem, path: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """Wrap a problem into a response to a request for this path."""
-    if path in OPENAI_PATHS:
+    if is_openai_path(path):
         return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
     content = body.model_dump(exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)

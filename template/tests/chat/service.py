@@ -20,6 +20,7 @@ from tests.chat.fake_provider import FakeProvider
 from tests.usage.rows import read_rows
 
 Provider = Literal["openai", "anthropic"]
+PROVIDER_KEY = "sk-secret"  # which the fake provider repeats when it refuses
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
 
 
@@ -47,7 +48,7 @@ def provider_settings(provider: FakeProvider, kind: Provider, model: str, **time
     """Settings that make the fake provider the service's language model."""
     base_url = f"{provider.url}/v1" if kind == "openai" else provider.url
     return LanguageModelSettings(
-        provider=kind, model=model, base_url=base_url, api_key=SecretStr("sk-provider"), **timeouts
+        provider=kind, model=model, base_url=base_url, api_key=SecretStr(PROVIDER_KEY), **timeouts
     )
 
 

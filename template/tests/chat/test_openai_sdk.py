@@ -172,7 +172,11 @@ async def test_the_list_of_models_has_every_name_that_is_answered_to(service: Ru
         names = [model.id async for model in client.models.list()]
         assert {"default", "openai:steady", "steady"} <= set(names)
         for name in ("default", "openai:steady", "steady"):
+            assert (await client.models.retrieve(name)).owned_by == "openai"
             assert (await client.chat.completions.create(model=name, messages=HELLO)).model == "openai:steady"
+        with pytest.raises(openai.NotFoundError) as caught:
+            await client.models.retrieve("org/none")
+        assert caught.value.code == "model_not_found"
 
 
 def text_of(chunks: list[ChatCompletionChunk]) -> str:

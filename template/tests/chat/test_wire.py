@@ -1,6 +1,7 @@
 """The bytes on the wire, as `curl -N` shows them, and what is refused."""
 
 import json
+from io import StringIO
 from typing import Any
 
 import httpx2
@@ -9,8 +10,9 @@ import pytest
 from app.adapters.language_model import LanguageModelSettings
 from app.auth.caller import Scope
 from app.bootstrap import Services
+from app.observability.logging import LoggingSettings, configure_logging
 from app.settings import Settings
-from tests.chat.service import RunningService, run_service
+from tests.chat.service import PROVIDER_KEY, RunningService, run_service
 from tests.http import Person, join
 
 JSON = {"Content-Type": "application/json"}
@@ -55,6 +57,18 @@ async def test_a_stream_is_lines_of_data_and_ends_with_done(service: RunningServ
     assert (chunks[-1]["choices"], chunks[-1]["usage"]["total_tokens"]) == ([], 18)
     assert (chunks[-2]["choices"][0]["delta"], chunks[-2]["choices"][0]["finish_reason"]) == ({}, "stop")
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+@pytest.mark.parametrize("model", ["steady", "status-400", "breaks"])
+async def test_neither_what_is_asked_nor_a_key_is_logged(service: RunningService) -> None:
+    written = StringIO()
+    configure_logging(LoggingSettings(), written)
+    for stream in (False, True):
+        await lines_of(service, QUESTION | {"stream": stream})
+    logged = written.getvalue()
+    assert "request.served" in logged
+    for secret in ("warranty", service.key, PROVIDER_KEY):
+        assert secret not in logged
 
 
 @pytest.mark.parametrize("model", ["cuts"])

@@ -35,7 +35,8 @@ REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
     "tool_call": "tool_calls",
 }
-FAULTY = (400, 413, 422)  # the statuses with which a provider finds fault with the request itself
+# The statuses with which a provider finds fault with the request itself; None where its library does, or a stream.
+FAULTY = (400, 413, 422, None)
 
 
 class PydanticAiLanguageModel:
@@ -61,7 +62,7 @@ class PydanticAiLanguageModel:
                 try:
                     async with asyncio.timeout_at(min(end, clock() + patience)):
                         event = await anext(events)
-                except (vendor.AgentRunError, httpx2.HTTPError, TimeoutError) as error:
+                except (vendor.AgentRunError, vendor.UserError, httpx2.HTTPError, TimeoutError) as error:
                     self._report(error, started=started)
                     # The provider's words are in the log, masked; a cause would carry them further.
                     raise _translated(error, started=started) from None
@@ -173,10 +174,10 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
             return UnavailableError("The language model is overloaded or out of order; try again later.")
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
             return UnavailableError("The language model cannot be reached.")
-        case vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
+        case vendor.UserError() | vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
             too_long = isinstance(error, vendor.ModelContextWindowExceededError)
             why = "is too long for the language model" if too_long else "is not one that the language model takes"
-            return RequestRefusedError(f"The request {why}, says its provider.")
+            return RequestRefusedError(f"The request {why}.")
         case vendor.ModelRequestRejectedError() | vendor.ModelQuotaExceededError():
             return UpstreamFailedError("The language model's provider refused the request; the log says why.")
         case _:

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
+from app.errors import ModelNotFoundError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.schemas import (
     EmbeddingCreate,
@@ -45,10 +46,23 @@ def describe(embedder: Embedder, result: Embeddings) -> dict[str, str]:
 @router.get("/models", responses=OPENAI_FAILURE)
 async def list_models(_: CallerDep, services: ServicesDep) -> ModelList:
     """List the models that can be named in requests."""
+    return ModelList(data=_models(services))
+
+
+@router.get("/models/{name:path}", responses=OPENAI_FAILURE)
+async def read_model(name: str, _: CallerDep, services: ServicesDep) -> ModelRead:
+    """Describe the model that has this name."""
+    for model in _models(services):
+        if model.id == name:
+            return model
+    raise ModelNotFoundError("There is no such model; GET /v1/models lists those that there are.")
+
+
+def _models(services: ServicesDep) -> list[ModelRead]:
     embedder = services.embeddings.embedder
     model = embedder.model
     entry = ModelRead(id=model.name, created=0, owned_by="local", version=model.version, provider=embedder.provider)
     name = services.chat.language_model.name
     owner = name.partition(":")[0]
     chat = [ModelRead(id=each, created=0, owned_by=owner, version=None, provider=name) for each in services.chat.models]
-    return ModelList(data=[entry, *chat])
+    return [entry, *chat]
