@@ -1,12 +1,11 @@
 """Streams of server-sent events: read ahead of the client, kept alive, and stopped when nobody is there."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -15,7 +14,6 @@ KEEP_ALIVE = b": keep-alive\n\n"
 MOST_WAITING = 256  # events; a reader that falls further behind slows the model down
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 class Closable(Protocol):
@@ -108,21 +106,3 @@ class ReadAhead(Generic[Item]):
         except Exception as failure:  # noqa: BLE001 - whoever sends the items raises it there
             over = _Over(failure)
         await self._waiting.put(over)
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result | None:
-    """Do a piece of work; None if the client left before it was done, and the work is cancelled."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_wait_until_gone(request))
-    try:
-        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for each in (task, gone):
-            each.cancel()
-        await asyncio.wait([task, gone])
-
-
-async def _wait_until_gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

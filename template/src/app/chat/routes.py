@@ -9,8 +9,9 @@ from app.chat.chunks import Chunks, chunk_frames
 from app.chat.completions import ChatCompletion
 from app.chat.requests import read_limit, read_request
 from app.chat.schemas import ChatCompletionCreate
+from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
-from app.event_stream import EventStream, ReadAhead, unless_gone
+from app.event_stream import EventStream, ReadAhead
 from app.openai_errors import OPENAI_FAILURE
 
 router = APIRouter(prefix="/v1", tags=["chat"])
@@ -18,7 +19,6 @@ router = APIRouter(prefix="/v1", tags=["chat"])
 # A provider that refuses does so at once. Waiting this long for its first word lets such a failure keep its status,
 # by which clients know whether to try again; after that, the reader gets the first bytes.
 FIRST_BYTE_SECONDS = 0.5
-CLIENT_CLOSED_REQUEST = 499
 
 STREAM_EXAMPLE = """\
 data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"index":0,"delta":{"role":"assistant",…},…}]}
@@ -50,8 +50,8 @@ async def create_chat_completion(
     """Answer a conversation."""
     asked, limit, chat = read_request(body), read_limit(body), services.chat
     if not body.stream:
-        answer = await unless_gone(request, chat.complete(asked, model=body.model, max_tokens=limit, caller=caller))
-        return ChatCompletion.of(answer) if answer else Response(status_code=CLIENT_CLOSED_REQUEST)
+        work = chat.complete(asked, model=body.model, max_tokens=limit, caller=caller)
+        return ChatCompletion.of(await while_connected(request, work))
     reading = ReadAhead(chat.stream(asked, model=body.model, max_tokens=limit, caller=caller))
     try:
         await reading.wait_for_first(FIRST_BYTE_SECONDS)
