@@ -102,18 +102,27 @@ class Terminal:
         """Send keys."""
         os.write(self.screen, keys.encode())
 
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code and what was shown since the last awaited text."""
-        while True:
+    def end(self, insisting_on: str = "") -> tuple[int, str]:
+        """Wait for the end; return the exit code and what was shown since the last awaited text.
+
+        Keys that are insisted on are sent again each second: Python's `input` misses a Ctrl-C that comes in the instant
+        between its prompt and its reading.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            ready, _, _ = select.select([self.screen], [], [], 1)
+            if not ready:
+                self.press(insisting_on)
+                continue
             try:
                 shown = os.read(self.screen, 65536)
             except OSError:  # Linux's way to say that the other side is gone
-                break
+                shown = b""
             if not shown:
-                break
+                _, status = os.waitpid(self.process, 0)
+                return os.waitstatus_to_exitcode(status), self.seen
             self.seen += shown.decode(errors="replace")
-        _, status = os.waitpid(self.process, 0)
-        return os.waitstatus_to_exitcode(status), self.seen
+        raise AssertionError(f"it did not end but showed:\n{self.seen}")
 
 
 def on_a_clean_machine(root: Path, place: Path) -> Command:

@@ -106,7 +106,7 @@ def test_leaving_the_question_changes_nothing(
     )
     screen.await_text("[y/N]")
     screen.press(keys)
-    code, shown = screen.end()
+    code, shown = screen.end(insisting_on=keys)
     assert code == 130, shown
     assert "Traceback" not in shown
     assert state(demo.folder) == before
