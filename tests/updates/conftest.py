@@ -9,7 +9,7 @@ from updates.life import change, copy
 
 NEXT = "v1000.0.0"
 DELETED = "src/app/body_limit.py"
-RENAMED = ("docs/operations.md", "docs/operating.md")
+RENAMED = ("src/app/answers/citations.py", "src/app/answers/citing.py")
 CHANGED = "src/app/errors.py"
 BINARY = "models/embedding/model.onnx"
 
@@ -21,7 +21,7 @@ def next_release(template_repository: Path, tmp_path_factory: pytest.TempPathFac
     template = repository / "template"
     (template / DELETED).unlink()
     (template / RENAMED[0]).rename(template / RENAMED[1])
-    change(template / RENAMED[1], after="\nA paragraph of the next release.\n")
+    change(template / RENAMED[1], after="\n# A line of the next release.\n")
     change(template / CHANGED, before="# The next release has a first line here.\n")
     (template / BINARY).write_bytes((template / BINARY).read_bytes() + b"\0next")
     save(repository, NEXT)

@@ -84,7 +84,7 @@ def test_edits_of_what_the_release_changes_deletes_or_renames_are_kept(project: 
     assert now[f"{DELETED}.yours"] == edited
     assert now[f"{BINARY}.yours"] == mine
     assert now[RENAMED[1]].decode().startswith(MINE)
-    assert now[RENAMED[1]].decode().endswith("\nA paragraph of the next release.\n")
+    assert now[RENAMED[1]].decode().endswith("\n# A line of the next release.\n")
     assert {CHANGED, f"{DELETED}.yours", f"{BINARY}.yours"} <= set(told["unresolved"])
     assert DELETED not in now
     assert RENAMED[0] not in now
