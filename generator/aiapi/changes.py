@@ -53,6 +53,11 @@ class Change:
     lines: tuple[int, ...] = ()
 
     @property
+    def place(self) -> str:
+        """The file that holds its owner's edits."""
+        return self.kept_in or self.path
+
+    @property
     def unresolved(self) -> bool:
         """True when its owner has to decide."""
         return bool(self.lines) or self.kept_in.endswith(".yours")

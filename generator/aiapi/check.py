@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiapi import bundle, git, living, releases, source
 from aiapi.errors import ProjectError, TemplateError
+from aiapi.location import address
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -90,9 +91,9 @@ def _nothing_known(answer: releases.Answer, origin: Source, project: Living) -> 
             f" {answer.problem}.",
             remedy=remedy,
         )
-    place = origin.checkout or Path(releases.address(origin.location, project.folder))
+    place = origin.checkout or Path(address(origin.location, project.folder))
     if place.is_dir() and releases.untagged(place):
-        remedy = f"It came without its tags. Make them anew: cd {place} && uv run poe tags"
+        remedy = releases.tags_remedy(place)
     else:
         remedy = "A template is released by an annotated tag like v1.0.0."
     return TemplateError(f"The template at {origin.location} has no release to compare with.", remedy=remedy)

@@ -29,12 +29,21 @@ def local_path(location: str) -> Path | None:
     return None if on_network(location) or "://" in location else Path(location).expanduser()
 
 
+def address(location: str, base: Path) -> str:
+    """Return what git understands of a recorded source, read as Copier reads it; a path becomes absolute."""
+    url = _written_out(location)
+    if url.startswith("git+"):
+        return url.removeprefix("git+")
+    if url.startswith(tuple(_ALIASES.values())) and not url.endswith(".git"):
+        return f"{url}.git"
+    if re.match(r"[\w+.-]+://|[\w.-]+@[\w.-]+:", url):
+        return url
+    return str((base / Path(url).expanduser()).resolve())
+
+
 def spellings(location: str) -> tuple[str, str]:
     """Return the two ways in which git may be told a location: without and with `.git` at its end."""
-    for alias, host in _ALIASES.items():
-        if location.startswith(alias):
-            location = host + location.removeprefix(alias).lstrip("/")
-    bare = location.removeprefix("git+").rstrip("/").removesuffix(".git")
+    bare = _written_out(location).removeprefix("git+").rstrip("/").removesuffix(".git")
     return bare, f"{bare}.git"
 
 
@@ -60,3 +69,10 @@ def without_password(url: str) -> str:
         return url
     web = parts.scheme.removeprefix("git+") in {"http", "https"}
     return urlunsplit(parts._replace(netloc=host if web else f"{user.partition(':')[0]}@{host}"))
+
+
+def _written_out(location: str) -> str:
+    for alias, host in _ALIASES.items():
+        if location.startswith(alias):
+            return host + location.removeprefix(alias).lstrip("/")
+    return location

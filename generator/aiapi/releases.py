@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from aiapi import bundle, git
 from aiapi.errors import TemplateError
+from aiapi.location import address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,20 +91,6 @@ def ask(location: str, base: Path | None = None) -> Answer:
     return Answer(frozenset(line.partition("\trefs/tags/")[2] for line in result.stdout.splitlines()))
 
 
-def address(location: str, base: Path) -> str:
-    """Return what git understands of a recorded source, read as Copier reads it; a path becomes absolute."""
-    for short, host in (("gh:", "https://github.com/"), ("gl:", "https://gitlab.com/")):
-        if location.startswith(short):
-            location = host + location.removeprefix(short).lstrip("/").removesuffix(".git") + ".git"
-    if location.startswith("git+"):
-        return location.removeprefix("git+")
-    if location.startswith(("https://github.com/", "https://gitlab.com/")) and not location.endswith(".git"):
-        return f"{location}.git"
-    if re.match(r"[\w+.-]+://|[\w.-]+@[\w.-]+:", location):
-        return location
-    return str((base / Path(location).expanduser()).resolve())
-
-
 @contextmanager
 def history(location: str, base: Path) -> Iterator[Path]:
     """Offer a repository with the history of a source: the source itself, or a copy without files that is temporary.
@@ -136,6 +124,11 @@ def untagged(repository: Path) -> tuple[str, ...]:
     except tomllib.TOMLDecodeError:
         return ()
     return tuple(version for version in versions if bundle.commit_of(f"refs/tags/v{version}", repository) is None)
+
+
+def tags_remedy(place: Path | str) -> str:
+    """Say what to do about a clone that came without its tags."""
+    return f"It came without its tags. Make them anew: cd {shlex.quote(str(place))} && uv run poe tags"
 
 
 def _patiently(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str]:

@@ -84,7 +84,7 @@ def _prove(location: str, project: Living) -> None:
         missing = commit.removeprefix("v") in untagged
         raise TemplateError(
             f"{location} does not have {commit}, the version which this project is made from. Nothing was changed.",
-            remedy=f"It came without its tags. Make them anew: cd {location} && uv run poe tags"
+            remedy=releases.tags_remedy(location)
             if missing
             else "Give a source with the whole history of the template.",
         )

@@ -160,7 +160,7 @@ def _require_known(commit: str, place: Path) -> None:
     from aiapi import releases  # noqa: PLC0415 - only for this failure
 
     if place.is_dir() and commit.removeprefix("v") in releases.untagged(place):
-        remedy = f"It came without its tags. Make them anew: cd {shlex.quote(str(place))} && uv run poe tags"
+        remedy = releases.tags_remedy(place)
     else:
         remedy = "Upgrade aiapi (e.g. `uv tool upgrade aiapi`), or update from the source itself: copier update"
     raise TemplateError(f"This aiapi does not know {commit}, the version that the project is made from.", remedy=remedy)

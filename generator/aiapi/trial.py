@@ -82,7 +82,7 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
         outcome = worktree.record(
             folder,
             owned={*offered, *(each.kept_in for each in told if each.kept_in)},
-            conflicts={each.kept_in or each.path for each in told if each.lines},
+            conflicts={each.place for each in told if each.lines},
         )
         worktree.refuse_to_bury(outcome, living)
         return Trial(before, after, told, outcome, worktree.changes_anything(outcome, living), migrations.read(folder))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Where an update started, where it leads, and which files of the project it left to decide.
+    """Where an update started and where it leads.
 
     `head` is the commit that it was put on; once another one is there, the update is history.
     """
@@ -24,21 +24,19 @@ class Unfinished:
     place: str
     before: str
     after: str
-    files: tuple[str, ...]
 
 
-def begin(living: Living, before: str, after: str, files: tuple[str, ...]) -> None:
+def begin(living: Living, before: str, after: str) -> None:
     """Note that an update has been put in place."""
-    note = Unfinished(_head(living), living.place.as_posix(), before, after, files)
+    note = Unfinished(_head(living), living.place.as_posix(), before, after)
     _file(living).write_text(json.dumps(asdict(note)), "utf-8")
 
 
 def find(living: Living) -> Unfinished | None:
     """Return the update that waits to be finished, if there is one."""
     try:
-        read = json.loads(_file(living).read_text("utf-8"))
-        note = Unfinished(**{**read, "files": tuple(read["files"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        note = Unfinished(**json.loads(_file(living).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
     alive = note.place == living.place.as_posix() and note.head == _head(living) and is_in_place(living)
     return note if alive else None

@@ -181,7 +181,7 @@ def _merge(merge: Merge, request: Request, screen: Screen) -> int:
         if tried.changes_anything and not request.dry_run:
             with held_back():
                 worktree.apply(tried.outcome, project)
-                unfinished.begin(project, tried.before.commit, tried.after.commit, _paths(tried))
+                unfinished.begin(project, tried.before.commit, tried.after.commit)
             locked = _finish_at_once(request, screen, project, tried)
     update_summary.merged(screen, project, tried, update_summary.Shown(request.dry_run, shown, locked))
     return 1 if tried.unresolved or (locked and not locked.ok) else 0
@@ -218,10 +218,6 @@ def _lock(project: Living, screen: Screen) -> steps.Step | None:
     if step.ok:
         git.attempt("add", "--", "uv.lock", cwd=project.folder)
     return step
-
-
-def _paths(tried: Trial) -> tuple[str, ...]:
-    return tuple(change.kept_in or change.path for change in tried.unresolved)
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
     if not tried.changes_anything:
         return
     if tried.unresolved:
-        _open(screen, [(change.kept_in or change.path, change.lines) for change in tried.unresolved])
+        _open(screen, [(change.place, change.lines) for change in tried.unresolved])
     else:
         _next(screen, project, after, shown.locked, tried.revisions)
     for step in (step for step in steps if not step.with_old_code):
@@ -184,7 +184,7 @@ def _as_data(project: Living, tried: Trial, shown: Shown, steps: list[switches.S
             {"path": c.path, "kind": c.kind.value, "kept_in": c.kept_in or None, "conflict_lines": list(c.lines)}
             for c in tried.changes
         ],
-        "unresolved": [change.kept_in or change.path for change in tried.unresolved],
+        "unresolved": [change.place for change in tried.unresolved],
         "answers": tried.new_answers,
         "data_steps": [{"step": str(step), "with_old_code": step.with_old_code} for step in steps],
         "alembic_heads": list(tried.revisions.heads),
