@@ -17,6 +17,10 @@ from app.errors import UnsupportedParameterError
 
 ANTHROPIC_TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}}
+WHY_REFUSED = {
+    "response_format": "This model has no JSON mode; ask for `json_schema`.",
+    "temperature": "This model takes no `temperature` above 1, or none at all.",
+}
 
 
 def write_history(messages: Sequence[Message]) -> list[wire.ModelMessage]:
@@ -157,10 +161,4 @@ def _refuse_for_anthropic(request: ModelRequest, model: Model) -> None:
     }
     for name, is_refused in refused.items():
         if is_refused:
-            raise UnsupportedParameterError(_WHY.get(name, f"This model does not take `{name}`."), param=name)
-
-
-_WHY = {
-    "response_format": "This model has no JSON mode; ask for `json_schema`.",
-    "temperature": "This model takes no `temperature` above 1, or none at all.",
-}
+            raise UnsupportedParameterError(WHY_REFUSED.get(name, f"This model does not take `{name}`."), param=name)

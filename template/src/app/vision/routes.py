@@ -13,12 +13,13 @@ from app.vision.schemas import (
     detection_list,
     picture_problem,
 )
+from app.vision.service import MAX_PICTURES
 from app.vision.uploads import body_schema, read_many, read_one
 
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
 
 FILE = {"type": "string", "format": "binary", "description": "a PNG, JPEG or WebP file"}
-FILES = {"type": "array", "items": FILE, "minItems": 1, "maxItems": 32}
+FILES = {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_PICTURES}
 
 
 @router.post("", openapi_extra=body_schema(DetectionCreate, {"image": FILE}))
