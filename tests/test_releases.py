@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 import tomllib
 from datetime import date
 from typing import TYPE_CHECKING
@@ -15,6 +13,7 @@ from copier._vcs import get_latest_tag, get_repo
 from packaging.version import Version
 
 from aiapi import releases
+from aiapi.location import address
 from aiapi.source import Source
 from release_notes import DUTIES, GAINS, Section, given_up, sections, unannounced
 from template_repository import ROOT, options
@@ -156,129 +155,5 @@ def test_the_newest_release_is_the_one_that_copier_takes_from_a_folder_or_a_bund
     ],
 )
 def test_an_address_is_read_as_copier_reads_it(location: str, tmp_path: Path) -> None:
-    assert releases.address(location, tmp_path) == get_repo(location)
-    assert releases.address("../template", tmp_path) == str(tmp_path.parent / "template")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A template of two releases' worth of files, the first committed."""
-    contents = {
-        "src/app/main.py.jinja": "main\n" * 20,
-        "src/app/old.py": "old\n" * 20,
-        "src/app/gone.py": "gone\n" * 20,
-        "_parts/fragment.txt": "fragment\n" * 20,
-        "{{ pgvector }}/src/app/vector_store.py": "pgvector\n" * 20,
-        "{{ qdrant }}/src/app/vector_store.py": "qdrant\n" * 20,
-        "{{ qdrant }}/_parts/readme.md": "readme\n" * 20,
-        "src/app/queue.py": "queue\n" * 20,
-    }
-    for name, content in contents.items():
-        file = tmp_path / "template" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-    git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    save(tmp_path)
-    return tmp_path
-
-
-def save(repository: Path) -> str:
-    git(repository, "add", "--all")
-    git(repository, "commit", "--quiet", "--message", "more")
-    return git(repository, "rev-parse", "HEAD")
-
-
-def move(repository: Path, old: str, new: str) -> None:
-    target = repository / "template" / new
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (repository / "template" / old).rename(target)
-
-
-def test_the_guard_sees_a_deletion_and_a_rename_until_they_are_announced(repository: Path) -> None:
-    (repository / "template/src/app/gone.py").unlink()
-    move(repository, "src/app/old.py", "src/app/new/name.py")
-    save(repository)
-    lost = given_up(repository, "HEAD^", "HEAD", OPTIONS)
-    assert lost == {"src/app/gone.py": "", "src/app/old.py": "src/app/new/name.py"}
-    assert unannounced(lost, Section("2", "unreleased", f"{GAINS} src/app/gone.py.")) == list(lost)
-    half = Section("2", "unreleased", f"{DUTIES} `src/app/old.py` is now `src/app/new/name.py`, not_src/app/gone.py.")
-    assert unannounced(lost, half) == ["src/app/gone.py"]
-    whole = Section("2", "unreleased", f"{DUTIES} know that (src/app/old.py) moved.\nDelete `src/app/gone.py`.")
-    assert unannounced(lost, whole) == []
-
-
-def test_the_guard_looks_at_the_working_tree_too(repository: Path) -> None:
-    (repository / "template/src/app/gone.py").unlink()
-    move(repository, "src/app/old.py", "src/app/new.py")
-    assert given_up(repository, "HEAD", None, OPTIONS).keys() == {"src/app/gone.py", "src/app/old.py"}
-
-
-def test_what_a_project_still_gets_or_never_got_needs_no_announcement(repository: Path) -> None:
-    move(repository, "src/app/main.py.jinja", "src/app/main.py")
-    move(repository, "_parts/fragment.txt", "_parts/renamed.txt")
-    (repository / "template/{{ qdrant }}/_parts/readme.md").unlink()
-    move(repository, "src/app/queue.py", "{{ celery }}/src/app/queue.py")
-    move(repository, "{{ celery }}/src/app/queue.py", "{{ arq }}/src/app/queue.py")
-    shutil.copytree(repository / "template/{{ arq }}", repository / "template/{{ celery }}", dirs_exist_ok=True)
-    assert given_up(repository, "HEAD", None, OPTIONS) == {}
-
-
-def test_what_only_some_projects_lose_has_to_be_announced_all_the_same(repository: Path) -> None:
-    (repository / "template/{{ qdrant }}/src/app/vector_store.py").unlink()
-    move(repository, "src/app/queue.py", "{{ celery }}/src/app/queue.py")
-    assert given_up(repository, "HEAD", None, OPTIONS).keys() == {"src/app/vector_store.py", "src/app/queue.py"}
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A repository with two commits, the first listed as a release, and the script that tags."""
-    script = tmp_path / "generator/releasing/tags.py"
-    script.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "generator/releasing/tags.py", script)
-    git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    head = save(tmp_path)
-    (tmp_path / "docs").mkdir()
-    (tmp_path / releases.LIST).write_text(f'"0.1.0" = "{head}"\n')
-    save(tmp_path)
-    return tmp_path
-
-
-def make_tags(clone: Path) -> tuple[int, str]:
-    command = [sys.executable, "generator/releasing/tags.py"]
-    result = subprocess.run(command, cwd=clone, capture_output=True, text=True, check=False)
-    assert "Traceback" not in result.stderr
-    return result.returncode, result.stdout + result.stderr
-
-
-def test_a_clone_without_tags_gets_them_and_keeps_those_that_are_right(clone: Path) -> None:
-    assert make_tags(clone) == (0, "Made v0.1.0.\n")
-    assert git(clone, "cat-file", "-t", "v0.1.0") == "tag"
-    assert git(clone, "rev-parse", "v0.1.0^{}") == git(clone, "rev-parse", "HEAD^")
-    assert git(clone, "tag", "--list", "--format=%(contents)") == "aiapi 0.1.0"
-    before = git(clone, "rev-parse", "v0.1.0")
-    assert make_tags(clone) == (0, "Every release has its tag.\n")
-    git(clone, "tag", "--delete", "v0.1.0")
-    make_tags(clone)
-    assert git(clone, "rev-parse", "v0.1.0") == before
-
-
-def test_a_tag_that_is_elsewhere_or_not_annotated_is_an_error_and_nothing_is_tagged(clone: Path) -> None:
-    first, second = git(clone, "rev-parse", "HEAD^"), git(clone, "rev-parse", "HEAD")
-    (clone / releases.LIST).write_text(f'"0.1.0" = "{first}"\n"0.2.0" = "{second}"\n')
-    git(clone, "tag", "--annotate", "--message", "wrong", "v0.1.0", second)
-    code, said = make_tags(clone)
-    assert (code, f"v0.1.0 is at {second}, but docs/releases.toml says {first}." in said) == (1, True)
-    git(clone, "tag", "--force", "v0.1.0", first)
-    code, said = make_tags(clone)
-    assert (code, "v0.1.0 is not an annotated tag." in said) == (1, True)
-    assert "git tag --delete v0.1.0" in said
-    assert git(clone, "tag") == "v0.1.0"
-
-
-def test_a_shallow_clone_is_told_to_fetch_its_history(clone: Path) -> None:
-    shallow = clone / "shallow"
-    git(clone, "clone", "--quiet", "--depth", "1", clone.as_uri(), str(shallow))
-    code, said = make_tags(shallow)
-    assert (code, "git fetch --unshallow" in said) == (1, True)
-    (clone / releases.LIST).write_text(f'"0.1.0" = "{"0" * 40}"\n')
-    assert "Correct docs/releases.toml." in make_tags(clone)[1]
+    assert address(location, tmp_path) == get_repo(location)
+    assert address("../template", tmp_path) == str(tmp_path.parent / "template")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 AIAPI = str(Path(sys.executable).with_name("aiapi"))
 PATIENCE = 60
+CANONICAL = "https://git.example.org/aiapi/aiapi.git"
 
 SMALL_TEMPLATE = {
     "{{ _copier_conf.answers_file }}.jinja": "# Changes here are overwritten\n{{ _copier_answers | to_nice_yaml }}",
@@ -184,3 +187,17 @@ def copy_with_copier(aiapi: Command, template: Path, data: list[str]) -> Path:
     command = [sys.executable, "-m", "copier", "copy", "--quiet", "--defaults", *answers, str(template), str(folder)]
     subprocess.run(command, env=dict(aiapi.environment), cwd=aiapi.folder, check=True, capture_output=True)
     return folder
+
+
+def interrupt(process: subprocess.Popen[str], by: str, mark: Path) -> tuple[str, str]:
+    """Interrupt a command when `mark` appears, by SIGTERM or as Ctrl-C does, with its group; return what it wrote."""
+    try:
+        wait_for(mark.exists)
+        if by == "Ctrl-C":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.terminate()
+        return process.communicate(timeout=PATIENCE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cli import update_scenes
-from cli.command import AIAPI, ROOT, SMALL_TEMPLATE, Command, Terminal, make_checkout, on_a_clean_machine
+from cli.command import (
+    AIAPI,
+    CANONICAL,
+    ROOT,
+    SMALL_TEMPLATE,
+    Command,
+    Terminal,
+    git,
+    make_checkout,
+    on_a_clean_machine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,3 +123,22 @@ def stand_in(tmp_path: Path) -> Callable[[str, str], str]:
         return f"{folder}{os.pathsep}{os.environ['PATH']}"
 
     return put
+
+
+@pytest.fixture
+def installed(small_checkout: Path, tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """Lay out aiapi as a wheel does, with the given PEP 610 record of where it came from."""
+
+    def lay_out(origin: dict[str, Any], checkout: Path = small_checkout) -> Path:
+        site = tmp_path / "site/generator"
+        shutil.copytree(small_checkout / "generator/aiapi", site / "aiapi")
+        shutil.copy(small_checkout / "copier.yml", site / "aiapi")
+        git(checkout, "bundle", "create", "--quiet", str(site / "aiapi/template.bundle"), "HEAD", "--tags")
+        metadata = site / "aiapi-0.1.0.dist-info"
+        metadata.mkdir()
+        text = f"Metadata-Version: 2.4\nName: aiapi\nVersion: 0.1.0\nProject-URL: Repository, {CANONICAL}\n"
+        (metadata / "METADATA").write_text(text)
+        (metadata / "direct_url.json").write_text(json.dumps(origin))
+        return site.parent
+
+    return lay_out

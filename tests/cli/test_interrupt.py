@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.command import PATIENCE, git, wait_for
+from cli.command import git, interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +27,7 @@ def test_nothing_is_left_at_any_stage(
     program, verb = stage.split()
     path = stand_in(program, STOP.format(verb=verb, mark=mark))
     process = aiapi.start("new", "demo", "--defaults", PATH=path)
-    try:
-        wait_for(mark.exists)
-        if by == "Ctrl-C":
-            os.killpg(process.pid, signal.SIGINT)
-        else:
-            process.terminate()
-        _, stderr = process.communicate(timeout=PATIENCE)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    _, stderr = interrupt(process, by, mark)
     assert process.returncode == 130, stderr
     assert stderr.splitlines()[-1] == "Interrupted: nothing was left behind."
     assert aiapi.leftovers() == []

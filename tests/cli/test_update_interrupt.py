@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.command import PATIENCE, git, wait_for
+from cli.command import git, interrupt
 from cli.update_scenes import edit, state
 from cli.upkeep_scenes import commit, told
 
@@ -33,16 +30,7 @@ AFTER = BEFORE.replace("touch", '"$REAL" "$@" && touch')
 def interrupted(demo: Command, by: str, mark: Path, *arguments: str, **extra: str) -> tuple[str, str]:
     """Interrupt an update when `mark` appears, see that it says so; return its stdout and the last line of stderr."""
     process = demo.start("update", *arguments, **extra)
-    try:
-        wait_for(mark.exists)
-        if by == "Ctrl-C":
-            os.killpg(process.pid, signal.SIGINT)
-        else:
-            process.terminate()
-        stdout, stderr = process.communicate(timeout=PATIENCE)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    stdout, stderr = interrupt(process, by, mark)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert list(Path(demo.environment["TMPDIR"]).iterdir()) == []
