@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from app.open_inference_errors import is_open_inference_path
 from app.openai_errors import is_openai_path
 
 
@@ -29,14 +30,17 @@ async def test_every_operation_says_how_it_fails(document: dict[str, Any]) -> No
     for path, methods in document["paths"].items():
         for operation in methods.values():
             content = operation["responses"]["default"]["content"]
-            if is_openai_path(path):
+            if is_open_inference_path(path):
+                assert content["application/json"]["schema"]["$ref"].endswith("/OpenInferenceError"), path
+            elif is_openai_path(path):
                 assert content["application/json"]["schema"]["$ref"].endswith("/OpenAIError"), path
             else:
                 assert "application/problem+json" in content, path
 
 
 async def test_everything_but_the_doors_and_probes_asks_for_credentials(document: dict[str, Any]) -> None:
-    open_to_all = {"register", "create_token", "refresh_token", "live", "startup", "ready"}
+    open_to_all = {"register", "create_token", "refresh_token"}
+    open_to_all |= {"live", "startup", "ready", "server_live", "server_ready"}
     assert {
         operation["operationId"] for operation in operations(document) if "security" not in operation
     } == open_to_all

@@ -22,10 +22,13 @@ from app.documents.service import INGEST, PURGE, DocumentService
 from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
+from app.inference.model_folders import find_tensor_models
+from app.inference.served_models import ServedModels, open_served_models
 from app.inference.service import EmbeddingService
 from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
+from app.open_inference.service import OpenInferenceService
 from app.settings import Settings
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
@@ -42,6 +45,7 @@ class Ports:
     embedder: Embedder
     files: FileStore
     language_model: LanguageModel
+    models: ServedModels
     queue: JobQueue
     vectors: VectorStore
 
@@ -60,30 +64,42 @@ class Services:
     health: HealthService
     job_runner: JobRunner
     jobs: JobService
+    open_inference: OpenInferenceService
     retrieval: RetrievalService
     usage: UsageService
 
 
 @asynccontextmanager
-async def open_ports(settings: Settings) -> AsyncIterator[Ports]:
+async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncIterator[Ports]:
     """Open everything that the service needs; close it in reverse order at the end.
+
+    Args:
+        settings: the whole configuration.
+        serving: whether callers may send tensors, so that the operator's own models are opened, too.
 
     Raises:
         StartupError: the configuration or the machine does not allow the process to start.
     """
     async with AsyncExitStack() as stack:
         model = load_embedding_model(settings.embedding.folder)
-        open_embedding = partial(open_model_session, settings.model_session, model.folder / "model.onnx")
+        open_model = partial(open_model_session, settings.model_session)
+        open_embedding = partial(open_model, model.folder / "model.onnx")
         cores = settings.model_session.threads
-        embedder = open_embedder(settings.embedding, settings.batching, open_embedding, model, cores=cores)
+        opening = open_embedder(settings.embedding, settings.batching, open_embedding, model, cores=cores)
         detection = load_detection_model(settings.detection.folder)
-        eyes = await stack.enter_async_context(open_model_session(settings.model_session, detection.graph))
+        eyes = await stack.enter_async_context(open_model(detection.graph))
+        detector = await stack.enter_async_context(open_detector(settings.detection, eyes, detection))
+        embedder = await stack.enter_async_context(opening)
+        registered = find_tensor_models(settings.models.folder) if serving else []
+        residents = [embedder.resident(), detector.resident()] if serving else []
+        models = open_served_models(registered, residents, settings.batching, open_model, cores=cores)
         yield Ports(
             database=await stack.enter_async_context(open_database(settings.database)),
-            detector=await stack.enter_async_context(open_detector(settings.detection, eyes, detection)),
-            embedder=await stack.enter_async_context(embedder),
+            detector=detector,
+            embedder=embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
+            models=await stack.enter_async_context(models),
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
         )
@@ -113,6 +129,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,
+        open_inference=OpenInferenceService(ports.models),
         retrieval=retrieval,
         usage=usage,
     )

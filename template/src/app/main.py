@@ -23,6 +23,7 @@ from app.jobs import routes as jobs
 from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
+from app.open_inference import routes as open_inference
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.settings import Settings
 from app.usage import routes as usage
@@ -59,7 +60,8 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    for feature in (answers, auth, chat, documents, health, inference, jobs, usage, vision, vision_stream):
+    features = (answers, auth, chat, documents, health, inference, jobs, open_inference, usage, vision, vision_stream)
+    for feature in features:
         app.include_router(feature.router)
     return app
 
@@ -67,7 +69,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Ports]:
     try:
-        async with open_ports(settings) as ports:
+        async with open_ports(settings, serving=True) as ports:
             yield ports
     except StartupError as error:
         # The server prints a traceback; this line says what to do.

@@ -1,4 +1,4 @@
-"""Errors on the wire, rendered in one place: RFC 9457 problem+json, or OpenAI's shape where its clients call."""
+"""Errors on the wire, rendered in one place: RFC 9457 problem+json, or the shape that a path's clients know."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, CallerError, ClientGoneError, OverloadedError, UpstreamError
+from app.open_inference_errors import OpenInferenceError, is_open_inference_path
 from app.openai_errors import OpenAIError, is_openai_path, openai_error, openai_status
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,9 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
     """Wrap a problem into a response to a request for this path."""
     if is_openai_path(path):
         return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
+    if is_open_inference_path(path):
+        # That protocol, too, knows what is wrong with a payload as a 400.
+        return JSONResponse(OpenInferenceError(error=body.message).model_dump(), openai_status(body.status), headers)
     content = body.model_dump(exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)
 

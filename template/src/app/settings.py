@@ -17,6 +17,7 @@ from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
 from app.inference.capacity import BatchingSettings
 from app.inference.embedder import EmbeddingSettings
+from app.inference.served_models import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.vision.detector import DetectionSettings
@@ -49,5 +50,6 @@ class Settings(BaseSettings):
     language_model: LanguageModelSettings = Field(default_factory=LanguageModelSettings)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
+    models: ModelsSettings = Field(default_factory=ModelsSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     vector_store: VectorStoreSettings

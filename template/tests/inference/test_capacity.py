@@ -1,6 +1,6 @@
 """How sessions are divided into lanes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from time import sleep
@@ -8,7 +8,7 @@ from time import sleep
 import pytest
 
 from app.inference.capacity import BatchingSettings, Workload, available_cores, open_capacity
-from app.inference.ports import ModelSession, Tensor
+from app.inference.ports import ModelSession, Tensor, TensorSpec
 
 
 @dataclass
@@ -18,6 +18,8 @@ class Session:
     threads: int
     provider: str = "CPUExecutionProvider"
     output_names: list[str] = field(default_factory=list)
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Compute nothing."""

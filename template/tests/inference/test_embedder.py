@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from app.errors import StartupError
 from app.inference.capacity import BatchingSettings, OpenSession
 from app.inference.embedder import Embedder, EmbeddingSettings, open_embedder
 from app.inference.manifest import load_embedding_model
-from app.inference.ports import ModelSession, Tensor
+from app.inference.ports import ModelSession, Tensor, TensorSpec
 from app.settings import Settings
 
 SHIPPED = Path(__file__).parents[2] / "models" / "embedding"
@@ -31,6 +31,8 @@ class LongVectors:
     dimension: int
     provider: str = "CPUExecutionProvider"
     output_names: list[str] = field(default_factory=lambda: ["embedding"])
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Answer with 7 everywhere."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.inference.ports import Tensor
+from app.inference.ports import Tensor, TensorSpec
 
 PATH = "/v1/detections/stream"
 
@@ -80,6 +80,8 @@ class GatedSession:
     rows: int
     provider: str = "CPUExecutionProvider"
     output_names: list[str] = field(default_factory=lambda: ["output0"])
+    inputs: Sequence[TensorSpec] = ()
+    outputs: Sequence[TensorSpec] = ()
     entered: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
 

@@ -8,7 +8,23 @@ from typing import Any
 import onnxruntime
 
 from app.errors import StartupError
-from app.inference.ports import Tensor
+from app.inference.ports import Tensor, TensorSpec
+
+DATATYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(double)": "FP64",
+    "tensor(float)": "FP32",
+    "tensor(float16)": "FP16",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(int8)": "INT8",
+    "tensor(string)": "BYTES",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(uint8)": "UINT8",
+}
 
 
 class OnnxModelSession:
@@ -28,10 +44,24 @@ class OnnxModelSession:
         """Names of the outputs, in the order in which `run` returns them."""
         return [output.name for output in self._session.get_outputs()]
 
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """What `run` must be given."""
+        return [_spec(each) for each in self._session.get_inputs()]
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """What `run` returns, in this order."""
+        return [_spec(each) for each in self._session.get_outputs()]
+
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Compute all outputs."""
         outputs: list[Tensor] = self._session.run(None, dict(inputs))
         return outputs
+
+
+def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
+    return TensorSpec(node.name, DATATYPES.get(node.type, node.type), tuple(node.shape or ()))
 
 
 async def load_session(

@@ -17,6 +17,7 @@ class Scope(StrEnum):
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"
     EMBEDDINGS = "embeddings"
+    INFERENCE = "inference"
     JOBS = "jobs"
     SEARCH = "search"
     USAGE = "usage"

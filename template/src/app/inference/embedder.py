@@ -17,11 +17,16 @@ from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
 from app.inference.encoder import encode, encoder_workload
 from app.inference.manifest import EmbeddingModel
+from app.inference.ports import ModelSession
+from app.inference.resident import Resident
+from app.inference.signature import MAX_ROWS
 
 log = structlog.get_logger(__name__)
 
 # Texts of so many characters together are tokenized faster than a thread is reached.
 AT_ONCE = 2000
+# Rows of callers' own tensors that run together.
+TENSOR_ROWS = 32
 
 
 class EmbeddingSettings(BaseModel):
@@ -55,18 +60,23 @@ class Embedder:
 
     Args:
         batcher: takes lists of token ids, gives vectors.
-        provider: the execution provider that the model runs on.
+        session: the model.
         deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
     """
 
     def __init__(
-        self, batcher: Batcher, tokenizer: Tokenizer, model: EmbeddingModel, *, provider: str, deadline: float
+        self, batcher: Batcher, tokenizer: Tokenizer, model: EmbeddingModel, *, session: ModelSession, deadline: float
     ) -> None:
         self._batcher = batcher
         self.model = model
         self.tokenizer = tokenizer
-        self.provider = provider
+        self.session = session
         self.deadline = deadline
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the model runs on."""
+        return self.session.provider
 
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
         """Embed texts together with what others have asked for.
@@ -93,6 +103,18 @@ class Embedder:
         done = await self._batcher.submit(ids, sizes, owner=owner, within=within)
         vectors = np.array(done.results, dtype=np.float32).reshape(len(ids), self.model.dimension)
         return Embeddings(vectors, sum(map(len, ids)), done.queue_seconds, done.run_seconds)
+
+    def resident(self) -> Resident:
+        """Offer the model to callers who send tensors instead of texts."""
+        names = [each.name for each in self.session.inputs]
+        return Resident(
+            self.model.name,
+            self.model.version,
+            self.session,
+            TENSOR_ROWS,
+            max_shape=dict.fromkeys(names, (MAX_ROWS, self.model.max_tokens)),
+            warm_up=dict.fromkeys(names, (1, min(self.model.max_tokens, 8))),
+        )
 
     async def ping(self) -> None:
         """Pass while texts are taken.
@@ -138,6 +160,8 @@ async def open_embedder(
         runs = [partial(encode, session) for session in capacity.sessions]
         grace = batching.shutdown_grace
         async with open_batcher(model.identity, runs, capacity.curve, rows=settings.batch_size, grace=grace) as batcher:
-            provider = capacity.sessions[0].provider
-            log.info("embedding_model.ready", model=model.identity, provider=provider, dimension=model.dimension)
-            yield Embedder(batcher, tokenizer, model, provider=provider, deadline=batching.deadline)
+            session = capacity.sessions[0]
+            log.info(
+                "embedding_model.ready", model=model.identity, provider=session.provider, dimension=model.dimension
+            )
+            yield Embedder(batcher, tokenizer, model, session=session, deadline=batching.deadline)

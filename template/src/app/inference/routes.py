@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
 from app.errors import ModelNotFoundError
-from app.inference.embedder import Embedder, Embeddings
+from app.inference.answer_headers import answer_headers
 from app.inference.schemas import (
     EmbeddingCreate,
     EmbeddingList,
@@ -29,18 +29,14 @@ async def create_embeddings(
     work = services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
     result = await while_connected(request, work)
     content = write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
-    headers = describe(services.embeddings.embedder, result)
+    embedder = services.embeddings.embedder
+    headers = answer_headers(
+        embedder.model.identity,
+        embedder.provider,
+        queue_seconds=result.queue_seconds,
+        run_seconds=result.run_seconds,
+    )
     return Response(content, media_type="application/json", headers=headers)
-
-
-def describe(embedder: Embedder, result: Embeddings) -> dict[str, str]:
-    """Name in headers what made the vectors, and its times in milliseconds."""
-    queue, run = result.queue_seconds * 1000, result.run_seconds * 1000
-    return {
-        "X-Model": embedder.model.identity,
-        "X-Model-Provider": embedder.provider,
-        "Server-Timing": f"queue;dur={queue:.2f}, run;dur={run:.2f}",
-    }
 
 
 @router.get("/models", responses=OPENAI_FAILURE)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import StartupError
 from app.inference.ports import ModelSession
+from app.inference.resident import Resident
 from app.vision.letterbox import Size
 from app.vision.manifest import DetectionModel
 from app.vision.opening import PictureLimits
@@ -61,7 +62,7 @@ class Detector:
         self, session: ModelSession, model: DetectionModel, settings: DetectionSettings, decoders: ThreadPoolExecutor
     ) -> None:
         self.settings = settings
-        self._session = session
+        self.session = session
         self._decoders = decoders
         self._batch_size = min(settings.batch_size, model.manifest.max_batch)
         self._limits = PictureLimits(settings.max_bytes, settings.max_megapixels)
@@ -73,7 +74,13 @@ class Detector:
     @property
     def provider(self) -> str:
         """The execution provider that the model runs on."""
-        return self._session.provider
+        return self.session.provider
+
+    def resident(self) -> Resident:
+        """Offer the model to callers who send tensors instead of pictures."""
+        manifest = self.model.manifest
+        shape = {manifest.input: (1, 3, manifest.height, manifest.width)}
+        return Resident(manifest.name, manifest.version, self.session, self._batch_size, warm_up=shape)
 
     async def read(self, content: bytes | str) -> Picture:
         """Decode a picture, given as a file or as a file in base64; raises what `read_picture` raises."""
@@ -92,7 +99,7 @@ class Detector:
         batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
         batch /= 255
         started = time.perf_counter()
-        [outputs] = self._session.run({self.model.manifest.input: np.ascontiguousarray(batch)})
+        [outputs] = self.session.run({self.model.manifest.input: np.ascontiguousarray(batch)})
         milliseconds = (time.perf_counter() - started) * 1000
         return [RawDetections(output.astype(np.float32, copy=False), milliseconds, len(batch)) for output in outputs]
 

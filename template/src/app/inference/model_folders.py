@@ -1,0 +1,80 @@
+"""Models that the operator registers: each a folder with an ONNX graph and a manifest, found at start-up."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.errors import StartupError
+from app.inference.manifest import MANIFEST, verify_file
+
+GRAPH = "model.onnx"
+# Models of these tasks are chosen by a setting each, and opened by the feature that needs them.
+FEATURES = {"embedding", "detection"}
+
+Shape = list[Annotated[int, Field(ge=1)]]
+
+
+class TensorManifest(BaseModel):
+    """What the `model.json` of a registered model declares."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    task: Literal["tensors"]
+    max_batch: int = Field(default=64, ge=1, le=4096, description="rows that run together; 1: each request by itself")
+    max_shape: dict[str, Shape] = Field(default={}, description="the longest that an input's dimensions may be")
+    warm_up: dict[str, Shape] = Field(
+        default={}, description="shapes to try at start-up; 1 where one varies if not set"
+    )
+    allow_nonfinite: bool = Field(default=False, description="whether inputs may hold NaN and infinities")
+    files: dict[str, str] = Field(description="sha256 of each file")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorModel:
+    """A registered model on disk whose files are the declared ones."""
+
+    manifest: TensorManifest
+    folder: Path
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.folder / GRAPH
+
+
+def find_tensor_models(folder: Path) -> list[TensorModel]:
+    """Read every model below a folder whose task is `tensors`, and check its files.
+
+    Raises:
+        StartupError: the folder, a manifest, a file or a checksum is not what it should be.
+    """
+    if not folder.is_dir():
+        raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
+    manifests = sorted(folder.glob(f"*/{MANIFEST}"))
+    return [_load(manifest) for manifest in manifests if _task(manifest) not in FEATURES]
+
+
+def _task(manifest: Path) -> object:
+    try:
+        content = json.loads(manifest.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartupError(f"{manifest} cannot be read: {error}") from error
+    return content.get("task", "embedding") if isinstance(content, dict) else None
+
+
+def _load(path: Path) -> TensorModel:
+    try:
+        manifest = TensorManifest.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
+    elsewhere = [name for name in manifest.files if Path(name).name != name]
+    if elsewhere:
+        raise StartupError(f"{path} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
+    for name in sorted({GRAPH, *manifest.files}):
+        verify_file(path.parent / name, manifest.files.get(name))
+    return TensorModel(manifest, path.parent)

@@ -1,0 +1,122 @@
+"""Any ONNX graph as a model that takes and gives tensors, shared by everybody who asks."""
+
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from app.errors import UnprocessableError, UpstreamFailedError
+from app.inference.batching import Batcher, open_batcher
+from app.inference.capacity import BatchingSettings, Capacity
+from app.inference.ports import ModelSession, Tensor
+from app.inference.signature import Signature
+
+Row = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What a model gave, one tensor for each of its outputs."""
+
+    outputs: Sequence[Tensor]
+    queue_seconds: float
+    run_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model that is open, warm, and takes tensors.
+
+    Attributes:
+        deadline: seconds in which an answer must be there.
+    """
+
+    name: str
+    version: str
+    provider: str
+    signature: Signature
+    batcher: Batcher
+    deadline: float
+
+    @property
+    def identity(self) -> str:
+        """Name and version, as answers carry them."""
+        return f"{self.name}@{self.version}"
+
+    async def infer(self, tensors: Mapping[str, Tensor], *, owner: Hashable) -> Inferred:
+        """Run tensors, with those of others where rows may.
+
+        Args:
+            tensors: by input; each of a shape that the signature allows, and of its type.
+            owner: who takes turns with other owners.
+
+        Raises:
+            OverloadedError: the answer cannot be had in time.
+            UnprocessableError: they are not what the model needs, or it cannot compute them.
+        """
+        self.signature.check(tensors)
+        whole = tuple(tensors[spec.name] for spec in self.signature.inputs)
+        payloads: list[Row] = list(zip(*whole, strict=True)) if self.signature.by_rows else [whole]
+        try:
+            done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=self.deadline)
+        except UpstreamFailedError as error:
+            # The tensors are the caller's own, untouched: what the graph finds fault with are those.
+            raise UnprocessableError(
+                "The model cannot compute these inputs: a value may be out of its range, or lengths do not go together."
+            ) from error
+        rows: list[Row] = done.results
+        outputs = _stack(rows) if self.signature.by_rows else list(rows[0])
+        return Inferred(outputs, done.queue_seconds, done.run_seconds)
+
+
+def run_whole(session: ModelSession, names: Sequence[str], payloads: Sequence[Row]) -> list[Row]:
+    """Run requests one by one."""
+    return [tuple(session.run(dict(zip(names, payload, strict=True)))) for payload in payloads]
+
+
+def run_rows(session: ModelSession, names: Sequence[str], payloads: Sequence[Row]) -> list[Row]:
+    """Run rows, those of the same shapes together."""
+    alike: dict[object, list[int]] = {}
+    for at, row in enumerate(payloads):
+        alike.setdefault(tuple(map(np.shape, row)), []).append(at)
+    results: list[Row] = [()] * len(payloads)
+    for places in alike.values():
+        tensors = _stack([payloads[at] for at in places])
+        outputs = session.run(dict(zip(names, tensors, strict=True)))
+        for place, row in zip(places, zip(*outputs, strict=True), strict=True):
+            results[place] = row
+    return results
+
+
+def _stack(rows: Sequence[Row]) -> list[Tensor]:
+    return [_stack_one(column) for column in zip(*rows, strict=True)]
+
+
+def _stack_one(column: Sequence[Tensor | str]) -> Tensor:
+    # Numbers come out of arrays as numpy's scalars, which can be stacked; strings come out as themselves.
+    return np.array(column, dtype=object) if isinstance(column[0], str) else np.stack(column)
+
+
+@asynccontextmanager
+async def open_served_model(
+    identity: tuple[str, str], capacity: Capacity, signature: Signature, batching: BatchingSettings, *, max_batch: int
+) -> AsyncIterator[ServedModel]:
+    """Start a model's lanes, one for each session; at the end what is queued may finish.
+
+    Args:
+        identity: name and version.
+        capacity: sessions, and what they can do.
+        signature: what the model takes and gives.
+        batching: how it is shared.
+        max_batch: rows that run together, if they may.
+    """
+    name, version = identity
+    run = run_rows if signature.by_rows else run_whole
+    names = [spec.name for spec in signature.inputs]
+    runs = [partial(run, session, names) for session in capacity.sessions]
+    rows = max_batch if signature.by_rows else 1
+    title, grace = f"{name}@{version} tensors", batching.shutdown_grace
+    async with open_batcher(title, runs, capacity.curve, rows=rows, grace=grace) as batcher:
+        yield ServedModel(name, version, capacity.sessions[0].provider, signature, batcher, batching.deadline)

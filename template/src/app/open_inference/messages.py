@@ -1,0 +1,166 @@
+"""Reading inference requests and writing their answers, with or without binary data after the JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from app.errors import UnprocessableError
+from app.inference.ports import Tensor, TensorSpec
+from app.inference.signature import Signature
+from app.inference.tensor_model import Inferred, ServedModel
+from app.open_inference.schemas import InferenceRequest, RequestInput
+from app.open_inference.tensor_data import read_binary, read_json, write_binary, write_json
+
+# They would change what the answer means, so they are not passed over in silence.
+NOT_OFFERED = {
+    "classification",
+    "sequence_end",
+    "sequence_id",
+    "sequence_start",
+    "shared_memory_byte_size",
+    "shared_memory_offset",
+    "shared_memory_region",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An output that is wanted: its place among the model's, and whether after the JSON."""
+
+    place: int
+    binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was read.
+
+    Attributes:
+        tensors: by input, of its type and of a shape that it may have.
+    """
+
+    id: str | None
+    tensors: Mapping[str, Tensor]
+    outputs: Sequence[Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A body: JSON, and binary data after it.
+
+    Attributes:
+        json_bytes: how long the JSON is; None if there is nothing else.
+    """
+
+    content: bytes
+    json_bytes: int | None = None
+
+
+def read_request(message: Message, signature: Signature) -> Asked:
+    """Read a request to a model; takes as long as it is large.
+
+    Raises:
+        UnprocessableError: it is not what the protocol says, or not what the model takes.
+    """
+    length = len(message.content) if message.json_bytes is None else message.json_bytes
+    if length > len(message.content):
+        raise UnprocessableError(
+            f"Inference-Header-Content-Length is {length:,}, but the body has {len(message.content):,} bytes."
+        )
+    try:
+        body = InferenceRequest.model_validate_json(message.content[:length])
+    except ValidationError as error:
+        raise UnprocessableError(_first(error)) from error
+    _refuse_extensions(body)
+    return Asked(body.id, _read_inputs(body, signature, memoryview(message.content)[length:]), _wanted(body, signature))
+
+
+def write_answer(model: ServedModel, asked: Asked, inferred: Inferred) -> Message:
+    """Write what a model gave; takes as long as it is large.
+
+    Raises:
+        UnprocessableError: JSON cannot carry it.
+    """
+    head: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
+    if asked.id is not None:
+        head["id"] = asked.id
+    tail: list[bytes] = []
+    outputs: list[dict[str, Any]] = []
+    for wanted in asked.outputs:
+        spec, tensor = model.signature.outputs[wanted.place], inferred.outputs[wanted.place]
+        output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(tensor.shape)}
+        if wanted.binary:
+            tail.append(write_binary(tensor, spec.datatype))
+            output["parameters"] = {"binary_data_size": len(tail[-1])}
+        else:
+            output["data"] = write_json(tensor, spec.name)
+        outputs.append(output)
+    json = to_json(head | {"outputs": outputs})
+    return Message(b"".join([json, *tail]), len(json) if any(wanted.binary for wanted in asked.outputs) else None)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}." if where else f"The request is not as the protocol says: {first['msg']}."
+
+
+def _refuse_extensions(body: InferenceRequest) -> None:
+    parts = [body.parameters, *(each.parameters for each in body.inputs), *(each.parameters for each in body.outputs)]
+    for name in sorted(NOT_OFFERED & set(chain.from_iterable(parts))):
+        raise UnprocessableError(f"The parameter {name!r} belongs to an extension that is not offered here.")
+
+
+def _read_inputs(body: InferenceRequest, signature: Signature, rest: memoryview) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    for each in body.inputs:
+        spec = signature.find_input(each.name)
+        if each.name in tensors:
+            raise UnprocessableError(f"The input {each.name!r} is there twice.")
+        if each.datatype != spec.datatype:
+            raise UnprocessableError(f"Input {each.name!r} must be {spec.datatype}, not {each.datatype}.")
+        signature.check_shape(spec, each.shape)
+        size = each.parameters.get("binary_data_size")
+        if size is None:
+            tensors[each.name] = _from_json(spec, each)
+            continue
+        if type(size) is not int or not 0 <= size <= len(rest) or each.data is not None:
+            raise UnprocessableError(
+                f"Input {each.name!r}: binary_data_size must be a number of bytes that follow the JSON, in place of "
+                "data; Inference-Header-Content-Length tells where the JSON ends."
+            )
+        tensors[each.name] = read_binary(spec, each.shape, rest[:size])
+        rest = rest[size:]
+    if len(rest):
+        raise UnprocessableError(f"{len(rest):,} bytes follow the last input; binary_data_size must cover them all.")
+    return tensors
+
+
+def _from_json(spec: TensorSpec, given: RequestInput) -> Tensor:
+    if given.data is None:
+        raise UnprocessableError(f"Input {given.name!r} has neither data nor binary_data_size.")
+    return read_json(spec, given.shape, given.data)
+
+
+def _wanted(body: InferenceRequest, signature: Signature) -> list[Wanted]:
+    every = _flag(body.parameters, "binary_data_output", default=False)
+    if not body.outputs:
+        return [Wanted(place, every) for place in range(len(signature.outputs))]
+    wanted = [
+        Wanted(signature.find_output(each.name), _flag(each.parameters, "binary_data", default=every))
+        for each in body.outputs
+    ]
+    if len({each.place for each in wanted}) < len(wanted):
+        raise UnprocessableError("An output is asked for twice.")
+    return wanted
+
+
+def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise UnprocessableError(f"The parameter {name!r} must be true or false.")
+    return value

@@ -1,0 +1,130 @@
+"""Elements of tensors on the wire: JSON, or bytes in row-major order, little-endian."""
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from app.errors import UnprocessableError
+from app.inference.ports import Tensor, TensorSpec
+from app.inference.tensor_types import DTYPES, is_float
+
+LENGTH_BYTES = 4
+
+
+def read_json(spec: TensorSpec, shape: Sequence[int], data: list[Any]) -> Tensor:
+    """Make a tensor of JSON: flat, or nested as the shape is.
+
+    Raises:
+        UnprocessableError: the elements are too many, too few, or of another type.
+    """
+    elements = _flatten(spec.name, shape, data)
+    count = math.prod(shape)
+    if len(elements) != count:
+        raise UnprocessableError(
+            f"Input {spec.name!r} has {len(elements):,} elements, but its shape says {_number(count)}."
+        )
+    wanted = _json_types(spec.datatype)
+    if not wanted.issuperset(map(type, elements)):
+        names = " or ".join(sorted(each.__name__ for each in wanted))
+        raise UnprocessableError(f"Input {spec.name!r} is {spec.datatype}: every element must be of the type {names}.")
+    try:
+        return _to_array(elements, spec.datatype).reshape(shape)
+    except OverflowError as error:
+        raise UnprocessableError(f"Input {spec.name!r} holds a number too large for {spec.datatype}.") from error
+
+
+def read_binary(spec: TensorSpec, shape: Sequence[int], content: memoryview) -> Tensor:
+    """Make a tensor of bytes.
+
+    Raises:
+        UnprocessableError: they are too many, too few, or no elements of the type.
+    """
+    count = math.prod(shape)
+    if spec.datatype == "BYTES":
+        return _read_texts(spec.name, content, count).reshape(shape)
+    dtype = DTYPES[spec.datatype]
+    if len(content) != count * dtype.itemsize:
+        raise UnprocessableError(
+            f"Input {spec.name!r} has {len(content):,} bytes, but its shape says {_number(count * dtype.itemsize)}."
+        )
+    if spec.datatype == "BOOL" and np.frombuffer(content, np.uint8).max(initial=0) > 1:
+        raise UnprocessableError(f"Input {spec.name!r} is BOOL: every byte must be 0 or 1.")
+    # A copy, because what lies at an odd address of the body is slow or cannot be read.
+    return np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+def write_json(tensor: Tensor, name: str) -> list[Any]:
+    """List the elements of an output.
+
+    Raises:
+        UnprocessableError: JSON has no words for some of them.
+    """
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        raise UnprocessableError(
+            f"Output {name!r} holds NaN or infinities, which JSON cannot carry: ask for it as binary data."
+        )
+    elements: list[Any] = tensor.ravel().tolist()
+    return elements
+
+
+def write_binary(tensor: Tensor, datatype: str) -> bytes:
+    """Pack the elements of an output."""
+    if datatype == "BYTES":
+        texts = [each.encode() for each in tensor.ravel().tolist()]
+        return b"".join(chain.from_iterable((len(each).to_bytes(LENGTH_BYTES, "little"), each) for each in texts))
+    return tensor.astype(DTYPES[datatype], copy=False).tobytes()
+
+
+def _flatten(name: str, shape: Sequence[int], data: list[Any]) -> list[Any]:
+    dimensions = [len(data)]
+    while data and type(data[0]) is list:
+        width = len(data[0])
+        if any(type(each) is not list or len(each) != width for each in data):
+            raise UnprocessableError(f"Input {name!r}: lists that are nested must be of equal length.")
+        dimensions.append(width)
+        data = list(chain.from_iterable(data))
+    if len(dimensions) > 1 and dimensions != list(shape):
+        raise UnprocessableError(f"Input {name!r}: the data is not nested as its shape says; it may also be flat.")
+    return data
+
+
+def _json_types(datatype: str) -> set[type]:
+    if datatype == "BYTES":
+        return {str}
+    if datatype == "BOOL":
+        return {bool}
+    return {int, float} if is_float(datatype) else {int}
+
+
+def _to_array(elements: list[Any], datatype: str) -> Tensor:
+    if not is_float(datatype):
+        return np.array(elements, DTYPES[datatype])
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is judged as such
+        return np.array(elements, np.float64).astype(DTYPES[datatype])
+
+
+def _read_texts(name: str, content: memoryview, count: int) -> Tensor:
+    texts: list[str] = []
+    at = 0
+    while at < len(content) and len(texts) < count:
+        begin = at + LENGTH_BYTES
+        at = begin + int.from_bytes(content[at:begin], "little")
+        if at > len(content):
+            break
+        try:
+            texts.append(str(content[begin:at], "utf-8"))
+        except UnicodeDecodeError as error:
+            raise UnprocessableError(f"Input {name!r} is BYTES: every element must be text in UTF-8.") from error
+    if at != len(content) or len(texts) != count:
+        raise UnprocessableError(
+            f"Input {name!r}: the bytes are not as many elements, lengths and all, as its shape says."
+        )
+    return np.array(texts, dtype=object)
+
+
+def _number(count: int) -> str:
+    # Python refuses to write numbers of thousands of digits.
+    return f"{count:,}" if count < 10**18 else "more than can be"
