@@ -15,6 +15,8 @@ from app.answers.service import AnswerService
 from app.auth.service import AuthService
 from app.chat.ports import LanguageModel
 from app.chat.service import ChatService
+from app.classification.classifier import TextClassifier, open_classifiers
+from app.classification.service import ClassificationService
 from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
@@ -40,6 +42,7 @@ from app.vision.service import DetectionService
 class Ports:
     """Everything outside the process, and the models, opened and ready."""
 
+    classifiers: Mapping[str, TextClassifier]
     database: Database
     detector: Detector
     embedder: Embedder
@@ -58,6 +61,7 @@ class Services:
     answers: AnswerService
     auth: AuthService
     chat: ChatService
+    classifications: ClassificationService
     detections: DetectionService
     documents: DocumentService
     embeddings: EmbeddingService
@@ -92,14 +96,16 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         embedder = await stack.enter_async_context(opening)
         registered = find_tensor_models(settings.models.folder) if serving else []
         residents = [embedder.resident(), detector.resident()] if serving else []
-        models = open_served_models(registered, residents, settings.batching, open_model, cores=cores)
+        serving_models = open_served_models(registered, residents, settings.batching, open_model, cores=cores)
+        models = await stack.enter_async_context(serving_models)
         yield Ports(
+            classifiers=await open_classifiers(registered, models),
             database=await stack.enter_async_context(open_database(settings.database)),
             detector=detector,
             embedder=embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
-            models=await stack.enter_async_context(models),
+            models=models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
         )
@@ -123,6 +129,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         answers=AnswerService(retrieval, ports.language_model, usage),
         auth=AuthService(ports.database, settings.auth),
         chat=ChatService(ports.language_model, usage, settings.chat),
+        classifications=ClassificationService(ports.embedder, ports.classifiers),
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),

@@ -14,6 +14,7 @@ from app.auth import routes as auth
 from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
 from app.chat import routes as chat
+from app.classification import routes as classification
 from app.documents import routes as documents
 from app.errors import StartupError
 from app.going_away import GoingAway, announced_by_signals
@@ -60,8 +61,8 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    features = (answers, auth, chat, documents, health, inference, jobs, open_inference, usage, vision, vision_stream)
-    for feature in features:
+    models = (classification, inference, open_inference, vision, vision_stream)
+    for feature in (answers, auth, chat, documents, health, jobs, usage, *models):
         app.include_router(feature.router)
     return app
 

@@ -13,6 +13,7 @@ class Scope(StrEnum):
     ACCOUNT = "account"
     ANSWERS = "answers"
     CHAT = "chat"
+    CLASSIFICATIONS = "classifications"
     DETECTIONS = "detections"
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"

@@ -20,6 +20,7 @@ from app.inference.manifest import EmbeddingModel
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
+from app.inference.token_input import open_tokenizer
 
 log = structlog.get_logger(__name__)
 
@@ -127,10 +128,7 @@ class Embedder:
 
 def load_tokenizer(model: EmbeddingModel) -> Tokenizer:
     """Open the model's tokenizer, set to cut texts at the model's limit."""
-    tokenizer = Tokenizer.from_file(str(model.folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(model.max_tokens)
-    return tokenizer
+    return open_tokenizer(model.folder, model.max_tokens)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from app.errors import StartupError
 from app.inference.manifest import MANIFEST, verify_file
 
 GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
 # Models of these tasks are chosen by a setting each, and opened by the feature that needs them.
 FEATURES = {"embedding", "detection"}
 
@@ -31,6 +32,11 @@ class TensorManifest(BaseModel):
         default={}, description="shapes to try at start-up; 1 where one varies if not set"
     )
     allow_nonfinite: bool = Field(default=False, description="whether inputs may hold NaN and infinities")
+    labels: list[Annotated[str, Field(min_length=1)]] = Field(
+        default=[], description="of a classifier of texts, in the order of its first output; it needs tokenizer.json"
+    )
+    activation: Literal["softmax", "sigmoid"] = Field(default="softmax", description="makes scores of its output")
+    max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a text")
     files: dict[str, str] = Field(description="sha256 of each file")
 
 
@@ -75,6 +81,7 @@ def _load(path: Path) -> TensorModel:
     elsewhere = [name for name in manifest.files if Path(name).name != name]
     if elsewhere:
         raise StartupError(f"{path} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
-    for name in sorted({GRAPH, *manifest.files}):
+    needed = {GRAPH, TOKENIZER} if manifest.labels else {GRAPH}
+    for name in sorted({*needed, *manifest.files}):
         verify_file(path.parent / name, manifest.files.get(name))
     return TensorModel(manifest, path.parent)

@@ -1,16 +1,37 @@
 """What callers want embedded, as token ids, refused where the model could not read all of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
 from tokenizers import Encoding, Tokenizer
 
 from app.errors import UnprocessableError
-from app.inference.manifest import EmbeddingModel
 
 MAX_TOTAL_TOKENS = 300_000
 
 
-def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: EmbeddingModel) -> list[list[int]]:
+class TokenReader(Protocol):
+    """A model that reads texts."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def max_tokens(self) -> int:
+        """The most that it reads of a text."""
+
+
+def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
+    """Open the `tokenizer.json` of a folder, set to cut texts at a limit."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
     """Tokenize texts and check token ids, in their order; blocks for as long as the texts are long.
 
     Args:
@@ -40,7 +61,7 @@ def _length(text: Encoding | list[int], tokenizer: Tokenizer) -> int:
     return len(text) + sum(len(part) - special for part in text.overflowing)
 
 
-def _check_lengths(lengths: Sequence[int], model: EmbeddingModel) -> None:
+def _check_lengths(lengths: Sequence[int], model: TokenReader) -> None:
     for index, length in enumerate(lengths):
         if length > model.max_tokens:
             raise UnprocessableError(
@@ -54,7 +75,7 @@ def _check_lengths(lengths: Sequence[int], model: EmbeddingModel) -> None:
         )
 
 
-def _check_ids(index: int, ids: list[int], tokenizer: Tokenizer, model: EmbeddingModel) -> None:
+def _check_ids(index: int, ids: list[int], tokenizer: Tokenizer, model: TokenReader) -> None:
     unknown = next((token for token in ids if tokenizer.id_to_token(token) is None), None)
     if unknown is not None:
         raise UnprocessableError(

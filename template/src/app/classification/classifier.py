@@ -1,0 +1,127 @@
+"""Text classifiers that the operator registers: an ONNX graph with a tokenizer and labels."""
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from app.errors import AppError, StartupError, UnprocessableError, UpstreamFailedError
+from app.inference.model_folders import TensorModel
+from app.inference.ports import Tensor
+from app.inference.served_models import ServedModels
+from app.inference.tensor_model import ServedModel
+from app.inference.tensor_types import DTYPES
+from app.inference.token_input import open_tokenizer, read_whole
+
+Scores = NDArray[np.float64]
+
+# What an exported classifier of texts takes, at most; the last is 0 throughout for a single text.
+IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """What a model made of some texts.
+
+    Attributes:
+        scores: from 0 to 1, a row for each text, a column for each label.
+        tokens: how many were read.
+    """
+
+    labels: Sequence[str]
+    scores: Scores
+    tokens: int
+    queue_seconds: float
+    run_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextClassifier:
+    """A registered model that scores texts for labels of its own."""
+
+    registered: TensorModel
+    served: ServedModel
+    tokenizer: Tokenizer
+
+    async def classify(self, texts: Sequence[str], *, owner: Hashable) -> Classified:
+        """Score texts; one at least.
+
+        Raises:
+            OverloadedError: the answer cannot be had in time.
+            UnprocessableError: the model cannot read all of a text.
+        """
+        manifest = self.registered.manifest
+        ids = await asyncio.to_thread(partial(read_whole, texts, self.tokenizer, manifest))
+        for index, tokens in enumerate(ids):
+            if not tokens:
+                raise UnprocessableError(f"Input {index} holds nothing that {manifest.name} can read.")
+        done = await self.served.infer(self._tensors(ids), owner=owner)
+        logits = done.outputs[0].astype(np.float64)
+        scores = softmax(logits) if manifest.activation == "softmax" else (1 + np.tanh(logits / 2)) / 2
+        if not np.isfinite(scores).all():
+            raise UpstreamFailedError("The model gave no scores.")
+        return Classified(manifest.labels, scores, sum(map(len, ids)), done.queue_seconds, done.run_seconds)
+
+    def _tensors(self, ids: Sequence[list[int]]) -> dict[str, Tensor]:
+        inputs = self.served.signature.inputs
+        length = fixed_length(self.served) or max(map(len, ids))
+        tensors = {name: np.zeros((len(ids), length), np.int64) for name in (IDS, MASK, TYPES)}
+        for row, tokens in enumerate(ids):
+            tensors[IDS][row, : len(tokens)] = tokens
+            tensors[MASK][row, : len(tokens)] = 1
+        return {each.name: tensors[each.name].astype(DTYPES[each.datatype]) for each in inputs}
+
+
+def fixed_length(model: ServedModel) -> int | None:
+    """Tell the tokens of a text if the graph was exported for one number of them."""
+    shapes = [each.shape for each in model.signature.inputs]
+    return next((shape[1] for shape in shapes if len(shape) > 1 and isinstance(shape[1], int)), None)
+
+
+def softmax(values: Scores) -> Scores:
+    """Turn rows of any numbers into shares of 1."""
+    powers: Scores = np.exp(values - values.max(axis=1, keepdims=True))
+    shares: Scores = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+async def open_classifiers(models: Sequence[TensorModel], served: ServedModels) -> Mapping[str, TextClassifier]:
+    """Join registered models that declare labels with their tokenizers; by name, the newest version of each.
+
+    Raises:
+        StartupError: one is no classifier of texts, or not of so many labels.
+    """
+    found: dict[str, TextClassifier] = {}
+    for model in models:
+        name = model.manifest.name
+        if not model.manifest.labels or served.find(name).version != model.manifest.version:
+            continue
+        opened = served.find(name)
+        strangers = {each.name for each in opened.signature.inputs} - {IDS, MASK, TYPES}
+        if strangers:
+            raise StartupError(
+                f"The model {opened.identity} declares labels, but takes {', '.join(sorted(strangers))}: "
+                f"a classifier of texts takes {IDS}, {MASK} and {TYPES} at most."
+            )
+        tokenizer = await asyncio.to_thread(open_tokenizer, model.folder, model.manifest.max_tokens)
+        found[name] = TextClassifier(model, opened, tokenizer)
+        await _check(found[name])
+    return found
+
+
+async def _check(classifier: TextClassifier) -> None:
+    identity, manifest = classifier.served.identity, classifier.registered.manifest
+    length = fixed_length(classifier.served) or manifest.max_tokens
+    if length < manifest.max_tokens:
+        raise StartupError(f"The model {identity} reads texts of {length} tokens: declare max_tokens as {length}.")
+    try:
+        shape = (await classifier.classify(["one", "and another text"], owner=None)).scores.shape
+    except (AppError, ValueError, TypeError) as error:
+        raise StartupError(f"The model {identity} does not classify texts: {error}") from error
+    wanted = len(manifest.labels)
+    if shape != (2, wanted):
+        raise StartupError(f"The model {identity} does not give [texts, {wanted}] scores, one for each label.")

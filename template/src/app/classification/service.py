@@ -1,0 +1,98 @@
+"""Classifying callers' texts."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.auth.caller import Caller, Scope
+from app.classification.classifier import Classified, TextClassifier, softmax
+from app.errors import ModelNotFoundError, UnprocessableError
+from app.inference.embedder import Embedder
+from app.inference.token_input import read_whole
+
+PLACE = "{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hypotheses:
+    """What texts are compared with.
+
+    Attributes:
+        labels: the caller's.
+        template: a sentence in which `{}` stands for a label.
+        temperature: divides the cosines before their softmax; the lower, the more the nearest takes.
+    """
+
+    labels: Sequence[str]
+    template: str
+    temperature: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Texts that are classified, and by what."""
+
+    classified: Classified
+    name: str
+    version: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationService:
+    """Finds labels by the likeness of embeddings, or by a registered classifier."""
+
+    embedder: Embedder
+    classifiers: Mapping[str, TextClassifier]
+
+    async def classify(
+        self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, *, caller: Caller
+    ) -> Classification:
+        """Score texts for labels.
+
+        Args:
+            texts: one at least.
+            model: name of a classifier, or of the embedding model, which is also meant by None.
+            hypotheses: for the embedding model alone.
+            caller: who asks.
+
+        Raises:
+            ForbiddenError: the caller may not.
+            ModelNotFoundError: there is no such model.
+            OverloadedError: it has too much to do to answer in time.
+            UnprocessableError: the model cannot read all of a text, or labels are missing or its own.
+        """
+        caller.require(Scope.CLASSIFICATIONS)
+        served = self.embedder.model
+        if model in {None, served.name, served.identity}:
+            if hypotheses is None:
+                raise UnprocessableError(f"{served.name} has no labels of its own: send some as `labels`.")
+            classified = await self._compare(texts, hypotheses, caller)
+            return Classification(classified, served.name, served.version, self.embedder.provider)
+        classifier = self.classifiers.get(model or "")
+        if classifier is None:
+            names = ", ".join([served.name, *sorted(self.classifiers)])
+            raise ModelNotFoundError(f"There is no such model to classify with; this service has {names}.")
+        if hypotheses is not None:
+            raise UnprocessableError(f"{classifier.served.name} has labels of its own: leave `labels` out.")
+        classified = await classifier.classify(texts, owner=caller.id)
+        return Classification(classified, classifier.served.name, classifier.served.version, classifier.served.provider)
+
+    async def _compare(self, texts: Sequence[str], hypotheses: Hypotheses, caller: Caller) -> Classified:
+        sentences = [hypotheses.template.replace(PLACE, label) for label in hypotheses.labels]
+        ids = await asyncio.to_thread(self._read, texts, sentences)
+        done = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
+        vectors = done.vectors.astype(np.float64)
+        cosines = vectors[: len(texts)] @ vectors[len(texts) :].T
+        scores = softmax(cosines / hypotheses.temperature)
+        return Classified(hypotheses.labels, scores, done.tokens, done.queue_seconds, done.run_seconds)
+
+    def _read(self, texts: Sequence[str], sentences: Sequence[str]) -> list[list[int]]:
+        tokenizer, model = self.embedder.tokenizer, self.embedder.model
+        ids = read_whole(texts, tokenizer, model)
+        try:
+            return ids + read_whole(sentences, tokenizer, model)
+        except UnprocessableError as error:
+            raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
