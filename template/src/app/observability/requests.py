@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 HEADER = "X-Request-ID"
 # What a proxy may hand us: short and harmless in a log line.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,128}")
+PROBES = ("/health/", "/v2/health/")
 
 
 class RequestMiddleware:
@@ -52,5 +53,5 @@ class RequestMiddleware:
         finally:
             seconds = round(time.perf_counter() - started, 4)
             # Probes come every few seconds and say nothing while all is well.
-            say = log.debug if scope["path"].startswith("/health/") and status == HTTPStatus.OK else log.info
+            say = log.debug if scope["path"].startswith(PROBES) and status == HTTPStatus.OK else log.info
             say("request.served", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
