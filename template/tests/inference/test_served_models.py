@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.adapters.model_session import ModelSessionSettings, open_model_session
+from app.adapters.onnx_session import load_session
 from app.errors import ModelNotFoundError, StartupError, UnprocessableError
 from app.inference.capacity import BatchingSettings
 from app.inference.model_folders import find_tensor_models
+from app.inference.ports import ModelSession
 from app.inference.served_models import ServedModels, open_served_models
 from app.inference.tensor_model import ServedModel
 from tests.inference.tensor_graphs import affine, centred, echo, lookup, masked_sum, register
@@ -27,8 +27,12 @@ UNMEASURED = BatchingSettings(measure_seconds=0)
 
 
 @asynccontextmanager
+async def open_model(path: Path, threads: int) -> AsyncIterator[ModelSession]:
+    yield await load_session(path, providers=["CPUExecutionProvider"], threads=threads)
+
+
+@asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[ServedModels]:
-    open_model = partial(open_model_session, ModelSessionSettings(threads=1))
     async with open_served_models(find_tensor_models(folder), [], UNMEASURED, open_model, cores=1) as models:
         yield models
 
