@@ -61,11 +61,11 @@ def centred() -> onnx.ModelProto:
     return _graph(nodes, {"x": ("FP32", shapes)}, {"y": ("FP32", shapes)}, axes=np.array([0], np.int64))
 
 
-def lookup() -> onnx.ModelProto:
+def lookup(length: str = "length") -> onnx.ModelProto:
     """Build a table of four entries: the graph fails on any other index."""
     node = helper.make_node("Gather", ["table", "index"], ["value"])
     table = np.array([10, 20, 30, 40], np.float32)
-    shapes: Shape = ["batch", "length"]
+    shapes: Shape = ["batch", length]
     return _graph([node], {"index": ("INT64", shapes)}, {"value": ("FP32", shapes)}, table=table)
 
 

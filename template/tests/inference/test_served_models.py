@@ -91,6 +91,14 @@ async def test_one_callers_bad_values_fail_that_caller_alone(tmp_path: Path) -> 
         assert again.outputs[0].tolist() == [[40, 40]]
 
 
+@pytest.mark.parametrize("symbol", ["rows", "batch_size", "N"])
+async def test_a_graph_may_call_its_dimensions_as_it_likes(tmp_path: Path, symbol: str) -> None:
+    register(tmp_path, "lookup", lookup(symbol))
+    async with opened(tmp_path) as models:
+        done = await models.find("lookup").infer({"index": np.array([[0, 1, 2], [3, 2, 1]])}, owner=None)
+    assert done.outputs[0].tolist() == [[10, 20, 30], [40, 30, 20]]
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import ModelNotFoundError, StartupError
 from app.inference.capacity import ASSUMED_SECONDS, BatchingSettings, Capacity, Workload, available_cores, open_capacity
 from app.inference.latency_curve import LatencyCurve
-from app.inference.model_folders import TensorModel
+from app.inference.model_folders import TensorManifest, TensorModel
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
-from app.inference.row_trial import Shapes, sample, try_signature
+from app.inference.row_trial import sample, try_signature
 from app.inference.signature import Signature
 from app.inference.tensor_model import ServedModel, open_served_model
 
@@ -113,7 +113,7 @@ async def _open_registered(
         signature = Signature.of(session, manifest.max_shape, allow_nonfinite=manifest.allow_nonfinite)
         trial = partial(try_signature, name=name, rows=manifest.max_batch)
         signature = await asyncio.to_thread(trial, session, signature, manifest.warm_up)
-    work = _workload(signature, manifest.warm_up, manifest.max_batch)
+    work = _workload(signature, manifest)
     async with open_capacity(batching, open_session, work, cores=cores) as capacity:
         log.info("model.ready", model=name, provider=capacity.sessions[0].provider, by_rows=signature.by_rows)
         async with open_served_model(
@@ -138,11 +138,18 @@ async def _open_resident(model: Resident, batching: BatchingSettings) -> AsyncIt
         yield served
 
 
-def _workload(signature: Signature, warm_up: Shapes, max_batch: int) -> Workload:
-    if not signature.by_rows:
-        return Workload(lambda session, _: session.run(sample(signature, warm_up)), [1])
-    sizes = sorted({*(2**power for power in range(max_batch.bit_length())), max_batch})
-    return Workload(lambda session, rows: session.run(sample(signature, warm_up, rows)), sizes)
+def _workload(signature: Signature, manifest: TensorManifest) -> Workload:
+    def probe(session: ModelSession, rows: int) -> None:
+        try:
+            session.run(sample(signature, manifest.warm_up, rows if signature.by_rows else None))
+        except Exception as error:
+            raise StartupError(
+                f"The model {manifest.name}@{manifest.version} does not run {rows} rows at once; "
+                f"declare a smaller `max_batch`: {error}"
+            ) from error
+
+    most = manifest.max_batch if signature.by_rows else 1
+    return Workload(probe, sorted({*(2**power for power in range(most.bit_length())), most}))
 
 
 def _identity(model: TensorModel) -> tuple[str, str]:

@@ -10,6 +10,8 @@ from app.inference.ports import ModelSession, Tensor, TensorSpec
 from app.inference.tensor_types import DTYPES, is_float
 
 MAX_ROWS = 2048
+# Stands for the first dimension of all inputs; no graph calls one of its own so.
+ROWS = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Signature:
                 raise UnprocessableError(
                     f"Input {spec.name!r} holds NaN, infinities or numbers too large for its type."
                 )
-            symbols = dict(enumerate(spec.shape)) | ({0: "rows"} if self.by_rows else {})
+            symbols = dict(enumerate(spec.shape)) | ({0: ROWS} if self.by_rows else {})
             for at, symbol in symbols.items():
                 if not isinstance(symbol, str):
                     continue
