@@ -35,6 +35,7 @@ def start(processes: Processes, *, durable: bool) -> dict[str, str]:
     settings = {
         "APP_FILE_STORE__FOLDER": str(processes.folder / "files"),
         "APP_AUTH__JWT_SECRET": lasting_secret(processes.folder / "jwt-secret"),
+        **_shared_memory(queue.url),
     } | {name: value for name, value in os.environ.items() if name.startswith("APP_")}
     settings |= {
         "APP_DATABASE__URL": database.url,
@@ -42,6 +43,11 @@ def start(processes: Processes, *, durable: bool) -> dict[str, str]:
         "APP_JOB_QUEUE__URL": queue.url,
     }
     return dict(os.environ) | settings
+
+
+def _shared_memory(queue_url: str) -> dict[str, str]:
+    """Use the queue's server for counting, too, unless it is some other broker of Celery's."""
+    return {"APP_VALKEY__URL": queue_url} if queue_url.startswith(("redis://", "rediss://")) else {}
 
 
 def publish(folder: Path, environment: Mapping[str, str]) -> None:

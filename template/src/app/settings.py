@@ -10,6 +10,7 @@ from app.adapters.file_store import FileStoreSettings
 from app.adapters.job_queue import JobQueueSettings
 from app.adapters.language_model import LanguageModelSettings
 from app.adapters.model_session import ModelSessionSettings
+from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.auth.tokens import AuthSettings
 from app.chat.settings import ChatSettings
@@ -52,4 +53,5 @@ class Settings(BaseSettings):
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings

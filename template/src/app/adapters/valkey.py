@@ -1,0 +1,33 @@
+"""Valkey (or Redis): what the processes of the service count and remember together, and may lose."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from redis.asyncio import Redis
+
+# Seconds that connecting, or one answer, may take: requests wait for it.
+PATIENCE = 0.5
+
+
+class ValkeySettings(BaseModel):
+    """Where the server is, and how this service's keys begin there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr | None = Field(
+        default=None, description="redis://:password@host:port/database; without it every process counts for itself"
+    )
+    prefix: str = Field(default="app", pattern=r"^[\w.-]+$", description="what every key begins with")
+
+
+@asynccontextmanager
+async def open_valkey(settings: ValkeySettings) -> AsyncIterator[Redis | None]:
+    """Offer a client, or None where no server is configured; it connects when it is first used."""
+    if settings.url is None:
+        yield None
+        return
+    async with Redis.from_url(
+        settings.url.get_secret_value(), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
+    ) as client:
+        yield client
