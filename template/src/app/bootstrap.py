@@ -91,8 +91,9 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         cores = settings.model_session.threads
         opening = open_embedder(settings.embedding, settings.batching, open_embedding, model, cores=cores)
         detection = load_detection_model(settings.detection.folder)
-        eyes = await stack.enter_async_context(open_model(detection.graph))
-        detector = await stack.enter_async_context(open_detector(settings.detection, eyes, detection))
+        open_detection = partial(open_model, detection.graph)
+        looking = open_detector(settings.detection, settings.batching, open_detection, detection, cores=cores)
+        detector = await stack.enter_async_context(looking)
         embedder = await stack.enter_async_context(opening)
         registered = find_tensor_models(settings.models.folder) if serving else []
         residents = [embedder.resident(), detector.resident()] if serving else []
@@ -119,6 +120,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     handlers: Mapping[str, JobHandler] = {INGEST: ingest, PURGE: PurgeDocument(ports.files, ports.vectors)}
     pings = {
         "database": ports.database.ping,
+        "detection_model": ports.detector.ping,
         "embedding_model": ports.embedder.ping,
         "job_queue": ports.queue.ping,
         "vector_store": ports.vectors.ping,

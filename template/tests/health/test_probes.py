@@ -15,7 +15,7 @@ async def test_a_started_service_is_alive_started_and_ready(client: httpx2.Async
         assert (await client.get(f"/health/{probe}")).status_code == 200, probe
     body = (await client.get("/health/ready")).json()
     assert body["status"] == "ready"
-    assert set(body["checks"]) == {"database", "embedding_model", "job_queue", "vector_store"}
+    assert set(body["checks"]) == {"database", "detection_model", "embedding_model", "job_queue", "vector_store"}
     assert body["embedding_model"]["provider"].endswith("ExecutionProvider")
 
 

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from app.inference.ports import Tensor, TensorSpec
+from app.bootstrap import Services
+from app.inference.capacity import BatchingSettings
+from app.inference.ports import ModelSession, Tensor, TensorSpec
+from app.vision.detector import open_detector
+from app.vision.service import DetectionService
 
 PATH = "/v1/detections/stream"
 
@@ -75,19 +79,61 @@ def binary(frame_id: int, picture: bytes) -> bytes:
 
 @dataclass
 class GatedSession:
-    """A model that finds nothing, and is done when the test opens the gate."""
+    """A model that finds nothing, and is done when the test opens the gate.
+
+    Attributes:
+        batches: how many pictures each of its batches has had.
+    """
 
     rows: int
     provider: str = "CPUExecutionProvider"
     output_names: list[str] = field(default_factory=lambda: ["output0"])
     inputs: Sequence[TensorSpec] = ()
     outputs: Sequence[TensorSpec] = ()
+    batches: list[int] = field(default_factory=list)
     entered: threading.Event = field(default_factory=threading.Event)
     gate: threading.Event = field(default_factory=threading.Event)
+    _steps: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def let(self, batches: int) -> None:
+        """Let so many batches pass the closed gate."""
+        self._steps.release(batches)
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Wait at the gate."""
         [batch] = inputs.values()
+        self.batches.append(len(batch))
         self.entered.set()
-        assert self.gate.wait(60)
+        while not self._steps.acquire(timeout=0.01):
+            if self.gate.is_set():
+                break
         return [np.zeros((len(batch), self.rows, 10), dtype=np.float32)]
+
+
+@asynccontextmanager
+async def gated(
+    application: FastAPI,
+    services: Services,
+    batching: BatchingSettings | None = None,
+    **changes: int,
+) -> AsyncIterator[GatedSession]:
+    """Put a model in place that is done when the test says so; `changes` are of the detector's settings."""
+    shipped = services.ports.detector
+    session = GatedSession(rows=4 + len(shipped.model.manifest.labels))
+    session.gate.set()
+
+    @asynccontextmanager
+    async def open_session(_: int) -> AsyncIterator[ModelSession]:
+        yield session
+
+    settings = shipped.settings.model_copy(update=changes)
+    batching = batching or BatchingSettings(measure_seconds=0, lanes=1)
+    async with open_detector(settings, batching, open_session, shipped.model) as detector:
+        session.gate.clear()
+        session.entered.clear()
+        session.batches.clear()
+        application.state.services = replace(services, detections=DetectionService(detector))
+        try:
+            yield session
+        finally:
+            session.gate.set()

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from app.errors import StartupError
 from app.settings import Settings
 from app.vision.detector import DetectionSettings, Detector, open_detector
 from app.vision.manifest import load_detection_model
+from app.vision.pictures import Picture
 from app.vision.service import Detections, DetectionService, Wanted
 from tests.answers.fakes import caller
 from tests.vision.drawings import encode, noise, overlap, shapes
@@ -30,10 +32,8 @@ SHIPPED = Path(__file__).parents[2] / "models" / "detection"
 async def opened(settings: Settings, folder: Path, **changes: int) -> AsyncIterator[Detector]:
     model = load_detection_model(folder)
     detection = DetectionSettings(folder=folder, **changes)
-    async with (
-        open_model_session(settings.model_session, model.graph) as session,
-        open_detector(detection, session, model) as detector,
-    ):
+    open_session = partial(open_model_session, settings.model_session, model.graph)
+    async with open_detector(detection, settings.batching, open_session, model) as detector:
         yield detector
 
 
@@ -61,11 +61,12 @@ async def test_the_shipped_detector_finds_what_is_drawn_where_it_is(detector: De
 
 
 async def test_a_picture_is_seen_alike_alone_and_in_a_batch(detector: Detector) -> None:
-    pictures = [(await detector.read(encode(noise(60 + seed, seed)))).pixels for seed in range(19)]
-    together = await detector.detect(pictures)
+    read = await detector.read([encode(noise(60 + seed, seed)) for seed in range(19)])
+    pictures = [picture.pixels for picture in read if isinstance(picture, Picture)]
+    together = (await detector.detect(pictures)).raws
     alone = await asyncio.gather(*(detector.detect([picture]) for picture in pictures))
-    for one, [other] in zip(together, alone, strict=True):
-        np.testing.assert_allclose(one.output, other.output, atol=1e-3)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.output, other.raws[0].output, atol=1e-3)
     assert [each.batch for each in together] == [8] * 16 + [3] * 3
 
 

@@ -1,7 +1,6 @@
 """The stream over real sockets."""
 
 import asyncio
-import dataclasses
 import json
 import os
 import re
@@ -9,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,11 +18,9 @@ from websockets.exceptions import ConnectionClosed
 
 from app.auth.caller import Scope
 from app.bootstrap import Services
-from app.vision.detector import Detector
-from app.vision.service import DetectionService
 from tests.http import join
 from tests.vision.drawings import base64, encode, noise, shapes
-from tests.vision.streaming import PATH, GatedSession, binary, browsing, end_of, read, serving, streaming
+from tests.vision.streaming import PATH, binary, browsing, end_of, gated, read, serving, streaming
 
 ROOT = Path(__file__).parents[2]
 PROTOCOL = "detections.v1"
@@ -122,8 +118,12 @@ async def test_a_bad_picture_is_an_error_of_its_frame_and_the_stream_goes_on(url
 
 
 async def test_frames_that_come_too_fast_close_with_1008(application: FastAPI, services: Services, key: str) -> None:
-    use_gated_model(application, services, stream_frames_per_second=5).gate.set()
-    async with serving(application) as url, streaming(url, key) as socket:
+    async with (
+        gated(application, services, stream_frames_per_second=5) as session,
+        serving(application) as url,
+        streaming(url, key) as socket,
+    ):
+        session.gate.set()
         with suppress(ConnectionClosed):
             for _ in range(2000):
                 await socket.send(binary(1, b"x"))
@@ -135,8 +135,11 @@ async def test_frames_that_come_too_fast_close_with_1008(application: FastAPI, s
 async def test_under_pressure_the_latest_frame_wins_and_every_other_is_counted(
     application: FastAPI, services: Services, key: str
 ) -> None:
-    session = use_gated_model(application, services)
-    async with serving(application) as url, streaming(url, key) as socket:
+    async with (
+        gated(application, services) as session,
+        serving(application) as url,
+        streaming(url, key) as socket,
+    ):
         await socket.send(FRAME)
         await asyncio.to_thread(session.entered.wait, 60)
         for number in range(2, 31):
@@ -157,8 +160,7 @@ async def test_under_pressure_the_latest_frame_wins_and_every_other_is_counted(
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     application: FastAPI, services: Services, key: str
 ) -> None:
-    session = use_gated_model(application, services)
-    async with serving(application) as url:
+    async with gated(application, services) as session, serving(application) as url:
         async with streaming(url, key) as socket:
             await socket.send(FRAME)
             await asyncio.to_thread(session.entered.wait, 60)
@@ -196,13 +198,3 @@ async def address_in(log: Path, process: "subprocess.Popen[bytes]") -> str:
         assert process.poll() is None, "the server ended before it was ready"
         await asyncio.sleep(0.1)
     return f"ws://127.0.0.1:{found[1]}{PATH}"
-
-
-def use_gated_model(application: FastAPI, services: Services, **changes: int) -> GatedSession:
-    """Put a model in place that is done when the test says so."""
-    shipped = services.ports.detector
-    session = GatedSession(rows=4 + len(shipped.model.manifest.labels))
-    settings = shipped.settings.model_copy(update=changes)
-    detector = Detector(session, shipped.model, settings, ThreadPoolExecutor(1))
-    application.state.services = dataclasses.replace(services, detections=DetectionService(detector))
-    return session

@@ -44,8 +44,13 @@ class Batcher:
         self._draining = False
         self._closed = False
         self._lanes = Lanes(runs, self._take, self._report)
-        self._metrics = BatchMetrics(name, lambda: len(self._queue))
+        self._metrics = BatchMetrics(name, lambda: self.waiting)
         self._lanes.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many items no lane has taken yet."""
+        return len(self._queue)
 
     async def submit(
         self, payloads: Sequence[Any], sizes: Sequence[int], *, owner: Hashable = None, within: float | None = None
@@ -82,6 +87,16 @@ class Batcher:
             self._open.discard(work)
             if work.left:
                 self._withdraw(work)
+
+    def admit(self, units: int, *, owner: Hashable, within: float) -> None:
+        """Pass if so many units, submitted now, could be done in time: ask before making them is dear.
+
+        Raises:
+            OverloadedError: they could not.
+            UnavailableError: the service is going down.
+        """
+        self.ping()
+        self._admit(units, owner, within, time.monotonic())
 
     def ping(self) -> None:
         """Pass while work is taken.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +50,14 @@ class Workload:
 
     probe: Callable[[ModelSession, int], object]
     sizes: Sequence[int]
+
+
+def doubling(first: int, last: int) -> Iterator[int]:
+    """Give sizes to try: the first, twice as much and so on, and the last."""
+    while first < last:
+        yield first
+        first *= 2
+    yield last
 
 
 @dataclass(frozen=True, slots=True)

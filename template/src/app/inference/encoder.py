@@ -1,12 +1,12 @@
 """Token ids to vectors: what one batch of texts is to an ONNX encoder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import StartupError
-from app.inference.capacity import Workload
+from app.inference.capacity import Workload, doubling
 from app.inference.manifest import EmbeddingModel
 from app.inference.ports import ModelSession
 
@@ -47,11 +47,4 @@ def encoder_workload(model: EmbeddingModel, batch_size: int, vocabulary: int) ->
         if shape != (rows, model.dimension):
             raise StartupError(f"The model in {model.folder} is not an encoder of {model.dimension} dimensions.")
 
-    return Workload(probe, list(_doubling(min(SHORTEST, model.max_tokens), batch_size * model.max_tokens)))
-
-
-def _doubling(first: int, last: int) -> Iterator[int]:
-    while first < last:
-        yield first
-        first *= 2
-    yield last
+    return Workload(probe, list(doubling(min(SHORTEST, model.max_tokens), batch_size * model.max_tokens)))

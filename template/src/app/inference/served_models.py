@@ -11,7 +11,15 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import ModelNotFoundError, StartupError
-from app.inference.capacity import ASSUMED_SECONDS, BatchingSettings, Capacity, Workload, available_cores, open_capacity
+from app.inference.capacity import (
+    ASSUMED_SECONDS,
+    BatchingSettings,
+    Capacity,
+    Workload,
+    available_cores,
+    doubling,
+    open_capacity,
+)
 from app.inference.latency_curve import LatencyCurve
 from app.inference.model_folders import TensorManifest, TensorModel
 from app.inference.ports import ModelSession
@@ -148,8 +156,7 @@ def _workload(signature: Signature, manifest: TensorManifest) -> Workload:
                 f"declare a smaller `max_batch`: {error}"
             ) from error
 
-    most = manifest.max_batch if signature.by_rows else 1
-    return Workload(probe, sorted({*(2**power for power in range(most.bit_length())), most}))
+    return Workload(probe, list(doubling(1, manifest.max_batch if signature.by_rows else 1)))
 
 
 def _identity(model: TensorModel) -> tuple[str, str]:

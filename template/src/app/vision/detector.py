@@ -1,30 +1,31 @@
 """Pictures to boxes with an ONNX detector."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.errors import StartupError
+from app.errors import AppError
+from app.inference.batching import Batcher, open_batcher
+from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
+from app.inference.latency_curve import LatencyCurve
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.vision.letterbox import Size
 from app.vision.manifest import DetectionModel
 from app.vision.opening import PictureLimits
 from app.vision.pictures import Picture, read_picture
+from app.vision.raw_detections import Pixels, RawDetections, detector_workload, run_detector
 
 log = structlog.get_logger(__name__)
 
-Pixels = NDArray[np.uint8]
+# What decoding is believed to cost until it has shown: so many seconds for each of so many bytes of a file.
+DECODE_BYTES, DECODE_SECONDS = 100_000, 0.005
 
 
 class DetectionSettings(BaseModel):
@@ -41,35 +42,37 @@ class DetectionSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class RawDetections:
-    """What the model made of one picture.
+class Looked:
+    """What the model made of some pictures.
 
     Attributes:
-        output: float32 `[4 + labels, cells]`, in pixels of the model's input.
-        milliseconds: how long the batch took that it ran in.
-        batch: how many pictures were in that.
+        raws: one for each picture, in their order.
+        queue_seconds: until the first of the pictures ran.
     """
 
-    output: NDArray[np.float32]
-    milliseconds: float
-    batch: int
+    raws: list[RawDetections]
+    queue_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
 class Detector:
-    """Decodes pictures in a few threads and runs the model in another, so that the event loop stays free."""
+    """Decodes pictures and runs the model for everybody who asks, together, so that the event loop stays free.
 
-    def __init__(
-        self, session: ModelSession, model: DetectionModel, settings: DetectionSettings, decoders: ThreadPoolExecutor
-    ) -> None:
-        self.settings = settings
-        self.session = session
-        self._decoders = decoders
-        self._batch_size = min(settings.batch_size, model.manifest.max_batch)
-        self._limits = PictureLimits(settings.max_bytes, settings.max_megapixels)
-        self._into = Size(model.manifest.width, model.manifest.height)
-        # One batch at a time: the session uses every core it was given, a second batch would only slow both.
-        self._turn = asyncio.Lock()
-        self.model = model
+    Attributes:
+        decoders: takes files, gives pictures or what is wrong with them.
+        batcher: takes pixels, gives raw detections.
+        session: the model.
+        batch_size: pictures that may run together.
+        deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
+    """
+
+    decoders: Batcher
+    batcher: Batcher
+    session: ModelSession
+    model: DetectionModel
+    settings: DetectionSettings
+    batch_size: int
+    deadline: float
 
     @property
     def provider(self) -> str:
@@ -80,63 +83,102 @@ class Detector:
         """Offer the model to callers who send tensors instead of pictures."""
         manifest = self.model.manifest
         shape = {manifest.input: (1, 3, manifest.height, manifest.width)}
-        return Resident(manifest.name, manifest.version, self.session, self._batch_size, warm_up=shape)
+        return Resident(manifest.name, manifest.version, self.session, self.batch_size, warm_up=shape)
 
-    async def read(self, content: bytes | str) -> Picture:
-        """Decode a picture, given as a file or as a file in base64; raises what `read_picture` raises."""
-        work = partial(read_picture, content, self._limits, self._into)
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
-
-    async def detect(self, pictures: Sequence[Pixels]) -> list[RawDetections]:
-        """Run pictures of the model's size, uint8 `[height, width, 3]`, through the model."""
-        found: list[RawDetections] = []
-        for start in range(0, len(pictures), self._batch_size):
-            async with self._turn:
-                found += await asyncio.to_thread(self._run, pictures[start : start + self._batch_size])
-        return found
-
-    def _run(self, pictures: Sequence[Pixels]) -> list[RawDetections]:
-        batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
-        batch /= 255
-        started = time.perf_counter()
-        [outputs] = self.session.run({self.model.manifest.input: np.ascontiguousarray(batch)})
-        milliseconds = (time.perf_counter() - started) * 1000
-        return [RawDetections(output.astype(np.float32, copy=False), milliseconds, len(batch)) for output in outputs]
-
-    async def warm_up(self) -> None:
-        """Run the smallest and the largest batch, so that the first request is as fast as the next.
+    def admit(self, pictures: int, *, owner: Hashable, within: float) -> None:
+        """Pass if the model could look at so many pictures in time, so that decoding them is worth its while.
 
         Raises:
-            StartupError: the graph does not do what the manifest says.
+            OverloadedError: it could not.
+            UnavailableError: the service is going down.
         """
-        manifest = self.model.manifest
-        grey = np.full((manifest.height, manifest.width, 3), 127, dtype=np.uint8)
-        for count in (1, self._batch_size):
-            try:
-                found = await self.detect([grey] * count)
-            except Exception as error:
-                raise StartupError(f"The graph {self.model.graph} cannot run as its manifest says: {error}") from error
-            rows = 4 + len(manifest.labels)
-            shapes = {each.output.shape[:1] if each.output.ndim == 2 else () for each in found}  # noqa: PLR2004
-            if len(found) != count or shapes != {(rows,)}:
-                raise StartupError(
-                    f"The graph {self.model.graph} does not give [batch, {rows}, cells], as a detector of "
-                    f"{len(manifest.labels)} labels should; export it without suppression built in."
-                )
+        self.batcher.admit(pictures, owner=owner, within=within)
+
+    async def read(
+        self, contents: Sequence[bytes | str], *, owner: Hashable = None, within: float | None = None
+    ) -> list[Picture | AppError]:
+        """Decode pictures, given as files or in base64; what `read_picture` raises takes the place of a bad one.
+
+        Args:
+            contents: any number of files.
+            owner: who takes turns with other owners.
+            within: seconds in which they are wanted; None waits for as long as it takes.
+
+        Raises:
+            OverloadedError: they cannot be had in time.
+        """
+        sizes = [1 + len(content) // DECODE_BYTES for content in contents]
+        return (await self.decoders.submit(contents, sizes, owner=owner, within=within)).results
+
+    async def detect(
+        self, pictures: Sequence[Pixels], *, owner: Hashable = None, within: float | None = None
+    ) -> Looked:
+        """Run pictures of the model's size, uint8 `[height, width, 3]`, through the model; otherwise as `read`."""
+        done = await self.batcher.submit(pictures, [1] * len(pictures), owner=owner, within=within)
+        return Looked(done.results, done.queue_seconds)
+
+    async def ping(self) -> None:
+        """Pass while pictures are taken.
+
+        Raises:
+            UnavailableError: the service is going down.
+        """
+        self.batcher.ping()
+
+
+def _decode(limits: PictureLimits, into: Size, contents: Sequence[bytes | str]) -> list[Picture | AppError]:
+    return [_decode_one(content, limits, into) for content in contents]
+
+
+def _decode_one(content: bytes | str, limits: PictureLimits, into: Size) -> Picture | AppError:
+    try:
+        return read_picture(content, limits, into)
+    except AppError as error:
+        return error
 
 
 @asynccontextmanager
 async def open_detector(
-    settings: DetectionSettings, session: ModelSession, model: DetectionModel
+    settings: DetectionSettings,
+    batching: BatchingSettings,
+    open_session: OpenSession,
+    model: DetectionModel,
+    *,
+    cores: int = 0,
 ) -> AsyncIterator[Detector]:
-    """Join a session with threads that decode, and warm it up.
+    """Join a model's sessions with threads that decode, warm and measured.
+
+    Args:
+        settings: what pictures are taken, and how many at a time.
+        batching: how the model is shared.
+        open_session: opens the model.
+        model: what it is.
+        cores: what its lanes may use together; 0 is every core that this process may use.
 
     Raises:
         StartupError: the graph does not do what the manifest says.
     """
-    with ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decoder") as decoders:
-        detector = Detector(session, model, settings, decoders)
-        await detector.warm_up()
+    manifest, grace = model.manifest, batching.shutdown_grace
+    batch_size = min(settings.batch_size, manifest.max_batch)
+    work = detector_workload(model, batch_size)
+    limits = PictureLimits(settings.max_bytes, settings.max_megapixels)
+    decode = partial(_decode, limits, Size(manifest.width, manifest.height))
+    speed = LatencyCurve.assumed(1, DECODE_SECONDS, lanes=settings.decode_threads)
+    async with (
+        open_capacity(batching, open_session, work, cores=cores or available_cores()) as capacity,
+        open_batcher(
+            model.identity,
+            [partial(run_detector, session, manifest.input) for session in capacity.sessions],
+            capacity.curve,
+            rows=batch_size,
+            grace=grace,
+        ) as batcher,
+        open_batcher(
+            f"{model.identity} decoding", [decode] * settings.decode_threads, speed, rows=1, grace=grace
+        ) as decoders,
+    ):
+        session = capacity.sessions[0]
+        # The measurement may have stopped before the largest batch, which must run all the same.
+        await asyncio.to_thread(work.probe, session, batch_size)
         log.info("detection_model.ready", model=model.identity, provider=session.provider)
-        yield detector
-        decoders.shutdown(wait=False, cancel_futures=True)
+        yield Detector(decoders, batcher, session, model, settings, batch_size, batching.deadline)

@@ -1,13 +1,15 @@
 """Finding objects in callers' pictures."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.auth.caller import Caller, Scope
 from app.errors import AppError
-from app.vision.detector import Detector, RawDetections
+from app.vision.detector import Detector, Looked
 from app.vision.pictures import Picture
+from app.vision.raw_detections import RawDetections
 from app.vision.suppression import Boxes, read_yolo, suppress
 
 MAX_PICTURES = 32
@@ -38,12 +40,14 @@ class Detections:
 
     Attributes:
         milliseconds: how long the model took for the batch that the picture was in.
+        queue_seconds: how long the request waited for the model.
         model: name and version of the model.
     """
 
     found: Sequence[Detection]
     milliseconds: float
     model: str
+    queue_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,12 @@ class DetectionsOfMany:
 
     Attributes:
         milliseconds: how long the model took for all of them.
+        queue_seconds: how long the first of them waited for the model.
     """
 
     results: Sequence[Detections | AppError]
     milliseconds: float
+    queue_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,41 +75,45 @@ class DetectionService:
 
         Raises:
             ForbiddenError: the caller may not.
+            OverloadedError: the model has too much to do to answer in time.
             PayloadTooLargeError: the file has too many bytes.
             UnsupportedMediaTypeError: it is not PNG, JPEG or WebP.
             UnprocessableError: it has too many pixels, or cannot be decoded.
         """
-        caller.require(Scope.DETECTIONS)
-        picture = await self.detector.read(content)
-        [raw] = await self.detector.detect([picture.pixels])
-        return await asyncio.to_thread(self._tell, picture, raw, wanted)
+        [result] = (await self.detect_many([content], wanted, caller=caller)).results
+        if isinstance(result, AppError):
+            raise result
+        return result
 
     async def detect_many(self, contents: Sequence[Content], wanted: Wanted, *, caller: Caller) -> DetectionsOfMany:
         """Find objects in several pictures.
 
         Raises:
             ForbiddenError: the caller may not.
+            OverloadedError: the model has too much to do to answer in time.
         """
         caller.require(Scope.DETECTIONS)
-        read = await asyncio.gather(*(self._read(content) for content in contents))
+        seconds = self.detector.deadline
+        until = time.monotonic() + seconds
+        self.detector.admit(len(contents), owner=caller.id, within=seconds)
+        read = await self.detector.read(contents, owner=caller.id, within=seconds)
         pictures = [each for each in read if isinstance(each, Picture)]
-        raws = await self.detector.detect([picture.pixels for picture in pictures])
-        told = iter(await asyncio.to_thread(self._tell_all, pictures, raws, wanted))
+        pixels = [picture.pixels for picture in pictures]
+        looked = await self.detector.detect(pixels, owner=caller.id, within=until - time.monotonic())
+        told = iter(await asyncio.to_thread(self._tell_all, pictures, looked, wanted))
         results = [next(told) if isinstance(each, Picture) else each for each in read]
-        return DetectionsOfMany(results, sum(raw.milliseconds / raw.batch for raw in raws))
+        milliseconds = sum(raw.milliseconds / raw.batch for raw in looked.raws)
+        return DetectionsOfMany(results, milliseconds, looked.queue_seconds)
 
-    async def _read(self, content: Content) -> Picture | AppError:
-        try:
-            return await self.detector.read(content)
-        except AppError as error:
-            return error
+    def _tell_all(self, pictures: Sequence[Picture], looked: Looked, wanted: Wanted) -> list[Detections]:
+        model = self.detector.model.identity
+        return [
+            Detections(self._find(picture, raw, wanted), raw.milliseconds, model, looked.queue_seconds)
+            for picture, raw in zip(pictures, looked.raws, strict=True)
+        ]
 
-    def _tell_all(self, pictures: Sequence[Picture], raws: Sequence[RawDetections], wanted: Wanted) -> list[Detections]:
-        return [self._tell(picture, raw, wanted) for picture, raw in zip(pictures, raws, strict=True)]
-
-    def _tell(self, picture: Picture, raw: RawDetections, wanted: Wanted) -> Detections:
-        boxes = suppress(read_yolo(raw.output, wanted.threshold), wanted.most)
-        return Detections(self._named(boxes, picture), raw.milliseconds, self.detector.model.identity)
+    def _find(self, picture: Picture, raw: RawDetections, wanted: Wanted) -> list[Detection]:
+        return self._named(suppress(read_yolo(raw.output, wanted.threshold), wanted.most), picture)
 
     def _named(self, boxes: Boxes, picture: Picture) -> list[Detection]:
         labels = self.detector.model.manifest.labels

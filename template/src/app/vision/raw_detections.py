@@ -1,0 +1,61 @@
+"""Pixels to raw detections: what one batch of pictures is to an ONNX detector."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import StartupError
+from app.inference.capacity import Workload, doubling
+from app.inference.ports import ModelSession
+from app.vision.manifest import DetectionModel
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class RawDetections:
+    """What the model made of one picture.
+
+    Attributes:
+        output: float32 `[4 + labels, cells]`, in pixels of the model's input.
+        milliseconds: how long the batch took that it ran in.
+        batch: how many pictures were in that.
+    """
+
+    output: NDArray[np.float32]
+    milliseconds: float
+    batch: int
+
+
+def run_detector(session: ModelSession, name: str, pictures: Sequence[Pixels]) -> list[RawDetections]:
+    """Run pictures of the model's size, uint8 `[height, width, 3]`, through a detector whose input has this name."""
+    batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
+    batch /= 255
+    started = time.perf_counter()
+    [outputs] = session.run({name: np.ascontiguousarray(batch)})
+    milliseconds = (time.perf_counter() - started) * 1000
+    return [RawDetections(output.astype(np.float32, copy=False), milliseconds, len(batch)) for output in outputs]
+
+
+def detector_workload(model: DetectionModel, batch_size: int) -> Workload:
+    """Say what to measure a detector with: more and more grey pictures."""
+    manifest = model.manifest
+    rows = 4 + len(manifest.labels)
+    grey = np.full((manifest.height, manifest.width, 3), 127, dtype=np.uint8)
+
+    def probe(session: ModelSession, count: int) -> None:
+        try:
+            found = run_detector(session, manifest.input, [grey] * count)
+        except Exception as error:
+            raise StartupError(f"The graph {model.graph} cannot run as its manifest says: {error}") from error
+        shapes = {each.output.shape[:1] if each.output.ndim == 2 else () for each in found}  # noqa: PLR2004
+        if len(found) != count or shapes != {(rows,)}:
+            raise StartupError(
+                f"The graph {model.graph} does not give [batch, {rows}, cells], as a detector of "
+                f"{len(manifest.labels)} labels should; export it without suppression built in."
+            )
+
+    return Workload(probe, list(doubling(1, batch_size)))
