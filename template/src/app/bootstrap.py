@@ -1,6 +1,6 @@
 """How the service is put together: settings open the ports, ports make the services."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -25,12 +25,16 @@ from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
 from app.inference.model_folders import find_tensor_models
+from app.inference.resident import Resident
 from app.inference.served_models import ServedModels, open_served_models
 from app.inference.service import EmbeddingService
 from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.open_inference.service import OpenInferenceService
+from app.reranking.manifest import find_cross_encoders
+from app.reranking.reranker import Reranker, open_rerankers
+from app.reranking.service import RerankService
 from app.settings import Settings
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
@@ -50,6 +54,7 @@ class Ports:
     language_model: LanguageModel
     models: ServedModels
     queue: JobQueue
+    rerankers: Sequence[Reranker]
     vectors: VectorStore
 
 
@@ -69,6 +74,7 @@ class Services:
     job_runner: JobRunner
     jobs: JobService
     open_inference: OpenInferenceService
+    reranking: RerankService
     retrieval: RetrievalService
     usage: UsageService
 
@@ -95,21 +101,39 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         looking = open_detector(settings.detection, settings.batching, open_detection, detection, cores=cores)
         detector = await stack.enter_async_context(looking)
         embedder = await stack.enter_async_context(opening)
-        registered = find_tensor_models(settings.models.folder) if serving else []
-        residents = [embedder.resident(), detector.resident()] if serving else []
-        serving_models = open_served_models(registered, residents, settings.batching, open_model, cores=cores)
-        models = await stack.enter_async_context(serving_models)
+        own = [embedder.resident(), detector.resident()]
+        registered = await stack.enter_async_context(_open_registered(settings, own if serving else None))
         yield Ports(
-            classifiers=await open_classifiers(registered, models),
+            classifiers=registered.classifiers,
             database=await stack.enter_async_context(open_database(settings.database)),
             detector=detector,
             embedder=embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
-            models=models,
+            models=registered.models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
+            rerankers=registered.rerankers,
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    classifiers: Mapping[str, TextClassifier]
+    models: ServedModels
+    rerankers: Sequence[Reranker]
+
+
+@asynccontextmanager
+async def _open_registered(settings: Settings, own: Sequence[Resident] | None) -> AsyncIterator[_Registered]:
+    """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
+    folder, cores = settings.models.folder, settings.model_session.threads
+    open_model = partial(open_model_session, settings.model_session)
+    crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
+    async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
+        residents = [*(own or ()), *(each.resident() for each in rerankers)]
+        async with open_served_models(tensors, residents, settings.batching, open_model, cores=cores) as models:
+            yield _Registered(await open_classifiers(tensors, models), models, rerankers)
 
 
 def build_services(settings: Settings, ports: Ports) -> Services:
@@ -139,6 +163,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models),
+        reranking=RerankService(ports.rerankers),
         retrieval=retrieval,
         usage=usage,
     )

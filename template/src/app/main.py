@@ -26,6 +26,7 @@ from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.open_inference import routes as open_inference
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
+from app.reranking import routes as reranking
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision
@@ -61,7 +62,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    models = (classification, inference, open_inference, vision, vision_stream)
+    models = (classification, inference, open_inference, reranking, vision, vision_stream)
     for feature in (answers, auth, chat, documents, health, jobs, usage, *models):
         app.include_router(feature.router)
     return app

@@ -20,6 +20,7 @@ class Scope(StrEnum):
     EMBEDDINGS = "embeddings"
     INFERENCE = "inference"
     JOBS = "jobs"
+    RERANK = "rerank"
     SEARCH = "search"
     USAGE = "usage"
 

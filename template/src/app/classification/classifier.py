@@ -15,12 +15,9 @@ from app.inference.ports import Tensor
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
 from app.inference.tensor_types import DTYPES
-from app.inference.token_input import open_tokenizer, read_whole
+from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_whole
 
 Scores = NDArray[np.float64]
-
-# What an exported classifier of texts takes, at most; the last is 0 throughout for a single text.
-IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
 @dataclass(frozen=True, slots=True)

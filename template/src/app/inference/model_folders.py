@@ -1,6 +1,7 @@
 """Models that the operator registers: each a folder with an ONNX graph and a manifest, found at start-up."""
 
 import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,8 +13,8 @@ from app.inference.manifest import MANIFEST, verify_file
 
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
-# Models of these tasks are chosen by a setting each, and opened by the feature that needs them.
-FEATURES = {"embedding", "detection"}
+# Models of these tasks are opened by the feature that needs them.
+FEATURES = {"embedding", "detection", "rerank"}
 
 Shape = list[Annotated[int, Field(ge=1)]]
 
@@ -59,10 +60,31 @@ def find_tensor_models(folder: Path) -> list[TensorModel]:
     Raises:
         StartupError: the folder, a manifest, a file or a checksum is not what it should be.
     """
+    return [_load(manifest) for manifest, task in find_manifests(folder).items() if task not in FEATURES]
+
+
+def find_manifests(folder: Path) -> dict[Path, object]:
+    """Find the manifest of every model below a folder, and the task that it declares.
+
+    Raises:
+        StartupError: there is no such folder, or a manifest cannot be read.
+    """
     if not folder.is_dir():
         raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
-    manifests = sorted(folder.glob(f"*/{MANIFEST}"))
-    return [_load(manifest) for manifest in manifests if _task(manifest) not in FEATURES]
+    return {manifest: _task(manifest) for manifest in sorted(folder.glob(f"*/{MANIFEST}"))}
+
+
+def check_files(manifest: Path, files: Mapping[str, str], needed: Collection[str]) -> None:
+    """Pass if the files that a manifest declares, and those that are needed, lie beside it and are the declared ones.
+
+    Raises:
+        StartupError: they do not, or are others.
+    """
+    elsewhere = [name for name in files if Path(name).name != name]
+    if elsewhere:
+        raise StartupError(f"{manifest} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
+    for name in sorted({*needed, *files}):
+        verify_file(manifest.parent / name, files.get(name))
 
 
 def _task(manifest: Path) -> object:
@@ -78,10 +100,5 @@ def _load(path: Path) -> TensorModel:
         manifest = TensorManifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
-    elsewhere = [name for name in manifest.files if Path(name).name != name]
-    if elsewhere:
-        raise StartupError(f"{path} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
-    needed = {GRAPH, TOKENIZER} if manifest.labels else {GRAPH}
-    for name in sorted({*needed, *manifest.files}):
-        verify_file(path.parent / name, manifest.files.get(name))
+    check_files(path, manifest.files, {GRAPH, TOKENIZER} if manifest.labels else {GRAPH})
     return TensorModel(manifest, path.parent)

@@ -47,7 +47,7 @@ class ServedModels:
 
     def __init__(self, models: Sequence[ServedModel]) -> None:
         self._models: dict[str, dict[str, ServedModel]] = {}
-        for model in sorted(models, key=lambda model: _natural(model.version)):
+        for model in sorted(models, key=lambda model: version_order(model.version)):
             self._models.setdefault(model.name, {})[model.version] = model
 
     def find(self, name: str, version: str | None = None) -> ServedModel:
@@ -169,5 +169,6 @@ def _check_names(identities: Sequence[tuple[str, str]]) -> None:
             raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")
 
 
-def _natural(version: str) -> list[tuple[int, str]]:
+def version_order(version: str) -> list[tuple[int, str]]:
+    """Return what versions are sorted by, 10 being newer than 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]

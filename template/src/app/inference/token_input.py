@@ -9,6 +9,8 @@ from tokenizers import Encoding, Tokenizer
 from app.errors import UnprocessableError
 
 MAX_TOTAL_TOKENS = 300_000
+# What exported readers of texts take, at most; the last tells two texts apart, and is 0 throughout for a single one.
+IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
 class TokenReader(Protocol):

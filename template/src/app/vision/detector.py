@@ -13,19 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import AppError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
-from app.inference.latency_curve import LatencyCurve
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
+from app.vision.decoding import decoding_units, open_decoders
 from app.vision.letterbox import Size
 from app.vision.manifest import DetectionModel
 from app.vision.opening import PictureLimits
-from app.vision.pictures import Picture, read_picture
+from app.vision.pictures import Picture
 from app.vision.raw_detections import Pixels, RawDetections, detector_workload, run_detector
 
 log = structlog.get_logger(__name__)
-
-# What decoding is believed to cost until it has shown: so many seconds for each of so many bytes of a file.
-DECODE_BYTES, DECODE_SECONDS = 100_000, 0.005
 
 
 class DetectionSettings(BaseModel):
@@ -107,7 +104,7 @@ class Detector:
         Raises:
             OverloadedError: they cannot be had in time.
         """
-        sizes = [1 + len(content) // DECODE_BYTES for content in contents]
+        sizes = [decoding_units(content) for content in contents]
         return (await self.decoders.submit(contents, sizes, owner=owner, within=within)).results
 
     async def detect(
@@ -124,17 +121,6 @@ class Detector:
             UnavailableError: the service is going down.
         """
         self.batcher.ping()
-
-
-def _decode(limits: PictureLimits, into: Size, contents: Sequence[bytes | str]) -> list[Picture | AppError]:
-    return [_decode_one(content, limits, into) for content in contents]
-
-
-def _decode_one(content: bytes | str, limits: PictureLimits, into: Size) -> Picture | AppError:
-    try:
-        return read_picture(content, limits, into)
-    except AppError as error:
-        return error
 
 
 @asynccontextmanager
@@ -159,26 +145,18 @@ async def open_detector(
         StartupError: the graph does not do what the manifest says.
     """
     manifest, grace = model.manifest, batching.shutdown_grace
-    batch_size = min(settings.batch_size, manifest.max_batch)
-    work = detector_workload(model, batch_size)
-    limits = PictureLimits(settings.max_bytes, settings.max_megapixels)
-    decode = partial(_decode, limits, Size(manifest.width, manifest.height))
-    speed = LatencyCurve.assumed(1, DECODE_SECONDS, lanes=settings.decode_threads)
+    rows = min(settings.batch_size, manifest.max_batch)
+    work = detector_workload(model, rows)
+    limits, into = PictureLimits(settings.max_bytes, settings.max_megapixels), Size(manifest.width, manifest.height)
+    decoding = open_decoders(f"{model.identity} decoding", limits, into, threads=settings.decode_threads, grace=grace)
     async with (
+        decoding as decoders,
         open_capacity(batching, open_session, work, cores=cores or available_cores()) as capacity,
-        open_batcher(
-            model.identity,
-            [partial(run_detector, session, manifest.input) for session in capacity.sessions],
-            capacity.curve,
-            rows=batch_size,
-            grace=grace,
-        ) as batcher,
-        open_batcher(
-            f"{model.identity} decoding", [decode] * settings.decode_threads, speed, rows=1, grace=grace
-        ) as decoders,
     ):
         session = capacity.sessions[0]
         # The measurement may have stopped before the largest batch, which must run all the same.
-        await asyncio.to_thread(work.probe, session, batch_size)
-        log.info("detection_model.ready", model=model.identity, provider=session.provider)
-        yield Detector(decoders, batcher, session, model, settings, batch_size, batching.deadline)
+        await asyncio.to_thread(work.probe, session, rows)
+        runs = [partial(run_detector, each, manifest.input) for each in capacity.sessions]
+        async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:
+            log.info("detection_model.ready", model=model.identity, provider=session.provider)
+            yield Detector(decoders, batcher, session, model, settings, rows, batching.deadline)

@@ -1,0 +1,132 @@
+"""Cross-encoders that are open, warm and shared by everybody who asks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from app.errors import UpstreamFailedError
+from app.inference.batching import Batcher, open_batcher
+from app.inference.capacity import BatchingSettings, available_cores, open_capacity
+from app.inference.ports import ModelSession
+from app.inference.resident import Resident
+from app.inference.signature import MAX_ROWS
+from app.reranking.cross_encoder import cross_encoder_workload, relate
+from app.reranking.manifest import CrossEncoderModel
+from app.reranking.pairs import PairReader, open_pair_reader
+
+log = structlog.get_logger(__name__)
+
+OpenModel = Callable[[Path, int], AbstractAsyncContextManager[ModelSession]]
+"""Opens a graph whose runs may use so many threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """What a model made of a query and documents.
+
+    Attributes:
+        scores: one for each document, in their order; the higher, the more relevant.
+        tokens: tokens that were read, after cutting; those of the query count with each document.
+        queue_seconds: until the first of the documents ran.
+        run_seconds: from then until the last had run.
+    """
+
+    scores: NDArray[np.float64]
+    tokens: int
+    queue_seconds: float
+    run_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reranker:
+    """Runs a cross-encoder for everybody who asks, together, so that the event loop stays free.
+
+    Attributes:
+        batcher: takes pairs, gives logits.
+        deadline: seconds in which an answer must be there.
+    """
+
+    model: CrossEncoderModel
+    session: ModelSession
+    reader: PairReader
+    batcher: Batcher
+    deadline: float
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that the model runs on."""
+        return self.session.provider
+
+    async def score(self, query: str, documents: Sequence[str], *, owner: Hashable) -> Relevance:
+        """Score how relevant documents are to a query, with what others have asked for.
+
+        Raises:
+            OverloadedError: the answer cannot be had in time.
+            UnprocessableError: the query is too long, or there is too much to read.
+            UpstreamFailedError: the model gave no numbers.
+        """
+        pairs = await asyncio.to_thread(self.reader.read, query, documents)
+        sizes = [max(1, len(pair.ids)) for pair in pairs]
+        done = await self.batcher.submit(pairs, sizes, owner=owner, within=self.deadline)
+        logits = np.array(done.results, np.float64)
+        if not np.isfinite(logits).all():
+            raise UpstreamFailedError("The model gave no scores.")
+        scores = logits if self.model.manifest.activation == "none" else (1 + np.tanh(logits / 2)) / 2
+        return Relevance(scores, sum(sizes), done.queue_seconds, done.run_seconds)
+
+    def resident(self) -> Resident:
+        """Offer the model to callers who send tensors instead of texts."""
+        manifest = self.model.manifest
+        names = [each.name for each in self.session.inputs]
+        return Resident(
+            manifest.name,
+            manifest.version,
+            self.session,
+            manifest.max_batch,
+            max_shape=dict.fromkeys(names, (MAX_ROWS, manifest.max_tokens)),
+            warm_up=dict.fromkeys(names, (1, 8)),
+        )
+
+
+@asynccontextmanager
+async def open_rerankers(
+    models: Sequence[CrossEncoderModel], batching: BatchingSettings, open_model: OpenModel, *, cores: int = 0
+) -> AsyncIterator[Sequence[Reranker]]:
+    """Open, measure and warm cross-encoders; at the end what is queued may finish.
+
+    Args:
+        models: cross-encoders whose files are the declared ones.
+        batching: how each is shared.
+        open_model: opens a graph.
+        cores: what a model's lanes may use together; 0 is every core that this process may use.
+
+    Raises:
+        StartupError: one cannot be opened, or is no cross-encoder.
+    """
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(_open(model, batching, open_model, cores or available_cores()))
+            for model in models
+        ]
+
+
+@asynccontextmanager
+async def _open(
+    model: CrossEncoderModel, batching: BatchingSettings, open_model: OpenModel, cores: int
+) -> AsyncIterator[Reranker]:
+    reader = await asyncio.to_thread(open_pair_reader, model.folder, model.manifest.max_tokens)
+    work = cross_encoder_workload(model, reader.tokenizer.get_vocab_size())
+    rows, grace = model.manifest.max_batch, batching.shutdown_grace
+    async with open_capacity(batching, partial(open_model, model.graph), work, cores=cores) as capacity:
+        runs = [partial(relate, session, reader.padding) for session in capacity.sessions]
+        async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:
+            session = capacity.sessions[0]
+            log.info("rerank_model.ready", model=model.identity, provider=session.provider)
+            yield Reranker(model, session, reader, batcher, batching.deadline)

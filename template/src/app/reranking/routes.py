@@ -1,0 +1,23 @@
+"""Reranking over HTTP."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.connection import while_connected
+from app.dependencies import CallerDep, ServicesDep
+from app.inference.answer_headers import answer_headers
+from app.reranking.schemas import RerankCreate, RerankList, rerank_list
+
+router = APIRouter(prefix="/v1/rerank", tags=["rerank"])
+
+
+@router.post("", response_model_exclude_none=True)
+async def rerank_documents(
+    body: RerankCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
+) -> RerankList:
+    """Put documents in the order of their relevance to a query, by a cross-encoder that the operator registered."""
+    work = services.reranking.rerank(body.query, body.documents, body.model, body.top_n, caller=caller)
+    done = await while_connected(request, work)
+    reranker, relevance = done.reranker, done.relevance
+    times = {"queue_seconds": relevance.queue_seconds, "run_seconds": relevance.run_seconds}
+    response.headers.update(answer_headers(reranker.model.identity, reranker.provider, **times))
+    return rerank_list(done, body.documents if body.return_documents else None)

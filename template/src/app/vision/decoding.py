@@ -1,0 +1,48 @@
+"""Decoding pictures in a few threads of their own, in turns between those who sent them."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+from app.errors import AppError
+from app.inference.batching import Batcher, open_batcher
+from app.inference.latency_curve import LatencyCurve
+from app.vision.letterbox import Size
+from app.vision.opening import PictureLimits
+from app.vision.pictures import Picture, read_picture
+
+# What decoding is believed to cost until it has shown: so many seconds for each of so many bytes of a file.
+UNIT_BYTES, UNIT_SECONDS = 100_000, 0.005
+
+
+def decoding_units(content: bytes | str) -> int:
+    """Say how much work a file is believed to be."""
+    return 1 + len(content) // UNIT_BYTES
+
+
+def decode(limits: PictureLimits, into: Size, contents: Sequence[bytes | str]) -> list[Picture | AppError]:
+    """Decode files, one by one; what is wrong with a bad one takes its place."""
+    return [_decode_one(content, limits, into) for content in contents]
+
+
+def open_decoders(
+    name: str, limits: PictureLimits, into: Size, *, threads: int, grace: float
+) -> AbstractAsyncContextManager[Batcher]:
+    """Start threads that decode; at the end what is queued may finish within the grace period.
+
+    Args:
+        name: for logs and metrics.
+        limits: how large pictures may be.
+        into: what the model takes.
+        threads: pictures that are decoded at the same time.
+        grace: seconds.
+    """
+    speed = LatencyCurve.assumed(1, UNIT_SECONDS, lanes=threads)
+    return open_batcher(name, [partial(decode, limits, into)] * threads, speed, rows=1, grace=grace)
+
+
+def _decode_one(content: bytes | str, limits: PictureLimits, into: Size) -> Picture | AppError:
+    try:
+        return read_picture(content, limits, into)
+    except AppError as error:
+        return error
