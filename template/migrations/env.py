@@ -11,6 +11,7 @@ from sqlalchemy.sql.schema import SchemaItem
 # Importing the tables registers them with the metadata that autogenerate compares.
 import app.adapters.vector_store
 import app.auth.models
+import app.conversations.models
 import app.documents.models
 import app.jobs.models
 import app.usage.models  # noqa: F401

@@ -17,6 +17,8 @@ from app.chat.ports import LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import TextClassifier, open_classifiers
 from app.classification.service import ClassificationService
+from app.conversations.service import ConversationService
+from app.conversations.turns import TurnService
 from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
@@ -67,6 +69,7 @@ class Services:
     auth: AuthService
     chat: ChatService
     classifications: ClassificationService
+    conversations: ConversationService
     detections: DetectionService
     documents: DocumentService
     embeddings: EmbeddingService
@@ -76,6 +79,7 @@ class Services:
     open_inference: OpenInferenceService
     reranking: RerankService
     retrieval: RetrievalService
+    turns: TurnService
     usage: UsageService
 
 
@@ -150,12 +154,14 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         "vector_store": ports.vectors.ping,
     }
     usage = UsageService(ports.database)
+    chat = ChatService(ports.language_model, usage, settings.chat)
     return Services(
         ports=ports,
         answers=AnswerService(retrieval, ports.language_model, usage),
         auth=AuthService(ports.database, settings.auth),
-        chat=ChatService(ports.language_model, usage, settings.chat),
+        chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers),
+        conversations=ConversationService(ports.database, chat),
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
@@ -165,6 +171,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         open_inference=OpenInferenceService(ports.models),
         reranking=RerankService(ports.rerankers),
         retrieval=retrieval,
+        turns=TurnService(ports.database, chat, settings.conversations),
         usage=usage,
     )
 

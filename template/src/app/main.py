@@ -15,6 +15,7 @@ from app.body_limit import BodyLimitMiddleware
 from app.bootstrap import Ports, build_services, open_ports
 from app.chat import routes as chat
 from app.classification import routes as classification
+from app.conversations import routes as conversations
 from app.documents import routes as documents
 from app.errors import StartupError
 from app.going_away import GoingAway, announced_by_signals
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
     models = (classification, inference, open_inference, reranking, vision, vision_stream)
-    for feature in (answers, auth, chat, documents, health, jobs, usage, *models):
+    for feature in (answers, auth, chat, conversations, documents, health, jobs, usage, *models):
         app.include_router(feature.router)
     return app
 

@@ -14,6 +14,7 @@ from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.auth.tokens import AuthSettings
 from app.chat.settings import ChatSettings
+from app.conversations.settings import ConversationsSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
 from app.inference.capacity import BatchingSettings
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
     auth: AuthSettings
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
+    conversations: ConversationsSettings = Field(default_factory=ConversationsSettings)
     database: DatabaseSettings
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)

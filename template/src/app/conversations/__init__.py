@@ -1,0 +1,1 @@
+"""Conversations with a language model that the service remembers."""

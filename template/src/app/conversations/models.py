@@ -1,0 +1,55 @@
+"""The tables of conversations and their messages."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Record
+
+
+class Conversation(Record):
+    """What somebody and a model say to each other.
+
+    `turn` is the identifier that the answer under way will have. Until `turn_until`, or until the answer is stored,
+    no other turn can begin.
+    """
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        Index("ix_conversations_owner_id_created_at", "owner_id", "created_at", "id"),
+        UniqueConstraint("owner_id", "idempotency_key"),
+    )
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    title: Mapped[str | None]
+    system: Mapped[str | None]
+    model: Mapped[str]
+    turn: Mapped[UUID | None]
+    turn_until: Mapped[datetime | None]
+    idempotency_key: Mapped[str | None]
+
+
+class ConversationMessage(Record):
+    """One turn of a conversation, the user's or the assistant's.
+
+    A user's message has `answer_id`, the identifier of the message that answers it, which is stored when it is over.
+    An assistant's has `finish_reason`: the model's own, or `cancelled` or `failed`, and then no tokens are known.
+    """
+
+    __tablename__ = "conversation_messages"
+    __table_args__ = (
+        Index("ix_conversation_messages_conversation_id_created_at", "conversation_id", "created_at", "id"),
+        UniqueConstraint("conversation_id", "idempotency_key"),
+    )
+
+    conversation_id: Mapped[UUID] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    role: Mapped[str]
+    content: Mapped[str]
+    answer_id: Mapped[UUID | None]
+    model: Mapped[str | None]
+    finish_reason: Mapped[str | None]
+    input_tokens: Mapped[int | None]
+    output_tokens: Mapped[int | None]
+    idempotency_key: Mapped[str | None]

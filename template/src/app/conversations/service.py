@@ -1,0 +1,106 @@
+"""Conversations as their owners keep them; `turns` has what is said."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.auth.caller import Caller, Scope
+from app.chat.service import ChatService
+from app.conversations import repository
+from app.conversations.models import Conversation, ConversationMessage
+from app.database import Database
+from app.errors import ModelNotFoundError, NotFoundError
+from app.pages import PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NewConversation:
+    """What a conversation begins with."""
+
+    title: str | None
+    system: str | None
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationService:
+    """Keeps order among conversations."""
+
+    database: Database
+    chat: ChatService
+
+    async def create(self, new: NewConversation, *, idempotency_key: str | None = None, caller: Caller) -> Conversation:
+        """Begin a conversation; a repeated idempotency key returns the first one.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+        """
+        caller.require(Scope.CHAT)
+        if new.model not in self.chat.models:
+            raise ModelNotFoundError(f"There is no such chat model; this service has {', '.join(self.chat.models)}.")
+        row = {"owner_id": caller.id, "title": new.title, "system": new.system, "model": new.model}
+        async with self.database.transaction() as session:
+            added = await repository.add(session, row | {"idempotency_key": idempotency_key})
+            if added is None and idempotency_key is not None:
+                added = await repository.find_by_idempotency_key(session, caller.id, idempotency_key)
+        return found(added)
+
+    async def get(self, conversation_id: UUID, *, caller: Caller) -> Conversation:
+        """Return a conversation.
+
+        Raises:
+            NotFoundError: the caller has no such conversation.
+        """
+        caller.require(Scope.CHAT)
+        async with self.database.transaction() as session:
+            return found(await repository.find(session, caller.id, conversation_id))
+
+    async def list_for(self, page: PageRequest, *, caller: Caller) -> tuple[list[Conversation], str | None]:
+        """List the caller's conversations, newest first."""
+        caller.require(Scope.CHAT)
+        async with self.database.transaction() as session:
+            return await repository.list_for(session, caller.id, page)
+
+    async def rename(self, conversation_id: UUID, title: str | None, *, caller: Caller) -> Conversation:
+        """Give a conversation another title, or none.
+
+        Raises:
+            NotFoundError: the caller has no such conversation.
+        """
+        caller.require(Scope.CHAT)
+        async with self.database.transaction() as session:
+            return found(await repository.change(session, caller.id, conversation_id, title=title))
+
+    async def delete(self, conversation_id: UUID, *, caller: Caller) -> None:
+        """Delete a conversation with all that was said; an answer under way is not kept.
+
+        Raises:
+            NotFoundError: the caller has no such conversation.
+        """
+        caller.require(Scope.CHAT)
+        async with self.database.transaction() as session:
+            if not await repository.remove(session, caller.id, conversation_id):
+                raise NotFoundError("There is no such conversation.")
+
+    async def list_messages(
+        self, conversation_id: UUID, page: PageRequest, *, caller: Caller
+    ) -> tuple[list[ConversationMessage], str | None]:
+        """List what was said, newest first.
+
+        Raises:
+            NotFoundError: the caller has no such conversation.
+        """
+        caller.require(Scope.CHAT)
+        async with self.database.transaction() as session:
+            conversation = found(await repository.find(session, caller.id, conversation_id))
+            return await repository.list_messages(session, conversation.id, page)
+
+
+def found(conversation: Conversation | None) -> Conversation:
+    """Pass a conversation on.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    if conversation is None:
+        raise NotFoundError("There is no such conversation.")
+    return conversation

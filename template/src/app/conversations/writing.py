@@ -1,0 +1,99 @@
+"""An answer while it is written, and how it is stored."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.chat.ports import Finished, Message
+from app.conversations import repository
+from app.conversations.models import Conversation, ConversationMessage
+from app.errors import UpstreamFailedError
+
+CANCELLED = "cancelled"
+FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that has begun, or that an earlier request with the same idempotency key brought to its end.
+
+    Attributes:
+        question_id: the user's message.
+        answer_id: the identifier that the answer has, or will have.
+        context: what the model is sent.
+        answer: None until there is a complete one.
+    """
+
+    conversation: Conversation
+    question_id: UUID
+    answer_id: UUID
+    context: list[Message] = field(default_factory=list)
+    answer: ConversationMessage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next piece of the answer; `end` is how many characters there are with it."""
+
+    text: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer as it is stored; the last event."""
+
+    message: ConversationMessage
+
+
+TurnEvent = Token | Done
+
+
+@dataclass(slots=True)
+class Writing:
+    """Collects an answer."""
+
+    turn: Turn
+    end: Finished | None = None
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
+
+    def add(self, text: str) -> Token:
+        """Take the next piece, without the one character that the database cannot store."""
+        piece = text.replace("\0", "")
+        self.pieces.append(piece)
+        self.length += len(piece)
+        return Token(piece, self.length)
+
+    def reason(self) -> str:
+        """Say why the model stopped.
+
+        Raises:
+            UpstreamFailedError: it never said that it had.
+        """
+        if self.end is None:
+            raise UpstreamFailedError("The language model's answer has no end.")
+        return self.end.reason
+
+    async def store(self, session: AsyncSession, finish_reason: str) -> ConversationMessage | None:
+        """Store what was written and end the turn; None if the turn no longer has the conversation."""
+        turn, end = self.turn, self.end
+        if not await repository.end_turn(session, turn.conversation.id, turn.answer_id):
+            return None
+        return await repository.add_message(
+            session,
+            id=turn.answer_id,
+            conversation_id=turn.conversation.id,
+            role="assistant",
+            content="".join(self.pieces),
+            model=end.model if end else None,
+            finish_reason=finish_reason,
+            input_tokens=end.usage.input_tokens if end else None,
+            output_tokens=end.usage.output_tokens if end else None,
+        )
+
+    async def take_back(self, session: AsyncSession) -> None:
+        """End the turn as if it had not begun."""
+        if await repository.end_turn(session, self.turn.conversation.id, self.turn.answer_id):
+            await repository.remove_message(session, self.turn.question_id)
