@@ -23,6 +23,8 @@ from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
+from app.extraction.extractor import Extractor
+from app.extraction.service import ExtractionService
 from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
@@ -73,6 +75,7 @@ class Services:
     detections: DetectionService
     documents: DocumentService
     embeddings: EmbeddingService
+    extractions: ExtractionService
     health: HealthService
     job_runner: JobRunner
     jobs: JobService
@@ -165,6 +168,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
+        extractions=ExtractionService(Extractor(ports.language_model, usage, settings.extraction)),
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,

@@ -12,11 +12,13 @@
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
     │   │   ├── RefusedByModelError     400: the model's provider finds fault with it
+    │   │   ├── SchemaRefusedError      not a JSON Schema that can be used
     │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
     │   ├── TooManyRequestsError        429
     │   └── ClientGoneError             499, seen in logs alone
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
+    │   │   ├── ExtractionFailedError   no answer of the model fits the caller's schema
     │   │   └── RequestRefusedError     it finds fault with what it was asked
     │   ├── UnavailableError            503
     │   │   └── OverloadedError         the work cannot be done in time
@@ -29,7 +31,17 @@
 `detail` is written for the caller; what only the operator may know goes to the log.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, and where; both are the caller's alone to read."""
+
+    location: str
+    message: str
 
 
 class AppError(Exception):
@@ -40,11 +52,13 @@ class AppError(Exception):
         code: a stable word for programs; the class name in snake case.
         detail: one sentence for the caller.
         param: the field of the payload that is to blame, where there is one.
+        faults: what is wrong in particular.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
+    faults: Sequence[Fault] = ()
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -137,6 +151,13 @@ class RefusedByModelError(UnprocessableError):
     code = "refused_by_model"
 
 
+class SchemaRefusedError(UnprocessableError):
+    """The caller's JSON Schema is wrong, or more than the service takes."""
+
+    code = "schema_refused"
+    param = "schema"
+
+
 class UnsupportedParameterError(UnprocessableError):
     """The payload asks for something that this service, or the model behind it, does not do."""
 
@@ -188,6 +209,17 @@ class UpstreamFailedError(UpstreamError):
 
     code = "upstream_failed"
     retryable = False
+
+
+class ExtractionFailedError(UpstreamFailedError):
+    """The language model was asked as often as allowed, and wrote nothing that fits the caller's schema."""
+
+    code = "extraction_failed"
+
+    def __init__(self, attempts: int, faults: Sequence[Fault]) -> None:
+        times = "once" if attempts == 1 else f"{attempts} times"
+        super().__init__(f"The language model was asked {times} and gave no answer that fits the schema.")
+        self.faults = faults
 
 
 class RequestRefusedError(UpstreamFailedError):

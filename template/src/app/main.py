@@ -18,6 +18,7 @@ from app.classification import routes as classification
 from app.conversations import routes as conversations
 from app.documents import routes as documents
 from app.errors import StartupError
+from app.extraction import routes as extraction
 from app.going_away import GoingAway, announced_by_signals
 from app.health import routes as health
 from app.inference import routes as inference
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
     models = (classification, inference, open_inference, reranking, vision, vision_stream)
-    for feature in (answers, auth, chat, conversations, documents, health, jobs, usage, *models):
+    for feature in (answers, auth, chat, conversationsdocuments, documentsextraction, health, jobs, usage, *models):
         app.include_router(feature.router)
     return app
 

@@ -17,6 +17,7 @@ from app.chat.settings import ChatSettings
 from app.conversations.settings import ConversationsSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
+from app.extraction.settings import ExtractionSettings
 from app.inference.capacity import BatchingSettings
 from app.inference.embedder import EmbeddingSettings
 from app.inference.served_models import ModelsSettings
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
+    extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     file_store: FileStoreSettings
     job_queue: JobQueueSettings
     jobs: JobsSettings = Field(default_factory=JobsSettings)

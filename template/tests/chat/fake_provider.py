@@ -5,12 +5,12 @@ sends nothing; `stalls` falls silent after two words; `cuts` breaks the connecti
 ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks`
 sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first;
 `slow` writes nothing until the test says so; `cached` had a part of the input in its cache; `calls` asks for two
-functions, the second without arguments.
+functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,9 +34,14 @@ class Call:
 
 @dataclass
 class FakeProvider:
-    """What a test sees of the server."""
+    """What a test sees of the server.
+
+    Attributes:
+        answer: writes the answer to a call, or gives the HTTP status to refuse it with.
+    """
 
     url: str
+    answer: Callable[[Call], str | int] | None = None
     calls: list[Call] = field(default_factory=list)
     connections: int = 0
     called: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,14 +82,15 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
     provider.calls.append(call)
     provider.called.set()
     model = str(call.body["model"])
-    if model.startswith("status-"):
-        _write_refusal(writer, int(model.removeprefix("status-")))
+    answer = provider.answer(call) if provider.answer else None
+    if isinstance(answer, int) or model.startswith("status-"):
+        _write_refusal(writer, answer if isinstance(answer, int) else int(model.removeprefix("status-")))
         await writer.drain()
         return True
     if model == "slow":
         await provider.go.wait()
     if model != "mute":
-        await _write_stream(writer, call, model)
+        await _write_stream(writer, call, model, WORDS if answer is None else (answer,))
     if model in {"mute", "stalls"}:
         await reader.read()
         provider.client_left.set()
@@ -112,16 +118,17 @@ def _write_refusal(writer: asyncio.StreamWriter, status: int) -> None:
     writer.write(head.encode() + body)
 
 
-async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str) -> None:
+async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str, words: Sequence[str]) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
-    events = _anthropic_events(model) if call.path.startswith("/v1/messages") else _openai_events(model)
+    write = _anthropic_events if call.path.startswith("/v1/messages") else _openai_events
+    events = write(model, words)
     for event in events:
         data = event.encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
 
 
-def _openai_events(model: str) -> Iterator[str]:
+def _openai_events(model: str, words: Sequence[str]) -> Iterator[str]:
     def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
         return _openai_chunk(model, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
 
@@ -130,7 +137,7 @@ def _openai_events(model: str) -> Iterator[str]:
         yield chunk({"reasoning_content": "Let me think."})
     for delta in _openai_calls() if model == "calls" else ():
         yield chunk({"tool_calls": [delta]})
-    for number, word in enumerate(() if model == "calls" else WORDS):
+    for number, word in enumerate(() if model == "calls" else words):
         if number == 2 and model in {"stalls", "cuts"}:
             return
         if number == 2 and model == "garbled":
@@ -162,7 +169,7 @@ def _openai_chunk(model: str, **content: object) -> str:
     return f"data: {json.dumps(chunk)}\n\n"
 
 
-def _anthropic_events(model: str) -> Iterator[str]:
+def _anthropic_events(model: str, words: Sequence[str]) -> Iterator[str]:
     usage = {"input_tokens": INPUT_TOKENS, "output_tokens": 1}
     if model == "cached":
         usage |= {"input_tokens": INPUT_TOKENS - CACHED_TOKENS, "cache_read_input_tokens": CACHED_TOKENS}
@@ -179,7 +186,7 @@ def _anthropic_events(model: str) -> Iterator[str]:
     if model == "calls":
         yield from _anthropic_calls()
     else:
-        yield from _anthropic_text(model, text)
+        yield from _anthropic_text(model, text, words)
         if model in {"stalls", "cuts", "breaks"}:
             return
     if model != "unfinished":
@@ -189,9 +196,9 @@ def _anthropic_events(model: str) -> Iterator[str]:
         yield _anthropic_event("message_stop")
 
 
-def _anthropic_text(model: str, text: int) -> Iterator[str]:
+def _anthropic_text(model: str, text: int, words: Sequence[str]) -> Iterator[str]:
     yield _anthropic_event("content_block_start", index=text, content_block={"type": "text", "text": ""})
-    for number, word in enumerate(WORDS):
+    for number, word in enumerate(words):
         if number == 2 and model in {"stalls", "cuts"}:
             return
         if number == 2 and model == "garbled":

@@ -18,6 +18,7 @@ class Scope(StrEnum):
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"
     EMBEDDINGS = "embeddings"
+    EXTRACTIONS = "extractions"
     INFERENCE = "inference"
     JOBS = "jobs"
     RERANK = "rerank"

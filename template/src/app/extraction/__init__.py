@@ -1,0 +1,1 @@
+"""Data from texts, in the shape of a JSON Schema that the caller brings."""

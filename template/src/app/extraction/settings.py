@@ -1,0 +1,13 @@
+"""What extraction may take."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ExtractionSettings(BaseModel):
+    """Limits of extraction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_attempts: int = Field(default=3, ge=1, description="answers that the model may give to one text")
+    max_characters: int = Field(default=100_000, ge=1, description="the longest text")
+    max_output_tokens: int = Field(default=4096, ge=1, description="of one answer")

@@ -1,0 +1,137 @@
+"""Schemas that callers bring: which are taken, which are refused, and what they find in data."""
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from app.errors import SchemaRefusedError
+from app.extraction.form import MOST_BYTES, read_form
+from app.extraction.unfolding import LISTED, NAMED, REFUSED, SINGLE
+
+WITHOUT_SUBSCHEMAS = (
+    {"const", "dependentRequired", "enum", "exclusiveMaximum", "exclusiveMinimum", "format", "maxItems", "maxLength"}
+    | {"maxProperties", "maximum", "minItems", "minLength", "minProperties", "minimum", "multipleOf", "pattern"}
+    | {"required", "type", "uniqueItems"}
+)
+
+
+def schema_of(member: object, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    return {"type": "object", "properties": {"a": member}, **more}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object"}
+    for _ in range(levels - 1):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """Few lines that unfold into 2 to the power of `levels`."""
+    definitions = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
+    return schema_of({"$ref": "#/$defs/d0"}, **{"$defs": definitions | {f"d{levels}": {}}})
+
+
+def test_every_keyword_that_the_library_checks_is_followed_or_refused_or_holds_no_schema() -> None:
+    known = {*SINGLE, *LISTED, *NAMED, *REFUSED, *WITHOUT_SUBSCHEMAS, "$ref"}
+    assert set(Draft202012Validator.VALIDATORS) <= known
+
+
+@pytest.mark.parametrize(
+    ("schema", "because"),
+    [
+        ({}, '"type": "object"'),
+        ({"type": "array"}, '"type": "object"'),
+        ({"type": ["object", "null"]}, '"type": "object"'),
+        (schema_of({"type": "strin"}), "properties.a.type"),
+        ({"type": "object", "properties": [1]}, "properties"),
+        ({"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"}, "2020-12"),
+        ({"type": "object", "$schema": [1]}, "2020-12"),
+        (schema_of({"$schema": "http://json-schema.org/draft-07/schema#"}), "`$schema` is not offered"),
+        (schema_of({"$ref": "http://127.0.0.1:1/schema"}), "nowhere else"),
+        (schema_of({"$ref": "file:///etc/passwd"}), "nowhere else"),
+        (schema_of({"$ref": "other.json#/$defs/b"}), "nowhere else"),
+        (schema_of({"$ref": "#/properties/a"}), "nowhere else"),
+        (schema_of({"$ref": "#"}), "nowhere else"),
+        (schema_of({"$ref": "#/$defs/b"}), "no such definition"),
+        (schema_of({"$ref": "#/$defs/b"}, **{"$defs": {"b": {"$ref": "#/$defs/b"}}}), "leads back"),
+        (schema_of({"$ref": "#/$defs/b"}, **{"$defs": {"b": {"items": {"$ref": "#/$defs/b"}}}}), "leads back"),
+        (schema_of({"$id": "http://127.0.0.1:1/"}), "`$id` is not offered"),
+        (schema_of({"unevaluatedProperties": False}), "`unevaluatedProperties` is not offered"),
+        (schema_of({"patternProperties": {"^a": {}}}), "`patternProperties` is not offered"),
+        (schema_of({"pattern": "(?=a)b"}), "pattern"),
+        (schema_of({"pattern": "(a)\\1"}), "pattern"),
+        (schema_of({"pattern": "("}), "pattern"),
+        (schema_of({"pattern": "a{999}{999}"}), "pattern"),
+        (schema_of({"pattern": "a" * 201}), "201 characters"),
+        (schema_of({"anyOf": [{"pattern": f"^{n}"} for n in range(21)]}), "21 different patterns"),
+        (schema_of({"anyOf": [{}] * 500}), "more than 500 parts"),
+        (doubling(9), "more than 500 parts"),
+        (doubling(30), "deeper than 32"),
+        (nested(33), "deeper than 32"),
+        (nested(300), "nested too deep"),
+        (nested(5000), "JSON that can be passed on"),
+        (schema_of({"description": "x" * MOST_BYTES}), "bytes"),
+        (schema_of({"description": "\ud800"}), "JSON that can be passed on"),
+        (schema_of({"minimum": float("inf")}), "JSON that can be passed on"),
+        (schema_of({"multipleOf": 10**400}), "out of range"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_says_why(schema: dict[str, Any], because: str) -> None:
+    with pytest.raises(SchemaRefusedError) as refusal:
+        read_form(schema)
+    assert because in refusal.value.detail
+
+
+@pytest.mark.parametrize("schema", [nested(32), doubling(6)])
+def test_what_ends_and_is_small_is_taken(schema: dict[str, Any]) -> None:
+    assert read_form(schema).faults({}) == []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        schema_of({"$ref": "#/$defs/one~1two%20three"}, **{"$defs": {"one/two three": {"type": "integer"}}}),
+        schema_of({"$ref": "#/definitions/n"}, definitions={"n": {"type": "integer"}}),
+        schema_of({"type": "integer"}, **{"$schema": "https://json-schema.org/draft/2020-12/schema"}),
+    ],
+)
+def test_references_lead_to_definitions_under_either_name(schema: dict[str, Any]) -> None:
+    assert read_form(schema).faults({"a": 1}) == []
+    assert [fault.location for fault in read_form(schema).faults({"a": "x"})] == ["$.a"]
+
+
+@pytest.mark.parametrize("name", ["$ref", "$id", "pattern", "items", "patternProperties"])
+def test_a_property_may_have_the_name_of_a_keyword(name: str) -> None:
+    form = read_form({"type": "object", "properties": {name: {"type": "integer"}}})
+    assert form.faults({name: 1}) == []
+    assert len(form.faults({name: "x"})) == 1
+
+
+def test_a_pattern_that_hangs_others_is_answered() -> None:
+    form = read_form(schema_of({"pattern": "^(a+)+$"}))
+    assert form.faults({"a": "a" * 5000}) == []
+    assert len(form.faults({"a": "a" * 5000 + "b"})) == 1
+    assert form.faults({"a": 5}) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "are_unique"),
+    [
+        ([1, "1", True, None, [], {}, 0, False, [1], {"a": 1}], True),
+        ([1, 1.0], False),
+        ([{"a": [1, 2]}, {"a": [1.0, 2]}], False),
+        ([True, True], False),
+        ([[1], [True]], True),
+    ],
+)
+def test_items_are_equal_when_json_says_so(items: list[object], are_unique: bool) -> None:  # noqa: FBT001
+    assert (read_form(schema_of({"uniqueItems": True})).faults({"a": items}) == []) is are_unique
+
+
+def test_faults_are_few_and_short() -> None:
+    form = read_form({"type": "object", "additionalProperties": {"type": "integer"}})
+    faults = form.faults({f"{n:04}" + "k" * 1000: "v" * 1000 for n in range(30)})
+    assert len(faults) == 10
+    assert max(len(fault.location + fault.message) for fault in faults) < 700
