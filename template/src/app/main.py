@@ -36,6 +36,25 @@ from app.vision import stream_routes as vision_stream
 
 log = structlog.get_logger(__name__)
 
+# A line each, so that features of yours and later releases merge.
+FEATURES = (
+    answers,
+    auth,
+    chat,
+    classification,
+    conversations,
+    documents,
+    extraction,
+    health,
+    inference,
+    jobs,
+    open_inference,
+    reranking,
+    usage,
+    vision,
+    vision_stream,
+)
+
 # The largest body of JSON, and room for the multipart wrapping around the largest file.
 JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
@@ -64,8 +83,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
-    models = (classification, inference, open_inference, reranking, vision, vision_stream)
-    for feature in (answers, auth, chat, conversationsdocuments, documentsextraction, health, jobs, usage, *models):
+    for feature in FEATURES:
         app.include_router(feature.router)
     return app
 
