@@ -14,6 +14,7 @@ import app.auth.models
 import app.conversations.models
 import app.documents.models
 import app.jobs.models
+import app.prompts.models
 import app.usage.models  # noqa: F401
 from app.database import Table
 from app.settings import Settings

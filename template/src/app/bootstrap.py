@@ -10,6 +10,7 @@ from app.adapters.job_queue import open_job_queue
 from app.adapters.language_model import open_language_model
 from app.adapters.model_session import open_model_session
 from app.adapters.vector_store import open_vector_store
+from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
 from app.auth.service import AuthService
@@ -39,6 +40,7 @@ from app.open_inference.service import OpenInferenceService
 from app.reranking.manifest import find_cross_encoders
 from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
+from app.prompts.service import PromptService
 from app.settings import Settings
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
@@ -81,6 +83,7 @@ class Services:
     jobs: JobService
     open_inference: OpenInferenceService
     reranking: RerankService
+    prompts: PromptService
     retrieval: RetrievalService
     turns: TurnService
     usage: UsageService
@@ -158,13 +161,14 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     }
     usage = UsageService(ports.database)
     chat = ChatService(ports.language_model, usage, settings.chat)
+    prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, ports.language_model, usage),
+        answers=AnswerService(retrieval, ports.language_model, usage, prompts),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers),
-        conversations=ConversationService(ports.database, chat),
+        conversations=ConversationService(ports.database, chat, prompts),
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
@@ -174,6 +178,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models),
         reranking=RerankService(ports.rerankers),
+        prompts=prompts,
         retrieval=retrieval,
         turns=TurnService(ports.database, chat, settings.conversations),
         usage=usage,

@@ -29,6 +29,7 @@ from app.observability.requests import RequestMiddleware
 from app.open_inference import routes as open_inference
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.reranking import routes as reranking
+from app.prompts import routes as prompts
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision
@@ -49,6 +50,7 @@ FEATURES = (
     inference,
     jobs,
     open_inference,
+    prompts,
     reranking,
     usage,
     vision,

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 from app.answers.retrieval import Filters, Passage
-from app.auth.caller import Caller
+from app.auth.caller import Caller, Scope
 from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
+from app.errors import ConflictError, NotFoundError
+from app.prompts.service import FilledPrompt, PromptChoice
+from app.prompts.templates import fill
 from app.usage.measurement import Measurement
 
 DOCUMENT = (
@@ -86,3 +89,26 @@ class FakeUsage:
     async def record(self, measurement: Measurement, *, caller: Caller) -> None:
         """Remember one use."""
         self.measurements.append(measurement)
+
+
+@dataclass
+class FakePrompts:
+    """Prompts in memory: the texts of versions, which of them is active, and which are drafts."""
+
+    texts: dict[tuple[str, int], str] = field(default_factory=dict)
+    active: dict[str, int] = field(default_factory=dict)
+    drafts: set[tuple[str, int]] = field(default_factory=set)
+
+    async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
+        """Fill a prompt in."""
+        version = choice.version if choice.version is not None else self.active.get(choice.name)
+        if version is None or (choice.name, version) not in self.texts:
+            raise NotFoundError("There is no such prompt.")
+        if (choice.name, version) in self.drafts and Scope.PROMPTS_WRITE not in caller.scopes:
+            raise ConflictError("It is a draft.")
+        return FilledPrompt(choice.name, version, fill(self.texts[choice.name, version], choice.variables))
+
+    async def find_active(self, name: str) -> FilledPrompt | None:
+        """Find the active version."""
+        version = self.active.get(name)
+        return None if version is None else FilledPrompt(name, version, fill(self.texts[name, version], {}))

@@ -14,7 +14,7 @@ from app.answers.service import Answer, AnswerEvent, AnswerService, Done, Passag
 from app.chat.ports import Usage
 from app.errors import UnavailableError
 from app.event_stream import EventStream
-from tests.answers.fakes import FakeLanguageModel, FakeRetrieval, FakeUsage, caller, passage
+from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage
 
 ANSWER = Answer("Yes.\nSurely.", [], "fake:model", Usage(1, 2))
 
@@ -81,7 +81,9 @@ async def test_an_unforeseen_failure_ends_the_stream_without_its_details() -> No
 
 async def test_a_sign_of_life_is_sent_while_the_model_is_silent() -> None:
     model = FakeLanguageModel(["a"], silent=True)
-    events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage()).stream("Why?", caller=caller())
+    events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage(), FakePrompts()).stream(
+        "Why?", caller=caller()
+    )
     frames = answer_frames(await anext(events), events, keep_alive=0.01)
     seen = [await anext(frames) for _ in range(6)]
     assert parse(b"".join(seen))[-1] == ("token", {"text": "a"})
@@ -91,7 +93,9 @@ async def test_a_sign_of_life_is_sent_while_the_model_is_silent() -> None:
 
 
 async def start(model: FakeLanguageModel) -> EventStream:
-    events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage()).stream("Why?", caller=caller())
+    events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage(), FakePrompts()).stream(
+        "Why?", caller=caller()
+    )
     return EventStream(answer_frames(await anext(events), events), events)
 
 

@@ -1,9 +1,10 @@
-"""What answering needs from retrieval."""
+"""What answering needs from retrieval and from the stored prompts."""
 
 from typing import Protocol
 
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller
+from app.prompts.service import FilledPrompt, PromptChoice
 
 
 class PassageSearch(Protocol):
@@ -15,3 +16,17 @@ class PassageSearch(Protocol):
         Raises:
             AppError: the search could not be made.
         """
+
+
+class PromptSource(Protocol):
+    """Knows the prompts that operators have written."""
+
+    async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
+        """Fill a prompt in.
+
+        Raises:
+            CallerError: there is no such prompt, it cannot be used yet, or a variable is missing or unknown.
+        """
+
+    async def find_active(self, name: str) -> FilledPrompt | None:
+        """Find the active version of a prompt that takes no variables; None if there is none."""

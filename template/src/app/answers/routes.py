@@ -51,10 +51,11 @@ async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep) -
 @router.post("/answers", response_model=AnswerRead, responses=STREAM_RESPONSE)
 async def create_answer(body: AnswerCreate, caller: CallerDep, services: ServicesDep) -> AnswerRead | Response:
     """Answer a question from the caller's documents, with citations that can be checked."""
+    answers, question, top_k = services.answers, body.question, body.top_k
     filters = body.filters.as_search_filters() if body.filters else None
+    prompt = body.prompt.as_choice() if body.prompt else None
     if not body.stream:
-        answer = await services.answers.answer(body.question, caller=caller, top_k=body.top_k, filters=filters)
-        return AnswerRead.of(answer)
-    events = services.answers.stream(body.question, caller=caller, top_k=body.top_k, filters=filters)
+        return AnswerRead.of(await answers.answer(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt))
+    events = answers.stream(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
     first = await anext(events)  # what fails before the first event is still an ordinary problem
     return EventStream(answer_frames(first, events), events)

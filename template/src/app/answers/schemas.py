@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app.answers.retrieval import Filters as SearchFilters
 from app.answers.retrieval import Passage
 from app.answers.service import Answer
+from app.prompts.schemas import PromptUse
 
 MAX_TOP_K = 50
 
@@ -60,6 +61,9 @@ class AnswerCreate(BaseModel):
     stream: bool = Field(default=False, description="send the answer as server-sent events while it is written")
     top_k: TopK = 5
     filters: Filters | None = None
+    prompt: PromptUse | None = Field(
+        default=None, description="takes the place of the rules that answers are written by", examples=[None]
+    )
 
 
 class PassageRead(BaseModel):

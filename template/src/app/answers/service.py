@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from app.answers.citations import Citation, check_citations
-from app.answers.ports import PassageSearch
-from app.answers.prompts import compose_request, fit_budget
+from app.answers.ports import PassageSearch, PromptSource
+from app.answers.prompts import ANSWERS_PROMPT, RULES, compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
 from app.chat.metering import metered
 from app.chat.ports import Finished, LanguageModel, TextDelta, Usage, UsageRecorder
 from app.errors import UpstreamFailedError
+from app.prompts.service import FilledPrompt, PromptChoice
+from app.usage.measurement import Measurement
 
 log = structlog.get_logger(__name__)
 
@@ -66,45 +68,80 @@ class AnswerService:
     retrieval: PassageSearch
     language_model: LanguageModel
     usage: UsageRecorder
+    prompts: PromptSource
 
-    async def answer(self, question: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None) -> Answer:
+    async def answer(
+        self,
+        question: str,
+        *,
+        caller: Caller,
+        top_k: int = 5,
+        filters: Filters | None = None,
+        prompt: PromptChoice | None = None,
+    ) -> Answer:
         """Answer in one piece; raises what `stream` raises."""
-        events = [event async for event in self.stream(question, caller=caller, top_k=top_k, filters=filters)]
-        last = events[-1]
+        streamed = self.stream(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
+        last = [event async for event in streamed][-1]
         assert isinstance(last, Done)  # noqa: S101 - what a stream that does not raise ends with
         return last.answer
 
     async def stream(
-        self, question: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
+        self,
+        question: str,
+        *,
+        caller: Caller,
+        top_k: int = 5,
+        filters: Filters | None = None,
+        prompt: PromptChoice | None = None,
     ) -> AsyncGenerator[AnswerEvent, None]:
         """Answer piece by piece: `Passages`, some `Token`s, `Done`; closing the iterator stops the model.
 
-        Where nothing is found, the answer says so and no model is asked.
+        The prompt says how; else the active one of the name `answers`, else the built-in rules. Where nothing is found,
+        the answer says so and no model is asked.
 
         Raises:
-            ForbiddenError: the caller may not ask.
+            CallerError: the caller may not ask, or the prompt cannot be used like that.
             EmbeddingModelError: the caller's documents need to be indexed anew.
             UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.ANSWERS)
-        found = await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters)
-        passages = fit_budget(found)
+        rules = await self._choose(prompt, caller)
+        passages = fit_budget(await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters))
         yield Passages(passages)
         if not passages:
             yield Token(NOTHING_FOUND)
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
-        request = compose_request(question, passages)
+        request = compose_request(question, passages, rules.text if rules else RULES)
+        noted = _Noted(self.usage, rules)
         pieces: list[str] = []
-        async with aclosing(
-            metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
-        ) as events:
+        answering = metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=noted)
+        async with aclosing(answering) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     pieces.append(event.text)
                     yield Token(event.text)
                 elif isinstance(event, Finished):
                     yield Done(_finish("".join(pieces), event, passages))
+
+    async def _choose(self, prompt: PromptChoice | None, caller: Caller) -> FilledPrompt | None:
+        if prompt is None:
+            return await self.prompts.find_active(ANSWERS_PROMPT)
+        return await self.prompts.fill(prompt, caller=caller)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Notes of each use which prompt it was made under."""
+
+    usage: UsageRecorder
+    prompt: FilledPrompt | None
+
+    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
+        """Pass the use on."""
+        if self.prompt is not None:
+            measurement = replace(measurement, prompt_name=self.prompt.name, prompt_version=self.prompt.version)
+        await self.usage.record(measurement, caller=caller)
 
 
 def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:

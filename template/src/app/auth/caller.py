@@ -8,7 +8,7 @@ from app.errors import ForbiddenError
 
 
 class Scope(StrEnum):
-    """A permission that a key may hold. People who sign in with a password hold all of them."""
+    """A permission that a key may hold. People who sign in with a password hold all but those of operators."""
 
     ACCOUNT = "account"
     ANSWERS = "answers"
@@ -22,11 +22,14 @@ class Scope(StrEnum):
     INFERENCE = "inference"
     JOBS = "jobs"
     RERANK = "rerank"
+    PROMPTS_WRITE = "prompts:write"
     SEARCH = "search"
     USAGE = "usage"
 
 
 ALL_SCOPES = frozenset(Scope)
+# What concerns everybody's use of the service; `app create-key` makes a key that holds it.
+OPERATOR_SCOPES = frozenset({Scope.PROMPTS_WRITE})
 
 
 @dataclass(frozen=True, slots=True)

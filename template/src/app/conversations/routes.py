@@ -70,7 +70,7 @@ async def create_conversation(
     body: ConversationCreate, caller: CallerDep, services: ServicesDep, idempotency_key: IdempotencyKey = None
 ) -> Conversation:
     """Begin a conversation."""
-    new = NewConversation(body.title, body.system, body.model)
+    new = NewConversation(body.title, body.system, body.model, body.prompt.as_choice() if body.prompt else None)
     return await services.conversations.create(new, idempotency_key=idempotency_key, caller=caller)
 
 

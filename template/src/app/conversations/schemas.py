@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.conversations.models import ConversationMessage
+from app.prompts.schemas import PromptUse
 
 LONGEST_SYSTEM = 16_000
 LONGEST_CONTENT = 32_000
@@ -26,7 +27,16 @@ class ConversationCreate(BaseModel):
     system: System | None = Field(
         default=None, description="what the model is told before everything else", examples=["Answer briefly."]
     )
+    prompt: PromptUse | None = Field(
+        default=None, description="instead of `system`: filled in once, whatever becomes of it later", examples=[None]
+    )
     model: ModelName = Field(default="default", description="as in /v1/chat/completions", examples=["default"])
+
+    @model_validator(mode="after")
+    def _check_system(self) -> Self:
+        if self.system is not None and self.prompt is not None:
+            raise ValueError("send either system or prompt")
+        return self
 
 
 class ConversationChange(BaseModel):
@@ -46,6 +56,8 @@ class ConversationRead(BaseModel):
     title: str | None = Field(examples=["Warranty"])
     system: str | None = Field(examples=["Answer briefly."])
     model: str = Field(examples=["default"])
+    prompt_name: str | None = Field(description="the stored prompt that `system` comes from", examples=[None])
+    prompt_version: int | None = Field(examples=[None])
     created_at: datetime
 
 
@@ -87,6 +99,8 @@ class MessageRead(BaseModel):
         examples=["stop"],
     )
     usage: MessageUsage | None = Field(description="of a complete answer")
+    prompt_name: str | None = Field(description="the stored prompt that it was written under", examples=[None])
+    prompt_version: int | None = Field(examples=[None])
     created_at: datetime
 
     @classmethod
@@ -103,5 +117,7 @@ class MessageRead(BaseModel):
             model=message.model,
             finish_reason=message.finish_reason,
             usage=usage,
+            prompt_name=message.prompt_name,
+            prompt_version=message.prompt_version,
             created_at=message.created_at,
         )

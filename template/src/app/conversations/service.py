@@ -1,6 +1,7 @@
 """Conversations as their owners keep them; `turns` has what is said."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from app.auth.caller import Caller, Scope
@@ -10,15 +11,21 @@ from app.conversations.models import Conversation, ConversationMessage
 from app.database import Database
 from app.errors import ModelNotFoundError, NotFoundError
 from app.pages import PageRequest
+from app.prompts.service import PromptChoice, PromptService
 
 
 @dataclass(frozen=True, slots=True)
 class NewConversation:
-    """What a conversation begins with."""
+    """What a conversation begins with.
+
+    Attributes:
+        prompt: filled in once, takes the place of `system`.
+    """
 
     title: str | None
     system: str | None
     model: str
+    prompt: PromptChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +34,22 @@ class ConversationService:
 
     database: Database
     chat: ChatService
+    prompts: PromptService
 
     async def create(self, new: NewConversation, *, idempotency_key: str | None = None, caller: Caller) -> Conversation:
         """Begin a conversation; a repeated idempotency key returns the first one.
 
         Raises:
             ModelNotFoundError: there is no such model.
+            CallerError: the prompt cannot be used like that.
         """
         caller.require(Scope.CHAT)
         if new.model not in self.chat.models:
             raise ModelNotFoundError(f"There is no such chat model; this service has {', '.join(self.chat.models)}.")
-        row = {"owner_id": caller.id, "title": new.title, "system": new.system, "model": new.model}
+        row: dict[str, Any] = {"owner_id": caller.id, "title": new.title, "system": new.system, "model": new.model}
+        if new.prompt is not None:
+            prompt = await self.prompts.fill(new.prompt, caller=caller)
+            row |= {"system": prompt.text, "prompt_name": prompt.name, "prompt_version": prompt.version}
         async with self.database.transaction() as session:
             added = await repository.add(session, row | {"idempotency_key": idempotency_key})
             if added is None and idempotency_key is not None:

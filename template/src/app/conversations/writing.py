@@ -91,6 +91,8 @@ class Writing:
             finish_reason=finish_reason,
             input_tokens=end.usage.input_tokens if end else None,
             output_tokens=end.usage.output_tokens if end else None,
+            prompt_name=turn.conversation.prompt_name,
+            prompt_version=turn.conversation.prompt_version,
         )
 
     async def take_back(self, session: AsyncSession) -> None:

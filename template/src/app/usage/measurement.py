@@ -14,6 +14,7 @@ class Measurement:
         estimated: whether the tokens were guessed from the text, because the provider never told.
         finish_reason: the model's own, or `cancelled` where the caller left, or `failed`.
         first_token_seconds: None where nothing was written.
+        prompt_name: the stored prompt that it was written under, with `prompt_version`; None where there was none.
     """
 
     endpoint: str
@@ -25,3 +26,5 @@ class Measurement:
     finish_reason: str
     first_token_seconds: float | None
     seconds: float
+    prompt_name: str | None = None
+    prompt_version: int | None = None

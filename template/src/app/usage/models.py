@@ -25,3 +25,5 @@ class UsageRecord(Record):
     finish_reason: Mapped[str]
     first_token_seconds: Mapped[float | None]
     seconds: Mapped[float]
+    prompt_name: Mapped[str | None]
+    prompt_version: Mapped[int | None]

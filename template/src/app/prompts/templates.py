@@ -1,0 +1,55 @@
+"""Templates: text with `{variables}`. A brace that stands for itself is written twice.
+
+The text is taken apart by the parser behind `str.format`, but nothing is ever formatted: a placeholder is a plain name,
+never an attribute, an index or a conversion, so a template reaches nothing but the values that it is given.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from string import Formatter
+
+from app.errors import UnprocessableError
+
+VARIABLE = r"^[a-z][a-z0-9_]{0,63}$"
+
+
+def check_variables(text: str, declared: Collection[str]) -> None:
+    """Pass if the template uses the variables that it declares, and no others.
+
+    Raises:
+        UnprocessableError: it does not, or it is not a template.
+    """
+    used = {name for _, name in _parse(text) if name is not None}
+    for name in sorted(used - set(declared)):
+        raise UnprocessableError(f"The text uses the variable {name}, which is not declared.")
+    for name in sorted(set(declared) - used):
+        raise UnprocessableError(f"The variable {name} is declared, but the text does not use it.")
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """Put values into a template; what looks like a placeholder in a value stays as it is.
+
+    Raises:
+        UnprocessableError: a variable has no value, or a value no variable.
+    """
+    parts = list(_parse(text))
+    used = {name for _, name in parts if name is not None}
+    for name in sorted(used - set(values)):
+        raise UnprocessableError(f"The prompt needs the variable {name}.")
+    for name in sorted(set(values) - used):
+        raise UnprocessableError(f"The prompt has no variable {name}.")
+    return "".join(literal + ("" if name is None else values[name]) for literal, name in parts)
+
+
+def _parse(text: str) -> Iterator[tuple[str, str | None]]:
+    """Take a template apart: literal text, each with the name that follows it."""
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError:
+        raise UnprocessableError("The text has a brace without its other half; write it twice to mean it.") from None
+    for literal, name, specification, conversion in parts:
+        if name is not None and (specification or conversion or not re.fullmatch(VARIABLE, name)):
+            raise UnprocessableError(
+                "A placeholder is a name of a-z, 0-9 and _ in braces; to mean braces, write them twice."
+            )
+        yield literal, name
