@@ -5,16 +5,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from app.adapters.circuit_breaker import open_circuit_breaker
 from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
-from app.adapters.language_model import open_language_model
+from app.adapters.language_model import open_language_models
 from app.adapters.model_session import open_model_session
+from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
 from app.auth.service import AuthService
-from app.chat.ports import LanguageModel
+from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import TextClassifier, open_classifiers
 from app.classification.service import ClassificationService
@@ -52,12 +54,13 @@ from app.vision.service import DetectionService
 class Ports:
     """Everything outside the process, and the models, opened and ready."""
 
+    circuit_breaker: CircuitBreaker
     classifiers: Mapping[str, TextClassifier]
     database: Database
     detector: Detector
     embedder: Embedder
     files: FileStore
-    language_model: LanguageModel
+    language_models: Mapping[str, LanguageModel]
     models: ServedModels
     queue: JobQueue
     rerankers: Sequence[Reranker]
@@ -113,13 +116,17 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         embedder = await stack.enter_async_context(opening)
         own = [embedder.resident(), detector.resident()]
         registered = await stack.enter_async_context(_open_registered(settings, own if serving else None))
+        valkey = await stack.enter_async_context(open_valkey(settings.valkey))
+        breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
+        writers = open_language_models(settings.language_model, breaker)
         yield Ports(
+            circuit_breaker=breaker,
             classifiers=registered.classifiers,
             database=await stack.enter_async_context(open_database(settings.database)),
             detector=detector,
             embedder=embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
-            language_model=await stack.enter_async_context(open_language_model(settings.language_model)),
+            language_models=await stack.enter_async_context(writers),
             models=registered.models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
             rerankers=registered.rerankers,
@@ -160,11 +167,11 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         "vector_store": ports.vectors.ping,
     }
     usage = UsageService(ports.database)
-    chat = ChatService(ports.language_model, usage, settings.chat)
+    chat = ChatService(ports.language_models, usage, settings.chat)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, ports.language_model, usage, prompts),
+        answers=AnswerService(retrieval, ports.language_models[DEFAULT], usage, prompts),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers),
@@ -172,7 +179,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
-        extractions=ExtractionService(Extractor(ports.language_model, usage, settings.extraction)),
+        extractions=ExtractionService(Extractor(ports.language_models[DEFAULT], usage, settings.extraction)),
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,

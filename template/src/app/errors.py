@@ -19,9 +19,11 @@
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
     │   │   ├── ExtractionFailedError   no answer of the model fits the caller's schema
-    │   │   └── RequestRefusedError     it finds fault with what it was asked
+    │   │   ├── RequestRefusedError     it finds fault with what it was asked
+    │   │   └── ServiceRefusedError     it does not serve this service: the key, or the name of a model
     │   ├── UnavailableError            503
-    │   │   └── OverloadedError         the work cannot be done in time
+    │   │   ├── OverloadedError         the work cannot be done in time
+    │   │   └── ProviderBusyError       a provider's limit on this service is reached
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
@@ -53,12 +55,14 @@ class AppError(Exception):
         detail: one sentence for the caller.
         param: the field of the payload that is to blame, where there is one.
         faults: what is wrong in particular.
+        retry_after: the seconds after which another try may succeed, where they are known.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
     faults: Sequence[Fault] = ()
+    retry_after: int | None = None
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -67,7 +71,7 @@ class AppError(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Headers that belong to the answer."""
-        return {}
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class CallerError(AppError):
@@ -179,11 +183,6 @@ class TooManyRequestsError(CallerError):
         super().__init__(detail)
         self.retry_after = retry_after
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to come back, in seconds."""
-        return {"Retry-After": str(self.retry_after)}
-
 
 class ClientGoneError(CallerError):
     """The client has closed the connection; nobody will see the answer."""
@@ -228,11 +227,21 @@ class RequestRefusedError(UpstreamFailedError):
     code = "request_refused"
 
 
+class ServiceRefusedError(UpstreamFailedError):
+    """A dependency does not serve this service as it is set up: its key, or the name of a model."""
+
+    code = "service_refused"
+
+
 class UnavailableError(UpstreamError):
     """A dependency cannot be reached, or is overloaded."""
 
     status = 503
     code = "unavailable"
+
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class OverloadedError(UnavailableError):
@@ -241,13 +250,13 @@ class OverloadedError(UnavailableError):
     code = "overloaded"
 
     def __init__(self, detail: str, *, retry_after: int) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
+        super().__init__(detail, retry_after=retry_after)
 
-    @property
-    def headers(self) -> dict[str, str]:
-        """When to come back, in seconds."""
-        return {"Retry-After": str(self.retry_after)}
+
+class ProviderBusyError(UnavailableError):
+    """A provider's limit on what this service may ask is reached."""
+
+    code = "provider_busy"
 
 
 class UpstreamTimeoutError(UpstreamError):

@@ -38,10 +38,6 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["There is no such document."])
-    message: str = Field(
-        description="the detail with the first error, where OpenAI's clients look for what they raise",
-        examples=["There is no such document."],
-    )
     code: str = Field(examples=["not_found"])
     request_id: str | None = Field(examples=["5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     errors: list[FieldProblem] | None = None
@@ -57,7 +53,6 @@ def problem(
         title=TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        message=f"{detail} {errors[0].location}: {errors[0].message}" if errors else detail,
         code=code,
         request_id=request_id,
         errors=errors,
@@ -79,7 +74,7 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
         return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
     if is_open_inference_path(path):
         # That protocol, too, knows what is wrong with a payload as a 400.
-        return JSONResponse(OpenInferenceError(error=body.message).model_dump(), openai_status(body.status), headers)
+        return JSONResponse(OpenInferenceError(error=_in_a_sentence(body)).model_dump(), openai_status(body.status), headers)
     content = body.model_dump(exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)
 
@@ -91,6 +86,11 @@ def as_openai_error(body: Problem) -> OpenAIError:
         return openai_error(body.status, body.code, body.detail, body.param)
     message = f"{first.location.removeprefix('body.')}: {first.message}"
     return openai_error(body.status, body.code, message, first.location)
+
+
+def _in_a_sentence(body: Problem) -> str:
+    """Say what is wrong, with the first of the fields, to clients that read one string."""
+    return f"{body.detail} {body.errors[0].location}: {body.errors[0].message}" if body.errors else body.detail
 
 
 def install_problem_handlers(app: FastAPI) -> None:

@@ -6,6 +6,7 @@ Only entry points build `Settings`; everything else is handed the section that i
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.adapters.circuit_breaker import CircuitBreakerSettings
 from app.adapters.file_store import FileStoreSettings
 from app.adapters.job_queue import JobQueueSettings
 from app.adapters.language_model import LanguageModelSettings
@@ -38,12 +39,16 @@ class ServiceSettings(BaseModel):
 class Settings(BaseSettings):
     """The whole configuration; building it raises if anything is missing or wrong."""
 
-    model_config = SettingsConfigDict(env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore")
+    # What is wrong with a value is told without it: it may be a key.
+    model_config = SettingsConfigDict(
+        env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
 
     auth: AuthSettings
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
     conversations: ConversationsSettings = Field(default_factory=ConversationsSettings)
+    circuit_breaker: CircuitBreakerSettings = Field(default_factory=CircuitBreakerSettings)
     database: DatabaseSettings
     detection: DetectionSettings = Field(default_factory=DetectionSettings)
     documents: DocumentsSettings = Field(default_factory=DocumentsSettings)

@@ -1,24 +1,33 @@
-"""The language model: which provider writes the answers, and how long it may take."""
+"""The language models: which providers write the answers, under which names, and how long they may take."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Literal, Self
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from app.adapters.offline_language_model import OfflineLanguageModel
-from app.chat.ports import LanguageModel
+from app.chat.failover import FailoverModel
+from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
+
+OFFLINE = "offline"
+SECTION = "APP_LANGUAGE_MODEL__"
 
 
-class LanguageModelSettings(BaseModel):
-    """Who writes the answers. All times are in seconds."""
+def _split(value: object) -> object:
+    """Read `openai:gpt-5, house:qwen` as a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=60)]
+Chain = Annotated[list[str], BeforeValidator(_split), Field(min_length=1, max_length=10)]
+
+
+class ConnectionSettings(BaseModel):
+    """How to talk to a provider. All times are in seconds."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    provider: Literal["offline", "openai", "anthropic"] = Field(
-        default="offline", description="`offline` quotes passages and needs no provider"
-    )
-    model: str | None = Field(default=None, description="the provider's name of the model")
     base_url: str | None = Field(
         default=None, pattern=r"^https?://", description="another server that speaks the provider's protocol"
     )
@@ -36,31 +45,109 @@ class LanguageModelSettings(BaseModel):
             return values
         return {name: value for name, value in values.items() if value != ""}
 
+
+class ProviderSettings(ConnectionSettings):
+    """One of several providers."""
+
+    protocol: Literal["openai", "anthropic"]
+
+
+class LanguageModelSettings(ConnectionSettings):
+    """Who writes the answers: one model, or several providers and aliases for chains of their models."""
+
+    provider: Literal["offline", "openai", "anthropic"] = Field(
+        default="offline", description="`offline` quotes passages and needs no provider"
+    )
+    model: str | None = Field(default=None, description="the provider's name of the model")
+    providers: dict[Name, ProviderSettings] = Field(default={}, description="further providers, by names of your own")
+    aliases: dict[Name, Chain] = Field(
+        default={}, description="provider:model in the order in which they are asked, by the names that callers use"
+    )
+    attempts: int = Field(default=2, ge=1, le=10, description="at each model, before the next one stands in")
+
     @model_validator(mode="after")
-    def _check_provider(self) -> Self:
-        if self.provider == "offline":
-            return self
-        if not self.model:
+    def _check(self) -> Self:
+        if self.provider != OFFLINE and not self.model:
             raise ValueError(
-                f"the provider {self.provider!r} needs a model: set APP_LANGUAGE_MODEL__MODEL, "
-                "or APP_LANGUAGE_MODEL__PROVIDER=offline to do without"
+                f"the provider {self.provider!r} needs a model: set {SECTION}MODEL, "
+                f"or {SECTION}PROVIDER=offline to do without"
             )
-        if self.base_url is None and not (self.api_key and self.api_key.get_secret_value()):
-            raise ValueError(
-                f"the provider {self.provider!r} needs a key: set APP_LANGUAGE_MODEL__API_KEY, "
-                "or APP_LANGUAGE_MODEL__BASE_URL for a server that asks for none"
-            )
+        if taken := {self.provider, OFFLINE} & self.providers.keys():
+            raise ValueError(f"{SECTION}PROVIDERS: the name {min(taken)!r} is taken, choose another")
+        if (self.providers or self.aliases) and self.provider == OFFLINE and DEFAULT not in self.aliases:
+            raise ValueError(f"somebody has to answer where no model is named: set {SECTION}ALIASES__DEFAULT")
+        for name, each in self.all_providers().items():
+            own = SECTION if name == self.provider else f"{SECTION}PROVIDERS__{name.upper()}__"
+            if each.base_url is None and not (each.api_key and each.api_key.get_secret_value()):
+                raise ValueError(
+                    f"the provider {name!r} needs a key: set {own}API_KEY, "
+                    f"or {own}BASE_URL for a server that asks for none"
+                )
+        for alias, chain in self.aliases.items():
+            self._check_chain(alias, chain)
         return self
+
+    def all_providers(self) -> dict[str, ProviderSettings]:
+        """Give every provider that can be reached over the network, by its name."""
+        if self.provider == OFFLINE:
+            return dict(self.providers)
+        own = {name: getattr(self, name) for name in ConnectionSettings.model_fields}
+        return {self.provider: ProviderSettings(protocol=self.provider, **own), **self.providers}
+
+    def all_aliases(self) -> dict[str, list[str]]:
+        """Give every chain of models by its alias; `default` comes first."""
+        own = OfflineLanguageModel().name if self.provider == OFFLINE else f"{self.provider}:{self.model}"
+        return {DEFAULT: self.aliases.get(DEFAULT, [own]), **self.aliases}
+
+    def _check_chain(self, alias: str, chain: list[str]) -> None:
+        variable = f"{SECTION}ALIASES__{alias.upper()}"
+        if len(set(chain)) < len(chain):
+            raise ValueError(f"{variable} names a model twice")
+        for name in chain:
+            provider, _, model = name.partition(":")
+            if name != OfflineLanguageModel().name and not (provider in self.all_providers() and model):
+                known = ", ".join(sorted(self.all_providers())) or "none"
+                raise ValueError(f"{variable}: {name!r} is no provider:model of a configured provider ({known})")
 
 
 @asynccontextmanager
-async def open_language_model(settings: LanguageModelSettings) -> AsyncIterator[LanguageModel]:
-    """Offer the configured model; a provider's connections are kept open until the end, and nothing is sent before."""
-    if settings.provider == "offline":
-        yield OfflineLanguageModel()
-        return
-    # A process that does without a provider is spared the second that these imports take.
-    from app.adapters.provider_language_model import open_provider_model  # noqa: PLC0415
+async def open_language_models(
+    settings: LanguageModelSettings, breaker: CircuitBreaker
+) -> AsyncIterator[Mapping[str, LanguageModel]]:
+    """Offer the models by every name that they have, `default` first.
 
-    async with open_provider_model(settings) as model:
-        yield model
+    Each provider's connections are shared by its models and kept open until the end; nothing is sent before it is asked.
+    """
+    async with AsyncExitStack() as stack:
+        providers: dict[str, Callable[[str], LanguageModel]] = {OFFLINE: lambda _: OfflineLanguageModel()}
+        for name, each in settings.all_providers().items():
+            # A process that does without a provider is spared the second that this import takes.
+            from app.adapters.provider_language_model import open_provider  # noqa: PLC0415
+
+            providers[name] = await stack.enter_async_context(open_provider(name, each))
+        chains = dict(_chains(settings.all_aliases()))
+        members = {name: _member(name, providers) for chain in chains.values() for name in chain}
+        yield {
+            alias: _join([members[name] for name in chain], settings, breaker) for alias, chain in chains.items()
+        }
+
+
+def _chains(aliases: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield what can be asked for: aliases, then every model by its full name, and the default one by its own."""
+    yield from aliases.items()
+    for chain in aliases.values():
+        yield from ((name, [name]) for name in chain)
+    own = aliases[DEFAULT][0].partition(":")[2]
+    if own not in aliases:
+        yield own, [aliases[DEFAULT][0]]
+
+
+def _member(name: str, providers: Mapping[str, Callable[[str], LanguageModel]]) -> LanguageModel:
+    provider, _, model = name.partition(":")
+    return providers[provider](model)
+
+
+def _join(chain: list[LanguageModel], settings: LanguageModelSettings, breaker: CircuitBreaker) -> LanguageModel:
+    if len(chain) == 1 and isinstance(chain[0], OfflineLanguageModel):
+        return chain[0]  # nothing in it can fail
+    return FailoverModel(chain, breaker, settings.attempts, settings.total_timeout)

@@ -1,7 +1,9 @@
 """Language models of providers that speak OpenAI's or Anthropic's protocol."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import math
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import httpx2
@@ -11,11 +13,13 @@ from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
-from app.adapters.language_model import LanguageModelSettings
+from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
 from app.chat.ports import Finished, FinishReason, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
+    ProviderBusyError,
     RequestRefusedError,
+    ServiceRefusedError,
     UnavailableError,
     UpstreamError,
     UpstreamFailedError,
@@ -27,7 +31,8 @@ log = structlog.get_logger(__name__)
 OPENAI_URL = "https://api.openai.com/v1"
 ANTHROPIC_URL = "https://api.anthropic.com"
 NO_KEY = "none"  # an empty key would make the SDKs look for one in the environment
-LOGGED_CHARACTERS = 300
+CODE = re.compile(r"[\w.-]{1,64}")
+LONGEST_RETRY_AFTER = 3600
 SIGN_OF_LIFE = TextDelta("")
 REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -40,21 +45,28 @@ FAULTY = (400, 413, 422, None)
 
 
 class PydanticAiLanguageModel:
-    """A provider's model. A request is tried once: another try is the caller's choice."""
+    """A provider's model. A request is tried once: another try is the caller's choice.
 
-    def __init__(self, model: Model, settings: LanguageModelSettings) -> None:
+    Args:
+        provider: the provider's name in the settings.
+        model: the model behind it.
+        settings: how to talk to the provider.
+    """
+
+    def __init__(self, provider: str, model: Model, settings: ProviderSettings) -> None:
+        self._provider = provider
         self._model = model
         self._settings = settings
 
     @property
     def name(self) -> str:
         """Provider and model, such as `openai:gpt-5`."""
-        return f"{self._settings.provider}:{self._settings.model}"
+        return f"{self._provider}:{self._model.model_name}"
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; closing the iterator ends the request to the provider."""
         clock = asyncio.get_running_loop().time
-        end = clock() + self._settings.total_timeout
+        end = min(clock() + self._settings.total_timeout, request.deadline or math.inf)
         started = False
         async with aclosing(self._events(request)) as events:
             while True:
@@ -64,7 +76,7 @@ class PydanticAiLanguageModel:
                         event = await anext(events)
                 except (vendor.AgentRunError, vendor.UserError, httpx2.HTTPError, TimeoutError) as error:
                     self._report(error, started=started)
-                    # The provider's words are in the log, masked; a cause would carry them further.
+                    # A cause would carry the provider's words to the log, and they may repeat the prompt.
                     raise _translated(error, started=started) from None
                 started = True
                 if event != SIGN_OF_LIFE:
@@ -74,7 +86,7 @@ class PydanticAiLanguageModel:
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Yield what the provider sends; an empty piece is a sign of life, such as hidden reasoning."""
-        body = openai_body(request) if self._settings.provider == "openai" else anthropic_body(request, self._model)
+        body = openai_body(request) if self._settings.protocol == "openai" else anthropic_body(request, self._model)
         options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
         history = write_history(request.messages)
         calls: dict[int, int] = {}
@@ -89,33 +101,34 @@ class PydanticAiLanguageModel:
             raise vendor.UnexpectedModelBehavior(f"The finish reason is {response.finish_reason!r}.")
         taken = response.usage
         usage = Usage(taken.input_tokens, taken.output_tokens, taken.cache_read_tokens)
-        return Finished(reason, usage, f"{self._settings.provider}:{response.model_name}")
+        return Finished(reason, usage, f"{self._provider}:{response.model_name}")
 
     def _report(self, error: Exception, *, started: bool) -> None:
-        """Tell the operator what failed, without the key, should the provider repeat it."""
-        text = str(error)
-        if self._settings.api_key:
-            text = text.replace(self._settings.api_key.get_secret_value(), "***")
+        """Tell the operator what failed, in no words of the provider: they may repeat the prompt or the key."""
+        known = error if isinstance(error, vendor.ModelAPIError) else None
         log.warning(
             "language_model.failed",
             model=self.name,
             started=started,
             error=type(error).__name__,
             status=_status(error),
-            reason=text[:LOGGED_CHARACTERS],
+            code=_code(known.provider_error_code) if known else None,
+            type=_code(known.provider_error_type) if known else None,
         )
 
 
 @asynccontextmanager
-async def open_provider_model(settings: LanguageModelSettings) -> AsyncIterator[PydanticAiLanguageModel]:
-    """Offer a provider's model over connections that live as long as the block."""
-    opened = _open_openai(settings) if settings.provider == "openai" else _open_anthropic(settings)
+async def open_provider(
+    name: str, settings: ProviderSettings
+) -> AsyncIterator[Callable[[str], PydanticAiLanguageModel]]:
+    """Offer a provider's models by their names, over connections that they share and that live as long as the block."""
+    opened = _open_openai(settings) if settings.protocol == "openai" else _open_anthropic(settings)
     async with opened as model:
-        yield PydanticAiLanguageModel(model, settings)
+        yield lambda model_name: PydanticAiLanguageModel(name, model(model_name), settings)
 
 
 @asynccontextmanager
-async def _open_openai(settings: LanguageModelSettings) -> AsyncIterator[Model]:
+async def _open_openai(settings: ProviderSettings) -> AsyncIterator[Callable[[str], Model]]:
     from openai import AsyncOpenAI, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415 - as above
     from pydantic_ai.profiles.openai import OpenAIModelProfile  # noqa: PLC0415 - as above
@@ -134,11 +147,11 @@ async def _open_openai(settings: LanguageModelSettings) -> AsyncIterator[Model]:
             else OpenAIProvider(openai_client=client)
         )
         profile = OpenAIModelProfile(openai_chat_streaming_requires_finish_reason=True)
-        yield OpenAIChatModel(_model_name(settings), provider=provider, profile=profile)
+        yield lambda model_name: OpenAIChatModel(model_name, provider=provider, profile=profile)
 
 
 @asynccontextmanager
-async def _open_anthropic(settings: LanguageModelSettings) -> AsyncIterator[Model]:
+async def _open_anthropic(settings: ProviderSettings) -> AsyncIterator[Callable[[str], Model]]:
     from anthropic import AsyncAnthropic, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415 - as above
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - as above
@@ -149,19 +162,26 @@ async def _open_anthropic(settings: LanguageModelSettings) -> AsyncIterator[Mode
         timeout=Timeout(settings.total_timeout, connect=settings.connect_timeout),
         max_retries=0,
     ) as client:
-        yield AnthropicModel(_model_name(settings), provider=AnthropicProvider(anthropic_client=client))
+        provider = AnthropicProvider(anthropic_client=client)
+        yield lambda model_name: AnthropicModel(model_name, provider=provider)
 
 
-def _key(settings: LanguageModelSettings) -> str:
+def _key(settings: ProviderSettings) -> str:
     return settings.api_key.get_secret_value() if settings.api_key else NO_KEY
-
-
-def _model_name(settings: LanguageModelSettings) -> str:
-    return settings.model or ""
 
 
 def _status(error: Exception) -> int | None:
     return error.status_code if isinstance(error, vendor.ModelHTTPError) else None
+
+
+def _code(told: str | None) -> str | None:
+    """Take a provider's word for a failure if it is one, and nothing longer."""
+    return told if told and CODE.fullmatch(told) else None
+
+
+def _retry_after(error: vendor.ModelAPIError) -> int | None:
+    """Say when the provider wants to be asked again, in whole seconds."""
+    return None if error.retry_after is None else min(max(math.ceil(error.retry_after), 1), LONGEST_RETRY_AFTER)
 
 
 def _translated(error: Exception, *, started: bool) -> UpstreamError:
@@ -170,15 +190,20 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
         case TimeoutError() | vendor.ModelTimeoutError() | httpx2.TimeoutException():
             doing = "fell silent in the middle of its answer" if started else "did not answer in time"
             return UpstreamTimeoutError(f"The language model {doing}.")
-        case vendor.ModelRateLimitError() | vendor.ModelUnavailableError() | vendor.ModelServerError():
-            return UnavailableError("The language model is overloaded or out of order; try again later.")
+        case vendor.ModelRateLimitError():
+            return ProviderBusyError("The language model is busy; try again later.", retry_after=_retry_after(error))
+        case vendor.ModelUnavailableError() | vendor.ModelServerError():
+            detail = "The language model is overloaded or out of order; try again later."
+            return UnavailableError(detail, retry_after=_retry_after(error))
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
             return UnavailableError("The language model cannot be reached.")
         case vendor.UserError() | vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
             too_long = isinstance(error, vendor.ModelContextWindowExceededError)
             why = "is too long for the language model" if too_long else "is not one that the language model takes"
             return RequestRefusedError(f"The request {why}.")
-        case vendor.ModelRequestRejectedError() | vendor.ModelQuotaExceededError():
-            return UpstreamFailedError("The language model's provider refused the request; the log says why.")
+        case vendor.ModelRequestRejectedError():
+            return ServiceRefusedError("The language model's provider does not serve this service; the log says more.")
+        case vendor.ModelQuotaExceededError():
+            return UpstreamFailedError("The account with the language model's provider is exhausted.")
         case _:
             return UpstreamFailedError("The language model's answer broke off or could not be read.")

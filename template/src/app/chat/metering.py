@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from app.auth.caller import Caller
-from app.chat.ports import Finished, LanguageModel, ModelEvent, ModelRequest, ToolCallDelta, UsageRecorder
+from app.chat.ports import Asked, Finished, LanguageModel, ModelEvent, ModelRequest, ToolCallDelta, UsageRecorder
 from app.errors import CallerError, UpstreamFailedError
 from app.usage.measurement import Measurement
 
@@ -28,6 +28,9 @@ async def metered(
     try:
         async with aclosing(model.stream(request)) as events:
             async for event in events:
+                if isinstance(event, Asked):
+                    meter.model = event.model
+                    continue
                 meter.note(event)
                 if isinstance(event, Finished):
                     break
@@ -51,6 +54,7 @@ class Meter:
     """Counts what passes.
 
     Attributes:
+        model: who is asked; of a chain, who was asked last.
         is_refused: nothing was asked of the model.
         is_cancelled: nobody wanted the rest.
     """

@@ -9,6 +9,10 @@ from app.usage.measurement import Measurement
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
+CircuitState = Literal["closed", "half_open", "open"]
+
+# The name of the language model that is asked where none is named.
+DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class ModelRequest:
         sources: the same sources on their own, for models that quote instead of writing.
         max_tokens: of the answer, at most.
         stop: the model stops before it writes one of these.
+        deadline: on the clock of the event loop, when there is no more time to answer.
     """
 
     messages: Sequence[Message]
@@ -98,6 +103,7 @@ class ModelRequest:
     tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +148,13 @@ class Finished:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """This model is asked now: the first of its chain, or one that stands in. Metering keeps it to itself."""
+
+    model: str
+
+
 ModelEvent = TextDelta | ToolCallDelta | Finished
 
 
@@ -152,16 +165,47 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """The model as answers name it, such as `openai:gpt-5`."""
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
+
+        A chain of models says whom it asks with `Asked`, always before the first piece.
 
         Raises:
             UnsupportedParameterError: this model cannot do what is asked for; nothing was sent to it.
             RequestRefusedError: the provider finds fault with the request.
+            ServiceRefusedError: the provider does not take the key, or has no such model.
             UnavailableError: the provider cannot be reached or is overloaded.
             UpstreamTimeoutError: the provider was silent for too long.
-            UpstreamFailedError: the provider refused, or its stream ended without a finish reason.
+            UpstreamFailedError: the account is exhausted, or the stream ended without a finish reason.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Whether a model may be asked: `closed` is yes, `half_open` is once, to see whether it works again, `open` is no.
+
+    Attributes:
+        retry_after: seconds until the next such trial.
+    """
+
+    state: CircuitState = "closed"
+    retry_after: float = 0
+
+
+class CircuitBreaker(Protocol):
+    """Remembers which models fail, so that nobody waits for them. It never raises."""
+
+    async def admit(self, model: str) -> Circuit:
+        """Ask whether the model may be asked; `half_open` is given to one and keeps the others away for a while."""
+
+    async def note_failure(self, model: str) -> bool:
+        """Count a failure; tells whether it opened the circuit, or kept it open."""
+
+    async def close(self, model: str) -> None:
+        """Let everybody ask the model again."""
+
+    async def look(self, model: str) -> Circuit:
+        """See how the circuit stands, without taking the trial."""
 
 
 class UsageRecorder(Protocol):

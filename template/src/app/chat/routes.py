@@ -59,4 +59,4 @@ async def create_chat_completion(
         await reading.aclose()
         raise
     include_usage = body.stream_options is not None and body.stream_options.include_usage
-    return EventStream(chunk_frames(reading, Chunks(chat.language_model.name, include_usage)), reading)
+    return EventStream(chunk_frames(reading, Chunks(chat.find_model(body.model).name, include_usage)), reading)

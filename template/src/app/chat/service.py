@@ -1,6 +1,6 @@
 """Answering conversations with a language model."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -25,7 +25,6 @@ from app.errors import (
     UpstreamFailedError,
 )
 
-DEFAULT = "default"
 ENDPOINT = "chat.completions"
 
 
@@ -40,17 +39,26 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ChatService:
-    """Has a language model answer, within limits and on the caller's account."""
+    """Has a language model answer, within limits and on the caller's account.
 
-    language_model: LanguageModel
+    Attributes:
+        language_models: by each name that they can be asked for.
+    """
+
+    language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ChatSettings
 
-    @property
-    def models(self) -> list[str]:
-        """The names by which the model can be asked for."""
-        name = self.language_model.name
-        return list(dict.fromkeys((DEFAULT, name, name.partition(":")[2])))
+    def find_model(self, name: str) -> LanguageModel:
+        """Find the language model of this name.
+
+        Raises:
+            ModelNotFoundError: there is none.
+        """
+        if name not in self.language_models:
+            names = ", ".join(self.language_models)
+            raise ModelNotFoundError(f"There is no such chat model; this service has {names}.")
+        return self.language_models[name]
 
     async def complete(self, request: ModelRequest, *, model: str, max_tokens: int | None, caller: Caller) -> Answer:
         """Answer in one piece; raises what `stream` raises."""
@@ -75,14 +83,13 @@ class ChatService:
             UpstreamError: the model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.CHAT)
-        if model not in self.models:
-            raise ModelNotFoundError(f"There is no such chat model; this service has {', '.join(self.models)}.")
+        language_model = self.find_model(model)
         most = self.settings.max_output_tokens
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
         request = replace(request, max_tokens=max_tokens or most)
         async with aclosing(
-            metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+            metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
         ) as events:
             try:
                 async for event in events:

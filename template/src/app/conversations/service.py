@@ -9,7 +9,7 @@ from app.chat.service import ChatService
 from app.conversations import repository
 from app.conversations.models import Conversation, ConversationMessage
 from app.database import Database
-from app.errors import ModelNotFoundError, NotFoundError
+from app.errors import NotFoundError
 from app.pages import PageRequest
 from app.prompts.service import PromptChoice, PromptService
 
@@ -44,8 +44,7 @@ class ConversationService:
             CallerError: the prompt cannot be used like that.
         """
         caller.require(Scope.CHAT)
-        if new.model not in self.chat.models:
-            raise ModelNotFoundError(f"There is no such chat model; this service has {', '.join(self.chat.models)}.")
+        self.chat.find_model(new.model)
         row: dict[str, Any] = {"owner_id": caller.id, "title": new.title, "system": new.system, "model": new.model}
         if new.prompt is not None:
             prompt = await self.prompts.fill(new.prompt, caller=caller)

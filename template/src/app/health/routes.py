@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response, status
 
 from app.dependencies import ServicesDep
 from app.health.schemas import Alive, Check, ModelState, Readiness
+from app.health.service import look_at_circuits
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -30,6 +31,7 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     embedder = services.embeddings.embedder
     detector = services.detections.detector
+    circuits = await look_at_circuits(services.ports.circuit_breaker, services.chat.language_models.values())
     return Readiness(
         status="ready" if all_ok else "not_ready",
         checks=checks,
@@ -40,4 +42,5 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
             name=detector.model.manifest.name, version=detector.model.manifest.version, provider=detector.provider
         ),
         language_model=services.answers.language_model.name,
+        language_models=circuits,
     )

@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from app.chat.ports import CircuitState
+
 
 class Alive(BaseModel):
     """The process runs."""
@@ -34,3 +36,8 @@ class Readiness(BaseModel):
     embedding_model: ModelState
     detection_model: ModelState
     language_model: str = Field(examples=["offline:extractive"])
+    language_models: dict[str, CircuitState] = Field(
+        description="the circuit of each language model: one that is open is left alone for a while. Another model "
+        "may stand in, so that none of them decides about the status",
+        examples=[{"offline:extractive": "closed"}],
+    )

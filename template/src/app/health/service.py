@@ -1,11 +1,12 @@
 """Asking every dependency whether it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
 
+from app.chat.ports import CircuitBreaker, CircuitState, LanguageModel
 from app.errors import AppError
 
 log = structlog.get_logger(__name__)
@@ -33,3 +34,9 @@ class HealthService:
             log.warning("dependency.unavailable", dependency=name, error=repr(error))
             return error.code if isinstance(error, AppError) else "unavailable"
         return None
+
+
+async def look_at_circuits(breaker: CircuitBreaker, models: Iterable[LanguageModel]) -> dict[str, CircuitState]:
+    """See how the circuit of each model stands."""
+    names = sorted({model.name for model in models})
+    return {name: (await breaker.look(name)).state for name in names}

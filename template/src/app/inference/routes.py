@@ -18,7 +18,7 @@ from app.openai_errors import OPENAI_FAILURE
 router = APIRouter(prefix="/v1", tags=["inference"])
 
 
-@router.post("/embeddings", response_model=EmbeddingList)
+@router.post("/embeddings", response_model=EmbeddingList, responses=OPENAI_FAILURE)
 async def create_embeddings(
     body: EmbeddingCreate, caller: CallerDep, services: ServicesDep, request: Request
 ) -> Response:
@@ -58,7 +58,8 @@ def _models(services: ServicesDep) -> list[ModelRead]:
     embedder = services.embeddings.embedder
     model = embedder.model
     entry = ModelRead(id=model.name, created=0, owned_by="local", version=model.version, provider=embedder.provider)
-    name = services.chat.language_model.name
-    owner = name.partition(":")[0]
-    chat = [ModelRead(id=each, created=0, owned_by=owner, version=None, provider=name) for each in services.chat.models]
+    chat = [
+        ModelRead(id=name, created=0, owned_by=each.name.partition(":")[0], version=None, provider=each.name)
+        for name, each in services.chat.language_models.items()
+    ]
     return [entry, *chat]

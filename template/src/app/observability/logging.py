@@ -38,6 +38,9 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
     # These write a line per request; the middleware has said it already.
     for noisy in ("uvicorn.access", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # These write whole requests, prompts and all, when everything is logged.
+    for indiscreet in ("anthropic", "openai"):
+        logging.getLogger(indiscreet).setLevel(logging.INFO)
 
 
 def _renderers(style: str) -> list[structlog.typing.Processor]:

@@ -1,0 +1,183 @@
+"""Circuit breakers: what fails again and again is left alone for a while, by every process that shares a Valkey."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.chat.ports import Circuit, CircuitBreaker
+
+log = structlog.get_logger(__name__)
+
+# Seconds for which a server that did not answer is not asked again: every question to it costs patience.
+REST = 5.0
+MOST_SECONDS = 3600
+
+# One hash for each circuit, on the server's clock. `until` is there while the circuit is not closed: the millisecond
+# from which a trial is let through. Before that, `failures` are counted in a window that began `since`.
+NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
+ADMIT = (
+    NOW
+    + """
+local until_ = tonumber(redis.call('HGET', KEYS[1], 'until'))
+if not until_ then return -1 end
+if now < until_ then return until_ - now end
+redis.call('HSET', KEYS[1], 'until', now + ARGV[1])
+return 0
+"""
+)
+LOOK = (
+    NOW
+    + """
+local until_ = tonumber(redis.call('HGET', KEYS[1], 'until'))
+if not until_ then return -1 end
+return math.max(until_ - now, 0)
+"""
+)
+FAIL = (
+    NOW
+    + """
+local pause, window, limit, life = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+redis.call('PEXPIRE', KEYS[1], life)
+if redis.call('HEXISTS', KEYS[1], 'until') == 1 then
+  redis.call('HSET', KEYS[1], 'until', now + pause)
+  return 1
+end
+local since = tonumber(redis.call('HGET', KEYS[1], 'since'))
+if not since or now - since >= window then redis.call('HSET', KEYS[1], 'since', now, 'failures', 0) end
+local failures = redis.call('HINCRBY', KEYS[1], 'failures', 1)
+if failures >= limit then
+  redis.call('HDEL', KEYS[1], 'since', 'failures')
+  redis.call('HSET', KEYS[1], 'until', now + pause)
+end
+redis.call('PEXPIRE', KEYS[1], life)
+return failures >= limit and 1 or 0
+"""
+)
+
+
+class CircuitBreakerSettings(BaseModel):
+    """When a model is left alone. Times are in seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    failures: int = Field(default=5, ge=1, description="so many within the window open the circuit")
+    window: float = Field(default=60, gt=0, le=MOST_SECONDS)
+    pause: float = Field(default=30, gt=0, le=MOST_SECONDS, description="until one request tries again")
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is known of a model; `until` is set while its circuit is not closed."""
+
+    since: float = 0
+    failures: int = 0
+    until: float | None = None
+
+
+class LocalCircuitBreaker:
+    """Remembers for this process alone."""
+
+    def __init__(self, settings: CircuitBreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._memories: dict[str, _Memory] = {}
+
+    async def admit(self, model: str) -> Circuit:
+        """Ask whether the model may be asked, and take the trial if it is due."""
+        circuit = await self.look(model)
+        if circuit.state == "half_open":
+            self._memories[model].until = self._clock() + self._settings.pause
+        return circuit
+
+    async def note_failure(self, model: str) -> bool:
+        """Count a failure."""
+        memory, now = self._memories.setdefault(model, _Memory()), self._clock()
+        if now - memory.since >= self._settings.window:
+            memory.since, memory.failures = now, 0
+        memory.failures += 1
+        if memory.until is None and memory.failures < self._settings.failures:
+            return False
+        memory.until = now + self._settings.pause
+        return True
+
+    async def close(self, model: str) -> None:
+        """Forget what was."""
+        self._memories.pop(model, None)
+
+    async def look(self, model: str) -> Circuit:
+        """See how the circuit stands."""
+        memory = self._memories.get(model)
+        if memory is None or memory.until is None:
+            return Circuit()
+        left = memory.until - self._clock()
+        return Circuit("open", left) if left > 0 else Circuit("half_open")
+
+
+class ValkeyCircuitBreaker:
+    """Remembers together with the other processes; for this one alone while the server does not answer."""
+
+    def __init__(self, client: Redis, prefix: str, settings: CircuitBreakerSettings) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._settings = settings
+        self._local = LocalCircuitBreaker(settings)
+        self._silent_until = 0.0
+        self._is_silent = False
+
+    async def admit(self, model: str) -> Circuit:
+        """Ask whether the model may be asked, and take the trial if it is due."""
+        left = await self._run(ADMIT, model, _milliseconds(self._settings.pause))
+        return await self._local.admit(model) if left is None else _circuit(left)
+
+    async def note_failure(self, model: str) -> bool:
+        """Count a failure."""
+        times = (self._settings.pause, self._settings.window)
+        life = _milliseconds(2 * MOST_SECONDS)
+        opened = await self._run(FAIL, model, *map(_milliseconds, times), self._settings.failures, life)
+        return await self._local.note_failure(model) if opened is None else opened == 1
+
+    async def close(self, model: str) -> None:
+        """Forget what was."""
+        await self._local.close(model)
+        await self._run("return redis.call('DEL', KEYS[1])", model)
+
+    async def look(self, model: str) -> Circuit:
+        """See how the circuit stands."""
+        left = await self._run(LOOK, model)
+        return await self._local.look(model) if left is None else _circuit(left)
+
+    async def _run(self, script: str, model: str, *arguments: int) -> int | None:
+        """Run a script on the model's key; None if the server is out of reach."""
+        if time.monotonic() < self._silent_until:
+            return None
+        try:
+            answer = await self._client.eval(script, 1, f"{self._prefix}:circuit:{model}", *map(str, arguments))
+        except (RedisError, OSError) as error:
+            self._silent_until = time.monotonic() + REST
+            if not self._is_silent:
+                log.warning("circuit_breaker.unshared", error=type(error).__name__)
+            self._is_silent = True
+            return None
+        self._is_silent = False
+        return int(answer)
+
+
+def open_circuit_breaker(settings: CircuitBreakerSettings, valkey: Redis | None, prefix: str) -> CircuitBreaker:
+    """Offer a circuit breaker that the processes share where there is a Valkey."""
+    return LocalCircuitBreaker(settings) if valkey is None else ValkeyCircuitBreaker(valkey, prefix, settings)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(round(seconds * 1000), 1)
+
+
+def _circuit(left: int) -> Circuit:
+    """Read what a script answers: -1 closed, 0 half open, else the milliseconds until a trial is let through."""
+    if left < 0:
+        return Circuit()
+    return Circuit("open", left / 1000) if left else Circuit("half_open")

@@ -1,0 +1,145 @@
+"""A chain of language models: while nothing is written yet, the next stands in for one that fails."""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+import structlog
+from stamina import retry_context
+
+from app.chat.metrics import count_failure, show_circuit
+from app.chat.ports import Asked, Circuit, CircuitBreaker, LanguageModel, ModelEvent, ModelRequest
+from app.errors import (
+    RequestRefusedError,
+    ServiceRefusedError,
+    UnavailableError,
+    UnsupportedParameterError,
+    UpstreamError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
+
+log = structlog.get_logger(__name__)
+
+# Seconds before another try: the first wait, the longest, and what chance adds to each.
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 2.0
+JITTER = 0.4
+
+ModelStream = AsyncGenerator[ModelEvent | Asked, None]
+
+
+@dataclass(frozen=True, slots=True)
+class FailoverModel:
+    """Asks its models in order until one begins to answer; from then on the answer is that model's, come what may.
+
+    Attributes:
+        models: at least one.
+        attempts: how often each may be tried.
+        total_timeout: seconds for all of it.
+    """
+
+    models: Sequence[LanguageModel]
+    breaker: CircuitBreaker
+    attempts: int
+    total_timeout: float
+
+    @property
+    def name(self) -> str:
+        """The model that is asked first."""
+        return self.models[0].name
+
+    async def stream(self, request: ModelRequest) -> ModelStream:
+        """Answer piece by piece; raises the failure of the model that was asked last."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + self.total_timeout
+        request = replace(request, deadline=end)
+        failure: UpstreamError | None = None
+        for model in self.models:
+            if failure and clock() >= end:
+                break
+            circuit = await self.breaker.admit(model.name)
+            show_circuit(model.name, circuit.state)
+            if circuit.state == "open":
+                failure = failure or _out_of_order(circuit)
+                continue
+            yield Asked(model.name)
+            try:
+                first, events = await self._begin(model, request, circuit)
+            except (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError):
+                await self._close(model, circuit)
+                if failure is None:
+                    raise
+                continue  # that a stand-in is of no use is not what went wrong
+            except UpstreamError as error:
+                await self._note(model, error)
+                failure = error
+                continue
+            async with aclosing(events), aclosing(self._rest(model, first, events)) as answer:
+                await self._close(model, circuit)
+                async for event in answer:
+                    yield event
+            return
+        raise failure or UpstreamFailedError("There is no language model to ask.")
+
+    async def _begin(
+        self, model: LanguageModel, request: ModelRequest, circuit: Circuit
+    ) -> tuple[ModelEvent | Asked, ModelStream]:
+        """Wait for the first event, and try again a few times where that may help."""
+        left = (request.deadline or 0) - asyncio.get_running_loop().time()
+        async for attempt in retry_context(
+            on=_wait_before_retry,
+            attempts=self.attempts if circuit.state == "closed" else 1,
+            timeout=left - LONGEST_WAIT - JITTER,  # no wait goes beyond the deadline
+            wait_initial=FIRST_WAIT,
+            wait_max=LONGEST_WAIT,
+            wait_jitter=JITTER,
+        ):
+            with attempt:
+                events = model.stream(request)
+                first = await anext(events, None)
+                if first is None:
+                    raise UpstreamFailedError("The language model's answer has no end.")
+                return first, events
+        raise AssertionError  # the last attempt raises what it met
+
+    async def _rest(self, model: LanguageModel, first: ModelEvent | Asked, events: ModelStream) -> ModelStream:
+        try:
+            yield first
+            async for event in events:
+                yield event
+        except UpstreamError as error:
+            await self._note(model, error)
+            raise
+
+    async def _note(self, model: LanguageModel, error: UpstreamError) -> None:
+        count_failure(model.name, error.code)
+        if await self.breaker.note_failure(model.name):
+            show_circuit(model.name, "open")
+            log.warning("circuit.opened", model=model.name, code=error.code)
+
+    async def _close(self, model: LanguageModel, circuit: Circuit) -> None:
+        """A trial has shown that the model works again."""
+        if circuit.state == "half_open":
+            await self.breaker.close(model.name)
+            show_circuit(model.name, "closed")
+            log.info("circuit.closed", model=model.name)
+
+
+def _wait_before_retry(error: Exception) -> bool | float:
+    """Tell whether asking the same model again may help, and if its provider said when, how long to wait."""
+    if not isinstance(error, UpstreamError) or not error.retryable or isinstance(error, UpstreamTimeoutError):
+        return False  # whoever has waited for a silent model has waited enough
+    if error.retry_after is None:
+        return True
+    if error.retry_after > LONGEST_WAIT:
+        return False
+    return error.retry_after + random.uniform(0, JITTER)  # noqa: S311 - nothing secret hangs on it
+
+
+def _out_of_order(circuit: Circuit) -> UnavailableError:
+    seconds = math.ceil(circuit.retry_after)
+    return UnavailableError("The language model is out of order; try again later.", retry_after=max(seconds, 1))
