@@ -248,6 +248,7 @@ class OverloadedError(UnavailableError):
     """There is more work than can be done in time."""
 
     code = "overloaded"
+    retry_after: int
 
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail, retry_after=retry_after)

@@ -74,7 +74,9 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
         return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
     if is_open_inference_path(path):
         # That protocol, too, knows what is wrong with a payload as a 400.
-        return JSONResponse(OpenInferenceError(error=_in_a_sentence(body)).model_dump(), openai_status(body.status), headers)
+        return JSONResponse(
+            OpenInferenceError(error=_in_a_sentence(body)).model_dump(), openai_status(body.status), headers
+        )
     content = body.model_dump(exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)
 

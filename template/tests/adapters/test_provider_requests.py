@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.adapters.language_model import open_language_model
 from app.chat.ports import (
     Finished,
     JsonSchema,
@@ -21,7 +20,7 @@ from app.chat.ports import (
     Usage,
 )
 from app.errors import UnsupportedParameterError
-from tests.adapters.test_language_model import PROVIDERS, Provider, ask, settings_for
+from tests.adapters.test_language_model import PROVIDERS, Provider, ask, open_model, settings_for
 from tests.chat.fake_provider import (
     CACHED_TOKENS,
     CALLS,
@@ -51,7 +50,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
 
 async def sent(provider: FakeProvider, kind: Provider, request: ModelRequest, model: str = "steady") -> dict[str, Any]:
     """Ask, and return what the provider was sent."""
-    async with open_language_model(settings_for(provider, kind, model)) as opened:
+    async with open_model(settings_for(provider, kind, model)) as opened:
         assert [event async for event in opened.stream(request)]
     return provider.calls[-1].body
 
@@ -225,7 +224,7 @@ CONVERSATION = [
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_tool_calls_come_in_pieces_that_make_the_whole(provider: FakeProvider, kind: Provider) -> None:
-    async with open_language_model(settings_for(provider, kind, "calls")) as model:
+    async with open_model(settings_for(provider, kind, "calls")) as model:
         events = [event async for event in model.stream(ModelRequest(HELLO, tools=[WEATHER, TIME]))]
     *pieces, end = events
     assert isinstance(end, Finished)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
 from app.chat.ports import Circuit, CircuitBreaker
@@ -122,7 +123,10 @@ class ValkeyCircuitBreaker:
     """Remembers together with the other processes; for this one alone while the server does not answer."""
 
     def __init__(self, client: Redis, prefix: str, settings: CircuitBreakerSettings) -> None:
-        self._client = client
+        self._admit = client.register_script(ADMIT)
+        self._look = client.register_script(LOOK)
+        self._fail = client.register_script(FAIL)
+        self._close = client.register_script("return redis.call('DEL', KEYS[1])")
         self._prefix = prefix
         self._settings = settings
         self._local = LocalCircuitBreaker(settings)
@@ -131,32 +135,32 @@ class ValkeyCircuitBreaker:
 
     async def admit(self, model: str) -> Circuit:
         """Ask whether the model may be asked, and take the trial if it is due."""
-        left = await self._run(ADMIT, model, _milliseconds(self._settings.pause))
+        left = await self._run(self._admit, model, _milliseconds(self._settings.pause))
         return await self._local.admit(model) if left is None else _circuit(left)
 
     async def note_failure(self, model: str) -> bool:
         """Count a failure."""
         times = (self._settings.pause, self._settings.window)
         life = _milliseconds(2 * MOST_SECONDS)
-        opened = await self._run(FAIL, model, *map(_milliseconds, times), self._settings.failures, life)
+        opened = await self._run(self._fail, model, *map(_milliseconds, times), self._settings.failures, life)
         return await self._local.note_failure(model) if opened is None else opened == 1
 
     async def close(self, model: str) -> None:
         """Forget what was."""
         await self._local.close(model)
-        await self._run("return redis.call('DEL', KEYS[1])", model)
+        await self._run(self._close, model)
 
     async def look(self, model: str) -> Circuit:
         """See how the circuit stands."""
-        left = await self._run(LOOK, model)
+        left = await self._run(self._look, model)
         return await self._local.look(model) if left is None else _circuit(left)
 
-    async def _run(self, script: str, model: str, *arguments: int) -> int | None:
+    async def _run(self, script: AsyncScript, model: str, *arguments: int) -> int | None:
         """Run a script on the model's key; None if the server is out of reach."""
         if time.monotonic() < self._silent_until:
             return None
         try:
-            answer = await self._client.eval(script, 1, f"{self._prefix}:circuit:{model}", *map(str, arguments))
+            answer = await script(keys=[f"{self._prefix}:circuit:{model}"], args=arguments)
         except (RedisError, OSError) as error:
             self._silent_until = time.monotonic() + REST
             if not self._is_silent:

@@ -116,7 +116,7 @@ async def open_language_models(
 ) -> AsyncIterator[Mapping[str, LanguageModel]]:
     """Offer the models by every name that they have, `default` first.
 
-    Each provider's connections are shared by its models and kept open until the end; nothing is sent before it is asked.
+    The models of a provider share its connections, which are kept open until the end; nothing is sent before.
     """
     async with AsyncExitStack() as stack:
         providers: dict[str, Callable[[str], LanguageModel]] = {OFFLINE: lambda _: OfflineLanguageModel()}
@@ -127,9 +127,7 @@ async def open_language_models(
             providers[name] = await stack.enter_async_context(open_provider(name, each))
         chains = dict(_chains(settings.all_aliases()))
         members = {name: _member(name, providers) for chain in chains.values() for name in chain}
-        yield {
-            alias: _join([members[name] for name in chain], settings, breaker) for alias, chain in chains.items()
-        }
+        yield {alias: _join([members[name] for name in chain], settings, breaker) for alias, chain in chains.items()}
 
 
 def _chains(aliases: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:

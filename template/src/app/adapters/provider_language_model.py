@@ -186,24 +186,27 @@ def _retry_after(error: vendor.ModelAPIError) -> int | None:
 
 def _translated(error: Exception, *, started: bool) -> UpstreamError:
     """Put a provider's failure into the service's terms."""
+    failure: UpstreamError
     match error:
         case TimeoutError() | vendor.ModelTimeoutError() | httpx2.TimeoutException():
             doing = "fell silent in the middle of its answer" if started else "did not answer in time"
-            return UpstreamTimeoutError(f"The language model {doing}.")
+            failure = UpstreamTimeoutError(f"The language model {doing}.")
         case vendor.ModelRateLimitError():
-            return ProviderBusyError("The language model is busy; try again later.", retry_after=_retry_after(error))
+            failure = ProviderBusyError("The language model is busy; try again later.", retry_after=_retry_after(error))
         case vendor.ModelUnavailableError() | vendor.ModelServerError():
             detail = "The language model is overloaded or out of order; try again later."
-            return UnavailableError(detail, retry_after=_retry_after(error))
+            failure = UnavailableError(detail, retry_after=_retry_after(error))
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
-            return UnavailableError("The language model cannot be reached.")
+            failure = UnavailableError("The language model cannot be reached.")
         case vendor.UserError() | vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
             too_long = isinstance(error, vendor.ModelContextWindowExceededError)
             why = "is too long for the language model" if too_long else "is not one that the language model takes"
-            return RequestRefusedError(f"The request {why}.")
+            failure = RequestRefusedError(f"The request {why}.")
         case vendor.ModelRequestRejectedError():
-            return ServiceRefusedError("The language model's provider does not serve this service; the log says more.")
+            detail = "The language model's provider does not serve this service; the log says more."
+            failure = ServiceRefusedError(detail)
         case vendor.ModelQuotaExceededError():
-            return UpstreamFailedError("The account with the language model's provider is exhausted.")
+            failure = UpstreamFailedError("The account with the language model's provider is exhausted.")
         case _:
-            return UpstreamFailedError("The language model's answer broke off or could not be read.")
+            failure = UpstreamFailedError("The language model's answer broke off or could not be read.")
+    return failure
