@@ -1,7 +1,9 @@
 """A loopback server that speaks the OpenAI and Anthropic wire protocols and misbehaves on demand.
 
-The name of the model says how: `steady` answers well; `status-N` refuses with HTTP status N; `mute` accepts and
-sends nothing; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
+The name of the model says how: `steady` answers well; `status-N` refuses with HTTP status N, repeating the key and the
+question, and `status-N-after-S` asks to be left alone for S seconds; `recovers` refuses with 500 once, then answers;
+`mute` accepts and sends nothing; `early-cuts`, `early-garbled` and `early-unfinished` do before the first word what
+others do after two; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
 ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks`
 sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first;
 `slow` writes nothing until the test says so; `cached` had a part of the input in its cache; `calls` asks for two
@@ -83,8 +85,11 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
     provider.called.set()
     model = str(call.body["model"])
     answer = provider.answer(call) if provider.answer else None
-    if isinstance(answer, int) or model.startswith("status-"):
-        _write_refusal(writer, answer if isinstance(answer, int) else int(model.removeprefix("status-")))
+    refusal = f"status-{answer}" if isinstance(answer, int) else model
+    if model == "recovers" and len(provider.calls) == 1:
+        refusal = "status-500"
+    if refusal.startswith("status-"):
+        _write_refusal(writer, call, refusal)
         await writer.drain()
         return True
     if model == "slow":
@@ -95,7 +100,7 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
         await reader.read()
         provider.client_left.set()
         return False
-    if model == "cuts":
+    if model.endswith("cuts"):
         writer.transport.abort()
         return False
     writer.write(b"0\r\n\r\n")
@@ -110,11 +115,15 @@ async def _read_call(reader: asyncio.StreamReader) -> Call:
     return Call(head[0].split(" ")[1], headers, json.loads(body))
 
 
-def _write_refusal(writer: asyncio.StreamWriter, status: int) -> None:
+def _write_refusal(writer: asyncio.StreamWriter, call: Call, model: str) -> None:
+    said, _, pause = model.removeprefix("status-").partition("-after-")
+    status, wait = int(said), f"retry-after: {pause}\r\n" if pause else ""
     kind = {400: "invalid_request_error", 401: "authentication_error", 429: "rate_limit_error", 529: "overloaded_error"}
-    error = {"type": kind.get(status, "api_error"), "message": f"{PROVIDER_SAYS}: key sk-secret is not welcome"}
+    key = call.headers.get("authorization") or call.headers.get("x-api-key")
+    echo = f"{PROVIDER_SAYS}: {key} is not welcome with {call.body['messages']}"
+    error = {"type": kind.get(status, "api_error"), "code": echo, "message": echo}
     body = json.dumps({"type": "error", "error": error}).encode()
-    head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    head = f"HTTP/1.1 {status} Refused\r\ncontent-type: application/json\r\n{wait}content-length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + body)
 
 
@@ -122,10 +131,16 @@ async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str, wo
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     write = _anthropic_events if call.path.startswith("/v1/messages") else _openai_events
     events = write(model, words)
-    for event in events:
+    for event in _before_the_first_word(events, model) if model.startswith("early-") else events:
         data = event.encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
+
+
+def _before_the_first_word(events: Iterator[str], model: str) -> Iterator[str]:
+    yield next(events)
+    if model == "early-garbled":
+        yield 'event: content_block_delta\ndata: {"type": \n\n'
 
 
 def _openai_events(model: str, words: Sequence[str]) -> Iterator[str]:

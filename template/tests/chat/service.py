@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import openai
 import uvicorn
@@ -45,11 +45,17 @@ class RunningService:
 
 
 def provider_settings(provider: FakeProvider, kind: Provider, model: str, **timeouts: float) -> LanguageModelSettings:
-    """Settings that make the fake provider the service's language model."""
-    base_url = f"{provider.url}/v1" if kind == "openai" else provider.url
-    return LanguageModelSettings(
-        provider=kind, model=model, base_url=base_url, api_key=SecretStr(PROVIDER_KEY), **timeouts
-    )
+    """Settings that make the fake provider the service's language model, which is tried once."""
+    connection = connect(provider, kind)
+    return LanguageModelSettings(provider=kind, model=model, attempts=1, **connection, **timeouts)
+
+
+def connect(provider: FakeProvider, kind: Provider) -> dict[str, Any]:
+    """Say where the fake provider is, and by which key it may be asked."""
+    return {
+        "base_url": f"{provider.url}/v1" if kind == "openai" else provider.url,
+        "api_key": SecretStr(PROVIDER_KEY),
+    }
 
 
 @asynccontextmanager

@@ -24,8 +24,8 @@ both = pytest.mark.parametrize("kind", PROVIDERS)
     ("model", "raised"),
     [
         ("status-400", (openai.BadRequestError, 400, "refused_by_model")),
-        ("status-401", (openai.InternalServerError, 502, "upstream_failed")),
-        ("status-429", (openai.InternalServerError, 503, "unavailable")),
+        ("status-401", (openai.InternalServerError, 502, "service_refused")),
+        ("status-429", (openai.InternalServerError, 503, "provider_busy")),
         ("status-500", (openai.InternalServerError, 503, "unavailable")),
         ("status-529", (openai.InternalServerError, 503, "unavailable")),
     ],

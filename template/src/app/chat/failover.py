@@ -25,9 +25,9 @@ from app.errors import (
 log = structlog.get_logger(__name__)
 
 # Seconds before another try: the first wait, the longest, and what chance adds to each.
-FIRST_WAIT = 0.1
+FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
-JITTER = 0.4
+JITTER = 0.2
 
 ModelStream = AsyncGenerator[ModelEvent | Asked, None]
 
