@@ -62,11 +62,11 @@ class AppError(Exception):
     code: ClassVar[str] = "app_error"
     param: str | None = None
     faults: Sequence[Fault] = ()
-    retry_after: int | None = None
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
+        self.retry_after = retry_after
 
     @property
     def headers(self) -> dict[str, str]:
@@ -179,10 +179,6 @@ class TooManyRequestsError(CallerError):
     status = 429
     code = "too_many_requests"
 
-    def __init__(self, detail: str, *, retry_after: int) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-
 
 class ClientGoneError(CallerError):
     """The client has closed the connection; nobody will see the answer."""
@@ -239,19 +235,11 @@ class UnavailableError(UpstreamError):
     status = 503
     code = "unavailable"
 
-    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-
 
 class OverloadedError(UnavailableError):
     """There is more work than can be done in time."""
 
     code = "overloaded"
-    retry_after: int
-
-    def __init__(self, detail: str, *, retry_after: int) -> None:
-        super().__init__(detail, retry_after=retry_after)
 
 
 class ProviderBusyError(UnavailableError):

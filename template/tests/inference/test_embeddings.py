@@ -90,9 +90,9 @@ async def test_the_models_own_dimension_may_be_named_and_another_is_refused_with
     whole = vectors_in(await embed(ada, input="text"))
     np.testing.assert_array_equal(vectors_in(await embed(ada, input="text", dimensions=160)), whole)
     response = await embed(ada, input="text", dimensions=64)
-    assert response.status_code == 422
-    assert "160" in response.json()["detail"]
-    assert (await embed(ada, input="text", dimensions=0)).status_code == 422
+    assert response.status_code == 400
+    assert "160" in response.json()["error"]["message"]
+    assert (await embed(ada, input="text", dimensions=0)).status_code == 400
 
 
 @pytest.fixture
@@ -109,8 +109,8 @@ async def test_vectors_of_a_model_trained_for_it_are_cut_and_of_unit_length_agai
     expected = whole[:, :64] / np.linalg.norm(whole[:, :64], axis=1, keepdims=True)
     np.testing.assert_allclose(cut, expected, atol=1e-6)
     refused = await embed(ada, input="text", dimensions=32)
-    assert refused.status_code == 422
-    assert "64, 160" in refused.json()["detail"]
+    assert refused.status_code == 400
+    assert "64, 160" in refused.json()["error"]["message"]
 
 
 async def test_headers_name_what_made_the_vectors_and_its_times(ada: Person, services: Services) -> None:
@@ -123,7 +123,7 @@ async def test_headers_name_what_made_the_vectors_and_its_times(ada: Person, ser
 async def test_an_unknown_model_is_named_with_the_known_one(ada: Person) -> None:
     response = await embed(ada, input="text", model="gpt-99")
     assert response.status_code == 404
-    assert "static-minilm" in response.json()["detail"]
+    assert "static-minilm" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +153,10 @@ async def test_what_is_no_input_is_refused_with_its_place_and_one_reason(
     ada: Person, value: object, location: str, message: str
 ) -> None:
     response = await embed(ada, input=value)
-    assert response.status_code == 422
-    [problem] = response.json()["errors"]
-    assert problem["location"] == f"body.input.{location}".rstrip(".")
-    assert message in problem["message"]
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["type"], error["param"]) == ("invalid_request_error", f"input.{location}".rstrip("."))
+    assert message in error["message"]
 
 
 async def test_a_space_is_a_text(ada: Person) -> None:
@@ -167,15 +167,15 @@ async def test_an_input_beyond_the_models_limit_is_refused_and_named(ada: Person
     assert (await embed(ada, input=["word " * 512])).json()["usage"]["total_tokens"] == 512
     for value in (["a", "word " * 1300], [[5], [5] * 1300]):
         response = await embed(ada, input=value)
-        assert response.status_code == 422
-        assert "Input 1 has 1,300 tokens, but static-minilm reads at most 512" in response.json()["detail"]
+        assert response.status_code == 400
+        assert "Input 1 has 1,300 tokens, but static-minilm reads at most 512" in response.json()["error"]["message"]
 
 
 async def test_more_tokens_than_one_request_may_have_are_refused_with_the_limit(ada: Person) -> None:
     response = await embed(ada, input=[[5] * 500] * 601)
-    assert response.status_code == 422
-    assert "300,500 tokens together" in response.json()["detail"]
-    assert "at most 300,000" in response.json()["detail"]
+    assert response.status_code == 400
+    assert "300,500 tokens together" in response.json()["error"]["message"]
+    assert "at most 300,000" in response.json()["error"]["message"]
 
 
 async def test_a_token_id_outside_the_vocabulary_is_refused_and_named(ada: Person, services: Services) -> None:
@@ -183,8 +183,11 @@ async def test_a_token_id_outside_the_vocabulary_is_refused_and_named(ada: Perso
     assert (await embed(ada, input=[[last]])).status_code == 200
     for beyond in (last + 1, 2**32 - 1):
         response = await embed(ada, input=[[5], [5, beyond]])
-        assert response.status_code == 422
-        assert f"Input 1 has the token id {beyond}, which static-minilm does not know" in response.json()["detail"]
+        assert response.status_code == 400
+        assert (
+            f"Input 1 has the token id {beyond}, which static-minilm does not know"
+            in response.json()["error"]["message"]
+        )
 
 
 @pytest.mark.parametrize("example", EmbeddingCreate.model_json_schema()["examples"])

@@ -106,11 +106,11 @@ async def test_the_blocking_sdk_embeds_and_lists_models(
 async def test_the_sdk_raises_its_own_errors_with_our_reasons(sdk: openai.AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match=MODEL):
         await sdk.embeddings.create(model="text-embedding-3-small", input="text")
-    with pytest.raises(openai.UnprocessableEntityError, match="Input 1 has 600 tokens"):
+    with pytest.raises(openai.BadRequestError, match="Input 1 has 600 tokens"):
         await sdk.embeddings.create(model=MODEL, input=["a", "word " * 600])
-    with pytest.raises(openai.UnprocessableEntityError, match=r"input\.texts\.1: .* at least 1 character"):
+    with pytest.raises(openai.BadRequestError, match=r"input\.texts\.1: .* at least 1 character"):
         await sdk.embeddings.create(model=MODEL, input=["a", ""])
-    with pytest.raises(openai.UnprocessableEntityError, match="160 dimensions"):
+    with pytest.raises(openai.BadRequestError, match="160 dimensions"):
         await sdk.embeddings.create(model=MODEL, input="text", dimensions=64)
     with pytest.raises(openai.AuthenticationError) as caught:
         await sdk.with_options(api_key="sk-nobody").embeddings.create(model=MODEL, input="text")
