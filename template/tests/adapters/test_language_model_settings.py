@@ -12,9 +12,8 @@ CLOUD = {"protocol": "anthropic", "api_key": "sk-cloud"}
 ONE = {"provider": "openai", "model": "gpt-5", "api_key": "sk-one"}
 
 
-def test_variables_of_the_environment_name_providers_and_chains(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("settings")
+def test_variables_of_the_environment_name_providers_and_chains(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "PROVIDERS__CLOUD__PROTOCOL": "anthropic",
         "PROVIDERS__CLOUD__API_KEY": "sk-cloud",
@@ -65,7 +64,8 @@ def test_what_cannot_work_is_refused_with_the_variable_to_mend(values: dict[str,
         LanguageModelSettings.model_validate(values)
 
 
-def test_a_refused_configuration_does_not_show_its_keys(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("settings")
+def test_a_refused_configuration_does_not_show_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{SECTION}PROVIDERS__CLOUD__PROTOCOL", "anthropic")
     monkeypatch.setenv(f"{SECTION}PROVIDERS__CLOUD__API_KEY", "sk-canary")
     with pytest.raises(ValidationError, match="ALIASES__DEFAULT") as caught:
