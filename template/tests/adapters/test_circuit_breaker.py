@@ -19,6 +19,11 @@ IMPATIENT = CircuitBreakerSettings(failures=1, window=60, pause=0.05)
 KINDS = ("local", "valkey", "valkey that is down")
 
 
+def close_all(writers: list[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.close()
+
+
 class Opener:
     """Opens circuit breakers of one kind; those of a Valkey share what they know."""
 
@@ -29,10 +34,18 @@ class Opener:
 
     async def open(self, settings: CircuitBreakerSettings) -> CircuitBreaker:
         """Open one more."""
-        url = {"local": None, "valkey": os.environ["APP_VALKEY__URL"]}.get(self.kind, "redis://127.0.0.1:1/0")
+        urls = {"local": None, "valkey": os.environ["APP_VALKEY__URL"], "valkey that is down": "redis://127.0.0.1:1/0"}
+        url = urls[self.kind] if self.kind in urls else await self._listen_in_silence()
         connection = ValkeySettings.model_validate({"url": url, "prefix": self._prefix})
         client = await self._stack.enter_async_context(open_valkey(connection))
         return open_circuit_breaker(settings, client, connection.prefix)
+
+    async def _listen_in_silence(self) -> str:
+        writers: list[asyncio.StreamWriter] = []
+        server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
+        self._stack.callback(server.close)
+        self._stack.callback(close_all, writers)
+        return f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
 
 
 @pytest.fixture(params=KINDS)
@@ -117,7 +130,7 @@ async def test_a_trial_is_given_to_one_of_those_who_ask_at_once(opener: Opener) 
     assert sorted(circuit.state for circuit in circuits) == ["half_open", "open", "open", "open"]
 
 
-@pytest.mark.parametrize("opener", ["valkey that is down"], indirect=True)
+@pytest.mark.parametrize("opener", ["valkey that is down", "valkey that is silent"], indirect=True)
 async def test_that_the_server_is_out_of_reach_is_said_once(opener: Opener) -> None:
     breaker = await opener.open(SETTINGS)
     with capture_logs() as logs:
