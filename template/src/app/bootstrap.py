@@ -39,10 +39,10 @@ from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.open_inference.service import OpenInferenceService
+from app.prompts.service import PromptService
 from app.reranking.manifest import find_cross_encoders
 from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
-from app.prompts.service import PromptService
 from app.settings import Settings
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector

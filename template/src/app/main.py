@@ -28,8 +28,8 @@ from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.open_inference import routes as open_inference
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
-from app.reranking import routes as reranking
 from app.prompts import routes as prompts
+from app.reranking import routes as reranking
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision

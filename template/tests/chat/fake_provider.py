@@ -85,6 +85,7 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
     provider.called.set()
     model = str(call.body["model"])
     answer = provider.answer(call) if provider.answer else None
+    words = (answer,) if isinstance(answer, str) else WORDS
     refusal = f"status-{answer}" if isinstance(answer, int) else model
     if model == "recovers" and len(provider.calls) == 1:
         refusal = "status-500"
@@ -95,7 +96,7 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
     if model == "slow":
         await provider.go.wait()
     if model != "mute":
-        await _write_stream(writer, call, model, WORDS if answer is None else (answer,))
+        await _write_stream(writer, call, model, words)
     if model in {"mute", "stalls"}:
         await reader.read()
         provider.client_left.set()
