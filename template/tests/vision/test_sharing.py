@@ -45,7 +45,7 @@ def somebody() -> Caller:
 
 async def until_waiting(application: FastAPI, pictures: int) -> None:
     batcher = detections(application).detector.batcher
-    while batcher.waiting < pictures:
+    while batcher.waiting != pictures:
         await asyncio.sleep(0.01)
 
 
@@ -72,7 +72,7 @@ async def test_a_small_request_does_not_wait_for_the_whole_flood_of_another(
 ) -> None:
     service = detections(application)
     flood = asyncio.create_task(service.detect_many([PICTURE] * 32, Wanted(), caller=somebody()))
-    await until_waiting(application, 24)
+    await asyncio.to_thread(held_up.entered.wait, 60)
     modest = asyncio.create_task(service.detect(PICTURE, Wanted(), caller=somebody()))
     await until_waiting(application, 25)
     held_up.let(2)
@@ -158,7 +158,7 @@ async def test_at_shutdown_what_was_taken_is_answered_and_new_pictures_are_refus
     async with gated(application, services) as session:
         service = detections(application)
         taken = asyncio.create_task(service.detect_many([PICTURE] * 32, Wanted(), caller=somebody()))
-        await until_waiting(application, 24)
+        await asyncio.to_thread(session.entered.wait, 60)
         closing = asyncio.create_task(service.detector.batcher.close(60))
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError):
