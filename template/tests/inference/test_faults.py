@@ -1,0 +1,130 @@
+"""What goes wrong around a model stays with those it happens to: the service stays ready, and recovers."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+
+from app.bootstrap import Services, open_ports
+from app.errors import StartupError
+from app.settings import Settings
+from tests.http import Person, join
+from tests.inference.faulty_session import planted
+from tests.vision.drawings import base64, encode, shapes
+
+ROOT = Path(__file__).parents[2]
+EMBEDDING: tuple[str, dict[str, Any]] = ("/v1/embeddings", {"model": "static-minilm", "input": "How long?"})
+DETECTION: tuple[str, dict[str, Any]] = ("/v1/detections", {"image": base64(encode(shapes().image))})
+
+
+@pytest.fixture
+async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
+    return await join(client, services, "ada@example.com")
+
+
+async def ask(person: Person, what: tuple[str, dict[str, Any]]) -> httpx2.Response:
+    return await person.request("POST", what[0], json=what[1])
+
+
+def told(response: httpx2.Response) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Read an answer, without how long it took."""
+    assert response.status_code == 200, response.text
+    return {name: value for name, value in response.json().items() if name != "inference_time_ms"}
+
+
+async def is_ready(person: Person) -> bool:
+    return (await person.client.get("/health/ready")).status_code == 200
+
+
+def spoil(folder: Path, content: bytes) -> None:
+    for file in [*folder.glob("*/model.onnx"), *folder.glob("*/tokenizer.json")]:
+        file.write_bytes(content)
+
+
+@pytest.mark.parametrize("what", [EMBEDDING, DETECTION], ids=["embeddings", "detections"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION"),
+        MemoryError(),
+        SystemExit(139),
+    ],
+    ids=["native", "memory", "thread"],
+)
+async def test_a_fault_in_a_lane_fails_its_request_and_none_after_it(
+    application: FastAPI,
+    settings: Settings,
+    ada: Person,
+    what: tuple[str, dict[str, Any]],
+    fault: BaseException,
+) -> None:
+    def strike() -> None:
+        raise fault
+
+    async with planted(application, settings) as mischief:
+        before = told(await ask(ada, what))
+        for _ in range(3):
+            mischief.strike = strike
+            failed = await ask(ada, what)
+            assert (failed.status_code, failed.json()["code"]) == (502, "upstream_failed")
+            assert await is_ready(ada)
+            mischief.strike = object
+            assert told(await ask(ada, what)) == before
+
+
+@pytest.mark.parametrize("what", [EMBEDDING, DETECTION], ids=["embeddings", "detections"])
+async def test_in_a_storm_of_deadlines_the_service_stays_ready_and_recovers(
+    application: FastAPI, settings: Settings, ada: Person, what: tuple[str, dict[str, Any]]
+) -> None:
+    batching = settings.batching.model_copy(update={"deadline": 2.0})
+    hurried = settings.model_copy(update={"batching": batching})
+    calm = Event()
+    async with planted(application, hurried) as mischief:
+        before = told(await ask(ada, what))
+        mischief.strike = lambda: calm.wait(60)
+        storm = [asyncio.create_task(ask(ada, what)) for _ in range(40)]
+        await asyncio.wait(storm, return_when=asyncio.FIRST_COMPLETED)
+        assert await is_ready(ada)
+        calm.set()
+        answers = await asyncio.gather(*storm)
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.json()["code"] == "overloaded"
+                assert int(answer.headers["Retry-After"]) >= 1
+            else:
+                assert told(answer) == before
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert told(await ask(ada, what)) == before
+        assert await is_ready(ada)
+
+
+class TestSwappedFiles:
+    """A service whose model files somebody writes over while it runs."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings, tmp_path: Path) -> Settings:
+        for name in ("embedding", "detection"):
+            shutil.copytree(ROOT / "models" / name, tmp_path / name)
+        return settings.model_copy(
+            update={
+                "embedding": settings.embedding.model_copy(update={"folder": tmp_path / "embedding"}),
+                "detection": settings.detection.model_copy(update={"folder": tmp_path / "detection"}),
+            }
+        )
+
+    @pytest.mark.parametrize("content", [b"", b"something else"])
+    async def test_answers_are_those_of_the_model_that_was_opened_and_the_next_start_is_refused(
+        self, settings: Settings, ada: Person, tmp_path: Path, content: bytes
+    ) -> None:
+        before = [told(await ask(ada, what)) for what in (EMBEDDING, DETECTION)]
+        spoil(tmp_path, content)
+        assert [told(await ask(ada, what)) for what in (EMBEDDING, DETECTION)] == before
+        assert await is_ready(ada)
+        with pytest.raises(StartupError, match="sha256"):
+            async with open_ports(settings):
+                pass
