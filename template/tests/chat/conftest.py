@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
 from app.settings import Settings
+from tests.chat.chains import Pair
 from tests.chat.fake_provider import FakeProvider, serve_fake_provider
 from tests.chat.service import Provider, RunningService, provider_settings, run_service
 
@@ -35,3 +37,10 @@ async def service(
     """The running service with the fake provider behind it."""
     async with run_service(settings, provider_settings(provider, kind, model)) as running:
         yield running
+
+
+@pytest.fixture
+async def pair(provider: FakeProvider) -> AsyncIterator[Pair]:
+    """Two providers, the second of which can stand in for the first."""
+    async with serve_fake_provider() as other:
+        yield Pair(provider, other, LocalCircuitBreaker(CircuitBreakerSettings(failures=2, pause=60)))

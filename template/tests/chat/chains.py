@@ -1,0 +1,68 @@
+"""Chains of a faulty model and those that stand in for it, and what is heard from them."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+from app.adapters.circuit_breaker import LocalCircuitBreaker
+from app.adapters.language_model import LanguageModelSettings, open_language_models
+from app.chat.ports import Asked, Finished, LanguageModel, Message, ModelRequest, TextDelta
+from tests.chat.fake_provider import FakeProvider
+from tests.chat.service import Provider, connect
+
+REQUEST = ModelRequest([Message("user", "How long is the warranty?")])
+
+
+@dataclass
+class Heard:
+    """What came of a question: who was asked, what was written, how it ended."""
+
+    asked: list[str] = field(default_factory=list)
+    text: str = ""
+    end: Finished | None = None
+
+
+@dataclass
+class Pair:
+    """A provider and another that can stand in for it, and what is remembered of them."""
+
+    provider: FakeProvider
+    other: FakeProvider
+    breaker: LocalCircuitBreaker
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """How often each was asked."""
+        return len(self.provider.calls), len(self.other.calls)
+
+    def chain(self, kind: Provider, fault: str, *rest: str, attempts: int = 1) -> LanguageModelSettings:
+        """Put a faulty model of the first before models of the other, which speaks the other protocol."""
+        stand_in: Provider = "anthropic" if kind == "openai" else "openai"
+        impatient = {"first_token_timeout": 0.5, "idle_timeout": 0.5}
+        providers = {
+            "first": {"protocol": kind, **impatient, **connect(self.provider, kind)},
+            "other": {"protocol": stand_in, **connect(self.other, stand_in)},
+        }
+        chain = [f"first:{fault}", *(f"other:{model}" for model in rest)]
+        aliases = {"default": chain, "fast": ["other:steady"]}
+        return LanguageModelSettings.model_validate({"providers": providers, "aliases": aliases, "attempts": attempts})
+
+    @asynccontextmanager
+    async def open(self, settings: LanguageModelSettings) -> AsyncIterator[LanguageModel]:
+        """Open the chain."""
+        async with open_language_models(settings, self.breaker) as models:
+            yield models["default"]
+
+
+async def ask(model: LanguageModel, heard: Heard, request: ModelRequest = REQUEST) -> Heard:
+    """Ask, and keep what is heard even if it ends badly."""
+    async with aclosing(model.stream(request)) as events:
+        async for event in events:
+            match event:
+                case Asked(name):
+                    heard.asked.append(name)
+                case TextDelta(text):
+                    heard.text += text
+                case Finished():
+                    heard.end = event
+    return heard
