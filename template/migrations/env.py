@@ -13,6 +13,7 @@ import app.adapters.vector_store
 import app.auth.models
 import app.conversations.models
 import app.documents.models
+import app.extraction.models
 import app.jobs.models
 import app.prompts.models
 import app.usage.models  # noqa: F401

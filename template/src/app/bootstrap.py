@@ -27,7 +27,8 @@ from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
 from app.extraction.extractor import Extractor
-from app.extraction.service import ExtractionService
+from app.extraction.handlers import ExtractBatch
+from app.extraction.service import BATCH, ExtractionService
 from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
@@ -158,7 +159,14 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     jobs = JobService(ports.database, ports.queue)
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
     ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
-    handlers: Mapping[str, JobHandler] = {INGEST: ingest, PURGE: PurgeDocument(ports.files, ports.vectors)}
+    usage = UsageService(ports.database)
+    chat = ChatService(ports.language_models, usage, settings.chat)
+    extractor = Extractor(ports.language_models, usage, settings.extraction)
+    handlers: Mapping[str, JobHandler] = {
+        BATCH: ExtractBatch(ports.database, extractor),
+        INGEST: ingest,
+        PURGE: PurgeDocument(ports.files, ports.vectors),
+    }
     pings = {
         "database": ports.database.ping,
         "detection_model": ports.detector.ping,
@@ -166,8 +174,6 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         "job_queue": ports.queue.ping,
         "vector_store": ports.vectors.ping,
     }
-    usage = UsageService(ports.database)
-    chat = ChatService(ports.language_models, usage, settings.chat)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
@@ -179,7 +185,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
-        extractions=ExtractionService(Extractor(ports.language_models[DEFAULT], usage, settings.extraction)),
+        extractions=ExtractionService(ports.database, extractor, jobs),
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,

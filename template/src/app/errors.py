@@ -34,16 +34,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong, and where; both are the caller's alone to read."""
-
-    location: str
-    message: str
 
 
 class AppError(Exception):
@@ -54,14 +45,14 @@ class AppError(Exception):
         code: a stable word for programs; the class name in snake case.
         detail: one sentence for the caller.
         param: the field of the payload that is to blame, where there is one.
-        faults: what is wrong in particular.
+        faults: what is wrong in particular, each with its place first; for the caller alone.
         retry_after: the seconds after which another try may succeed, where they are known.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
-    faults: Sequence[Fault] = ()
+    faults: Sequence[tuple[str, str]] = ()
 
     def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -211,9 +202,8 @@ class ExtractionFailedError(UpstreamFailedError):
 
     code = "extraction_failed"
 
-    def __init__(self, attempts: int, faults: Sequence[Fault]) -> None:
-        times = "once" if attempts == 1 else f"{attempts} times"
-        super().__init__(f"The language model was asked {times} and gave no answer that fits the schema.")
+    def __init__(self, detail: str, faults: Sequence[tuple[str, str]]) -> None:
+        super().__init__(detail)
         self.faults = faults
 
 

@@ -63,7 +63,7 @@ def problem(
 def problem_of(error: Exception) -> Problem:
     """Describe any exception; what was not foreseen becomes a bare 500."""
     if isinstance(error, AppError):
-        faults = [FieldProblem(location=fault.location, message=fault.message) for fault in error.faults]
+        faults = [FieldProblem(location=location, message=message) for location, message in error.faults]
         return problem(error.status, error.code, error.detail, faults or None, error.param)
     return problem(500, "internal_error", "Something went wrong here. Quote the request id when you report it.")
 

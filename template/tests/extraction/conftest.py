@@ -10,6 +10,7 @@ from app.settings import Settings
 from tests.chat.fake_provider import FakeProvider, serve_fake_provider
 from tests.chat.service import Provider, provider_settings
 from tests.http import Person, join
+from tests.jobs.rows import QUICK
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def model() -> str:
 
 @pytest.fixture
 def settings(settings: Settings, provider: FakeProvider, kind: Provider, model: str) -> Settings:
-    """The settings of a service with that provider behind it."""
-    return settings.model_copy(update={"language_model": provider_settings(provider, kind, model)})
+    """The settings of a service with that provider behind it, whose jobs are tried again at once."""
+    return settings.model_copy(update={"language_model": provider_settings(provider, kind, model), "jobs": QUICK})
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Asking a model for data until it fits, or until it has had its chances."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,13 @@ from app.auth.caller import Caller
 from app.chat.metering import metered
 from app.chat.ports import Finished, JsonSchema, LanguageModel, ModelRequest, TextDelta, Usage, UsageRecorder
 from app.errors import (
-    Fault,
+    ModelNotFoundError,
     RefusedByModelError,
     RequestRefusedError,
     UnsupportedParameterError,
     UpstreamFailedError,
 )
-from app.extraction.form import Form
+from app.extraction.form import Fault, Form, read_form
 from app.extraction.prompts import compose, correct
 from app.extraction.replies import WHOLE, judge
 from app.extraction.settings import ExtractionSettings
@@ -26,17 +26,28 @@ NAME = "extraction"
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What is wanted of a model.
+class Wish:
+    """What a caller asks to be done with a text.
 
     Attributes:
-        instructions: what the caller adds to the rules.
-        max_attempts: answers that the model may give.
+        schema: a JSON Schema, as it came.
+        instructions: what it does not say.
+        max_attempts: None for as many as the service allows.
     """
 
-    text: str
+    schema: Mapping[str, Any]
+    instructions: str | None
+    model: str
+    max_attempts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A wish that can be fulfilled."""
+
     form: Form
     instructions: str | None
+    language_model: LanguageModel
     max_attempts: int
 
 
@@ -61,43 +72,63 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Has a language model write JSON, and tells it what is wrong."""
+    """Has a language model write JSON, and tells it what is wrong.
 
-    language_model: LanguageModel
+    Attributes:
+        language_models: by each name that they can be asked for.
+    """
+
+    language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ExtractionSettings
 
-    async def extract(self, task: Task, *, caller: Caller) -> Outcome:
-        """Ask until the answer fits, as often as the task allows; every answer is on the caller's account.
+    async def plan(self, wish: Wish) -> Plan:
+        """See whether a wish can be fulfilled.
+
+        Raises:
+            SchemaRefusedError: the schema is wrong, or more than the service takes.
+            ModelNotFoundError: there is no such model.
+            UnsupportedParameterError: so many attempts are not allowed.
+        """
+        if wish.model not in self.language_models:
+            names = ", ".join(self.language_models)
+            raise ModelNotFoundError(f"There is no such language model; this service has {names}.")
+        most = self.settings.max_attempts
+        if wish.max_attempts is not None and wish.max_attempts > most:
+            raise UnsupportedParameterError(f"There may be at most {most} attempts here.", param="max_attempts")
+        form = await asyncio.to_thread(read_form, wish.schema)
+        return Plan(form, wish.instructions, self.language_models[wish.model], wish.max_attempts or most)
+
+    async def extract(self, text: str, plan: Plan, *, caller: Caller) -> Outcome:
+        """Ask until the answer fits, as often as the plan allows; every answer is on the caller's account.
 
         Raises:
             UnsupportedParameterError: the model cannot write JSON.
             RefusedByModelError: the model's provider finds fault with the request, such as the schema.
             UpstreamError: the model failed.
         """
-        opening = compose(task.text, task.form, task.instructions)
+        opening = compose(text, plan.form, plan.instructions)
         messages, spent, attempts = opening, Usage(0, 0), 0
         while True:
             request = ModelRequest(
                 messages=messages,
                 max_tokens=self.settings.max_output_tokens,
-                response_format=JsonSchema(NAME, task.form.schema),
+                response_format=JsonSchema(NAME, plan.form.schema),
             )
-            answer, end = await self._ask(request, caller)
+            answer, end = await self._ask(plan.language_model, request, caller)
             attempts, spent = attempts + 1, _sum(spent, end.usage)
-            data, faults = await asyncio.to_thread(judge, answer, task.form)
+            data, faults = await asyncio.to_thread(judge, answer, plan.form)
             if faults and end.reason != "stop":
                 faults = [*faults, Fault(WHOLE, f"The answer ended early (finish reason: {end.reason}).")]
-            if not faults or attempts == task.max_attempts:
+            if not faults or attempts == plan.max_attempts:
                 return Outcome(data, faults, answer, end.model, attempts, spent)
             # The last wrong answer is enough to learn from; all of them would cost more with each attempt.
             messages = [*opening, *correct(answer, faults)]
 
-    async def _ask(self, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
+    async def _ask(self, model: LanguageModel, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
         pieces: list[str] = []
-        events = metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
         try:
-            async with aclosing(events):
+            async with aclosing(metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
@@ -14,7 +14,7 @@ from pydantic_core import SchemaError as PatternError
 from pydantic_core import SchemaValidator, core_schema
 from referencing import Registry
 
-from app.errors import Fault, SchemaRefusedError
+from app.errors import SchemaRefusedError
 from app.extraction.range import is_in_range
 from app.extraction.unfolding import Unfolding
 
@@ -24,6 +24,13 @@ MOST_PATTERNS = 20
 LONGEST_PATTERN = 200
 MOST_FAULTS = 10
 LONGEST_MESSAGE = 300
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong, and where, as JSONPath."""
+
+    location: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

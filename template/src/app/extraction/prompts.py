@@ -4,8 +4,7 @@ import json
 from collections.abc import Sequence
 
 from app.chat.ports import Message
-from app.errors import Fault
-from app.extraction.form import Form
+from app.extraction.form import Fault, Form
 
 RULES = """\
 You extract data from a text. Answer with one JSON object that fits the schema below, and with nothing else: no \

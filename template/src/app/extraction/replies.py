@@ -4,8 +4,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from app.errors import Fault
-from app.extraction.form import Form
+from app.extraction.form import Fault, Form
 from app.extraction.range import is_in_range
 
 FENCE = "```"

@@ -1,12 +1,18 @@
 """Extractions on the wire."""
 
+from datetime import datetime
 from typing import Annotated, Any, Self
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from app.extraction.extractor import Outcome
-from app.extraction.service import DEFAULT, Wish
+from app.chat.service import DEFAULT
+from app.extraction.extractor import Outcome, Wish
+from app.extraction.models import ItemState
+from app.extraction.service import Batch
+from app.jobs.schemas import JobRead
+from app.problems import FieldProblem
 
 LONGEST_INSTRUCTIONS = 4000
 
@@ -50,6 +56,16 @@ class ExtractionCreate(ExtractionWish):
     text: Text
 
 
+class ExtractionBatchCreate(ExtractionWish):
+    """Texts, and the shape of the data that is wanted from each."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [EXAMPLE["text"]], "schema": EXAMPLE["schema"]}]}
+    )
+
+    items: list[Text] = Field(min_length=1)
+
+
 class ExtractionUsage(BaseModel):
     """Tokens of all attempts together."""
 
@@ -77,3 +93,51 @@ class ExtractionRead(BaseModel):
             attempts=outcome.attempts,
             usage=ExtractionUsage.model_validate(outcome.usage),
         )
+
+
+class ItemFailure(BaseModel):
+    """Why there is no data."""
+
+    code: str = Field(examples=["extraction_failed"])
+    detail: str
+    errors: list[FieldProblem] = Field(description="where the last answer does not fit")
+
+
+class ExtractionItemRead(BaseModel):
+    """What has become of one text."""
+
+    index: int = Field(description="its place in the request, from 0")
+    state: ItemState
+    extraction: ExtractionRead | None = Field(description="when it is done")
+    error: ItemFailure | None = Field(description="when it has failed")
+
+
+class ExtractionBatchAccepted(BaseModel):
+    """A batch that is being worked on; read it under its `id`, or follow `job`."""
+
+    id: UUID
+    job: JobRead | None
+
+
+class ExtractionBatchRead(BaseModel):
+    """A batch, its texts in the order in which they came."""
+
+    id: UUID
+    created_at: datetime
+    job: JobRead | None
+    items: list[ExtractionItemRead]
+
+    @classmethod
+    def of(cls, found: Batch) -> Self:
+        """Put a batch on the wire."""
+        items = [
+            ExtractionItemRead(
+                index=item.position,
+                state=ItemState(item.state),
+                extraction=ExtractionRead.model_validate(item.result) if item.state == ItemState.DONE else None,
+                error=ItemFailure.model_validate(item.result) if item.state == ItemState.FAILED else None,
+            )
+            for item in found.items
+        ]
+        job = JobRead.model_validate(found.job) if found.job else None
+        return cls(id=found.batch.id, created_at=found.batch.created_at, job=job, items=items)

@@ -1,38 +1,37 @@
-"""Extracting data from callers' texts."""
+"""Extracting data from callers' texts, at once or as a job."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
 
 from app.auth.caller import Caller, Scope
-from app.errors import ExtractionFailedError, ModelNotFoundError, UnprocessableError, UnsupportedParameterError
-from app.extraction.extractor import Extractor, Outcome, Task
-from app.extraction.form import read_form
+from app.database import Database
+from app.errors import ExtractionFailedError, NotFoundError, UnprocessableError
+from app.extraction import repository
+from app.extraction.extractor import Extractor, Outcome, Wish
+from app.extraction.models import ExtractionBatch, ExtractionItem
+from app.jobs.models import Job
+from app.jobs.service import JobService
 
-DEFAULT = "default"
+BATCH = "extractions.batch"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a caller asks to be done with a text.
+class Batch:
+    """Many texts, in the order in which they came, and the job that goes through them; None if that is gone."""
 
-    Attributes:
-        schema: a JSON Schema, as it came.
-        max_attempts: None for as many as the service allows.
-    """
-
-    schema: Mapping[str, Any]
-    instructions: str | None
-    model: str
-    max_attempts: int | None
+    batch: ExtractionBatch
+    items: Sequence[ExtractionItem]
+    job: Job | None
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionService:
     """Turns texts into data of the caller's shape."""
 
+    database: Database
     extractor: Extractor
+    jobs: JobService
 
     async def extract(self, text: str, wish: Wish, *, caller: Caller) -> Outcome:
         """Extract data that fits the caller's schema.
@@ -47,21 +46,72 @@ class ExtractionService:
             UpstreamError: the model failed.
         """
         caller.require(Scope.EXTRACTIONS)
-        task = await self._task(text, wish)
-        outcome = await self.extractor.extract(task, caller=caller)
+        self._check_length(text)
+        plan = await self.extractor.plan(wish)
+        outcome = await self.extractor.extract(text, plan, caller=caller)
         if outcome.faults:
-            raise ExtractionFailedError(outcome.attempts, outcome.faults)
+            raise failure_of(outcome)
         return outcome
 
-    async def _task(self, text: str, wish: Wish) -> Task:
-        name, settings = self.extractor.language_model.name, self.extractor.settings
-        models = list(dict.fromkeys((DEFAULT, name, name.partition(":")[2])))
-        if wish.model not in models:
-            raise ModelNotFoundError(f"There is no such model; this service has {', '.join(models)}.")
-        most = settings.max_attempts
-        if wish.max_attempts is not None and wish.max_attempts > most:
-            raise UnsupportedParameterError(f"There may be at most {most} attempts here.", param="max_attempts")
-        if len(text) > settings.max_characters:
-            raise UnprocessableError(f"A text may have at most {settings.max_characters:,} characters here.")
-        form = await asyncio.to_thread(read_form, wish.schema)
-        return Task(text, form, wish.instructions, wish.max_attempts or most)
+    async def submit(
+        self, texts: Sequence[str], wish: Wish, *, idempotency_key: str | None = None, caller: Caller
+    ) -> tuple[ExtractionBatch, Job | None]:
+        """Have many texts worked on by a job; a repeated idempotency key returns the first batch.
+
+        Raises:
+            ForbiddenError: the caller may not ask.
+            UnprocessableError: there are too many texts, or one is too long; or what `extract` raises of it.
+        """
+        caller.require(Scope.EXTRACTIONS)
+        most = self.extractor.settings.max_items
+        if len(texts) > most:
+            raise UnprocessableError(f"A batch may have at most {most} texts here.")
+        for text in texts:
+            self._check_length(text)
+        await self.extractor.plan(wish)
+        row = {
+            "owner_id": caller.id,
+            "key_id": caller.key_id,
+            "wish": asdict(wish),
+            "idempotency_key": idempotency_key,
+        }
+        async with self.database.transaction() as session:
+            batch = await repository.add(session, row, texts)
+            if batch is None:
+                batch = _found(await repository.find_by_idempotency_key(session, caller.id, str(idempotency_key)))
+                return batch, await self.jobs.find(session, batch.job_id)
+            payload = {"batch_id": str(batch.id)}
+            job = await self.jobs.record(session, owner_id=caller.id, kind=BATCH, payload=payload)
+            batch.job_id = job.id
+        await self.jobs.enqueue(job.id)
+        return batch, job
+
+    async def get_batch(self, batch_id: UUID, *, caller: Caller) -> Batch:
+        """Return a batch with what has become of each text so far.
+
+        Raises:
+            NotFoundError: the caller has no such batch.
+        """
+        caller.require(Scope.EXTRACTIONS)
+        async with self.database.transaction() as session:
+            batch = _found(await repository.find(session, caller.id, batch_id))
+            items = await repository.list_items(session, batch.id)
+            return Batch(batch, items, await self.jobs.find(session, batch.job_id))
+
+    def _check_length(self, text: str) -> None:
+        most = self.extractor.settings.max_characters
+        if len(text) > most:
+            raise UnprocessableError(f"A text may have at most {most:,} characters here.")
+
+
+def failure_of(outcome: Outcome) -> ExtractionFailedError:
+    """Say that an outcome does not fit, and where; what the model wrote is not in it."""
+    times = "once" if outcome.attempts == 1 else f"{outcome.attempts} times"
+    detail = f"The language model was asked {times} and gave no answer that fits the schema."
+    return ExtractionFailedError(detail, outcome.faults)
+
+
+def _found(batch: ExtractionBatch | None) -> ExtractionBatch:
+    if batch is None:
+        raise NotFoundError("There is no such batch.")
+    return batch

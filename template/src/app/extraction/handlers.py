@@ -1,0 +1,128 @@
+"""The job that goes through a batch."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from app.auth.caller import Caller
+from app.database import Database
+from app.errors import AppError, CallerError, DropJobError, RetryJobError, TooManyRequestsError, UpstreamError
+from app.extraction import repository
+from app.extraction.extractor import Extractor, Outcome, Plan, Wish
+from app.extraction.models import ExtractionBatch, ItemState
+from app.extraction.service import failure_of
+from app.jobs.ports import Attempt, ReportProgress
+
+GIVEN_UP = "job_failed"
+
+
+@dataclass(slots=True)
+class _Round:
+    """One attempt's way through what waits, shared by those who work on it.
+
+    Attributes:
+        trouble: what went wrong last in a way that may pass.
+        in_a_row: how often it did, with no success in between.
+    """
+
+    batch: ExtractionBatch
+    plan: Plan
+    waiting: Iterator[tuple[int, str]]
+    total: int
+    done: int
+    trouble: AppError | None = None
+    in_a_row: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractBatch:
+    """Extracts data from every text that still waits. What is settled is never asked for again."""
+
+    database: Database
+    extractor: Extractor
+
+    async def run(self, attempt: Attempt, report: ReportProgress) -> None:
+        """Go through the batch, some texts at a time.
+
+        Raises:
+            DropJobError: the batch can no longer be worked on, for instance because its model is gone.
+            RetryJobError: the model failed in a way that may pass; texts are left.
+        """
+        batch_id = UUID(attempt.payload["batch_id"])
+        async with self.database.transaction() as session:
+            batch = await repository.find(session, attempt.owner_id, batch_id)
+            waiting = await repository.list_waiting(session, batch_id)
+            total = await repository.count_items(session, batch_id)
+        if batch is None:
+            return
+        try:
+            plan = await self.extractor.plan(Wish(**batch.wish))
+        except CallerError as error:
+            raise DropJobError(error.detail) from error
+        work = _Round(batch, plan, iter(waiting), total, total - len(waiting))
+        tasks = [asyncio.create_task(self._work(work, report)) for _ in range(self._concurrency)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if work.trouble is not None:
+            raise RetryJobError(work.trouble.detail) from work.trouble
+
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
+        """Show the owner why nothing will become of what still waits."""
+        result = {"code": GIVEN_UP, "detail": reason, "errors": []}
+        async with self.database.transaction() as session:
+            await repository.fail_waiting(session, UUID(attempt.payload["batch_id"]), result)
+
+    @property
+    def _concurrency(self) -> int:
+        return self.extractor.settings.batch_concurrency
+
+    async def _work(self, work: _Round, report: ReportProgress) -> None:
+        caller = Caller(work.batch.owner_id, key_id=work.batch.key_id)
+        for position, text in work.waiting:
+            try:
+                outcome = await self.extractor.extract(text, work.plan, caller=caller)
+            except (CallerError, UpstreamError) as error:
+                if _may_pass(error):
+                    work.trouble, work.in_a_row = error, work.in_a_row + 1
+                    # One text may be too much for the model; when nothing succeeds, it is the model.
+                    if work.in_a_row >= self._concurrency:
+                        return
+                    continue
+                await self._settle(work, position, ItemState.FAILED, _failed(error))
+            else:
+                await self._keep(work, position, outcome)
+            work.in_a_row = 0
+            work.done += 1
+            await report(work.done / work.total)
+
+    async def _keep(self, work: _Round, position: int, outcome: Outcome) -> None:
+        if outcome.faults:
+            await self._settle(work, position, ItemState.FAILED, _failed(failure_of(outcome)))
+            return
+        result = {
+            "data": outcome.data,
+            "model": outcome.model,
+            "attempts": outcome.attempts,
+            "usage": asdict(outcome.usage),
+        }
+        await self._settle(work, position, ItemState.DONE, result)
+
+    async def _settle(self, work: _Round, position: int, state: ItemState, result: dict[str, Any]) -> None:
+        async with self.database.transaction() as session:
+            await repository.settle(session, work.batch.id, position, state, result)
+
+
+def _may_pass(error: CallerError | UpstreamError) -> bool:
+    """Tell whether the same text may succeed later: the model was down, or the caller's quota used up."""
+    return error.retryable if isinstance(error, UpstreamError) else isinstance(error, TooManyRequestsError)
+
+
+def _failed(error: AppError) -> dict[str, Any]:
+    errors = [{"location": location, "message": message} for location, message in error.faults]
+    return {"code": error.code, "detail": error.detail, "errors": errors}

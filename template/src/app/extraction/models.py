@@ -1,0 +1,46 @@
+"""The tables of batches and their texts.
+
+What people and models wrote is kept as `JSON`, not `JSONB`: that holds every string that JSON can write.
+"""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.database import Record, Table
+
+
+class ItemState(StrEnum):
+    """What has become of a text."""
+
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ExtractionBatch(Record):
+    """Texts that are worked on together; `wish` is what is to be done with each."""
+
+    __tablename__ = "extraction_batches"
+    __table_args__ = (UniqueConstraint("owner_id", "idempotency_key"),)
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[UUID | None]
+    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    wish: Mapped[dict[str, Any]] = mapped_column(JSON)
+    idempotency_key: Mapped[str | None]
+
+
+class ExtractionItem(Table):
+    """A text of a batch; `result` is null while it waits, then the data with its particulars, or what went wrong."""
+
+    __tablename__ = "extraction_items"
+
+    batch_id: Mapped[UUID] = mapped_column(ForeignKey("extraction_batches.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str]
+    state: Mapped[str]
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

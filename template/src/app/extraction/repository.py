@@ -1,0 +1,79 @@
+"""Batches in SQL. Everything but the job sees one owner's rows alone."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.extraction.models import ExtractionBatch, ExtractionItem, ItemState
+
+
+async def add(session: AsyncSession, batch: dict[str, Any], texts: Sequence[str]) -> ExtractionBatch | None:
+    """Store a batch with its texts; None if its idempotency key was used before."""
+    statement = postgresql.insert(ExtractionBatch).values(batch).on_conflict_do_nothing().returning(ExtractionBatch)
+    added: ExtractionBatch | None = await session.scalar(statement)
+    if added is not None:
+        rows = [
+            {"batch_id": added.id, "position": position, "text": text, "state": ItemState.WAITING}
+            for position, text in enumerate(texts)
+        ]
+        await session.execute(insert(ExtractionItem), rows)
+    return added
+
+
+async def find(session: AsyncSession, owner_id: UUID, batch_id: UUID) -> ExtractionBatch | None:
+    """Find a batch of this owner."""
+    statement = select(ExtractionBatch).where(ExtractionBatch.owner_id == owner_id, ExtractionBatch.id == batch_id)
+    return await session.scalar(statement)
+
+
+async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: str) -> ExtractionBatch | None:
+    """Find the batch that an earlier request with this key made."""
+    statement = select(ExtractionBatch).where(
+        ExtractionBatch.owner_id == owner_id, ExtractionBatch.idempotency_key == key
+    )
+    return await session.scalar(statement)
+
+
+async def list_items(session: AsyncSession, batch_id: UUID) -> Sequence[ExtractionItem]:
+    """List the texts of a batch whose owner has been seen to, in their order."""
+    statement = select(ExtractionItem).where(ExtractionItem.batch_id == batch_id)
+    return (await session.scalars(statement.order_by(ExtractionItem.position))).all()
+
+
+async def list_waiting(session: AsyncSession, batch_id: UUID) -> list[tuple[int, str]]:
+    """List position and text of what is still to be done, in its order."""
+    statement = select(ExtractionItem.position, ExtractionItem.text).where(
+        ExtractionItem.batch_id == batch_id, ExtractionItem.state == ItemState.WAITING
+    )
+    return [(position, text) for position, text in await session.execute(statement.order_by(ExtractionItem.position))]
+
+
+async def count_items(session: AsyncSession, batch_id: UUID) -> int:
+    """Count the texts of a batch."""
+    statement = select(func.count()).select_from(ExtractionItem).where(ExtractionItem.batch_id == batch_id)
+    return await session.scalar(statement) or 0
+
+
+async def settle(
+    session: AsyncSession, batch_id: UUID, position: int, state: ItemState, result: dict[str, Any]
+) -> bool:
+    """Write down what has become of a text; False if somebody was quicker."""
+    statement = update(ExtractionItem).where(
+        ExtractionItem.batch_id == batch_id,
+        ExtractionItem.position == position,
+        ExtractionItem.state == ItemState.WAITING,
+    )
+    settled = statement.values(state=state, result=result).returning(ExtractionItem.position)
+    return await session.scalar(settled) is not None
+
+
+async def fail_waiting(session: AsyncSession, batch_id: UUID, result: dict[str, Any]) -> None:
+    """Write down for every text that still waits why nothing will become of it."""
+    statement = update(ExtractionItem).where(
+        ExtractionItem.batch_id == batch_id, ExtractionItem.state == ItemState.WAITING
+    )
+    await session.execute(statement.values(state=ItemState.FAILED, result=result))
