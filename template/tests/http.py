@@ -1,11 +1,11 @@
 """What the tests of the HTTP surface have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 
-from app.auth.caller import ALL_SCOPES, Scope
+from app.auth.caller import ACCOUNT_SCOPES, Scope
 from app.bootstrap import Services
 from app.jobs.models import JobState
 from app.pages import PageRequest
@@ -46,7 +46,7 @@ class Person:
 
 
 async def join(client: httpx2.AsyncClient, services: Services, email: str, *scopes: Scope) -> Person:
-    """Give somebody an account and a key with these scopes, or all."""
-    caller = await services.auth.ensure_account(email)
-    key = await services.auth.create_key("test", scopes or ALL_SCOPES, caller=caller)
+    """Give somebody an account and a key with these scopes, or all that accounts hold."""
+    operator = replace(await services.auth.ensure_account(email), scopes=frozenset(Scope))
+    key = await services.auth.create_key("test", scopes or ACCOUNT_SCOPES, caller=operator)
     return Person(client, services, email, {"Authorization": f"Bearer {key.secret}"})

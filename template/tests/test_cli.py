@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.auth.caller import ALL_SCOPES, Caller
+from app.auth.caller import ACCOUNT_SCOPES, REVIEWER_SCOPES, Caller, Scope
 from app.auth.service import AuthService
 from app.database import open_database
 from app.documents.models import DocumentStatus
@@ -21,10 +21,16 @@ async def authenticate(settings: Settings, key: str) -> Caller:
         return await AuthService(database, settings.auth).authenticate(key)
 
 
-def test_create_key_prints_a_key_that_may_do_everything(settings: Settings) -> None:
+def test_create_key_prints_a_key_that_may_do_what_accounts_may(settings: Settings) -> None:
     key = run("create-key", *ACCOUNT)
-    assert asyncio.run(authenticate(settings, key)).scopes == ALL_SCOPES
+    assert asyncio.run(authenticate(settings, key)).scopes == ACCOUNT_SCOPES
     assert run("create-key", *ACCOUNT) != key
+
+
+@pytest.mark.parametrize(("role", "scopes"), [("reviewer", REVIEWER_SCOPES), ("operator", frozenset(Scope))])
+def test_create_key_makes_reviewers_and_operators(settings: Settings, role: str, scopes: frozenset[Scope]) -> None:
+    key = run("create-key", *ACCOUNT, "--role", role)
+    assert asyncio.run(authenticate(settings, key)).scopes == scopes
 
 
 @pytest.mark.usefixtures("settings")

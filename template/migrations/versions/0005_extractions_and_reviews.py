@@ -1,4 +1,4 @@
-"""Batches of extractions."""
+"""Batches of extractions, and what waits for reviewers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,12 +31,35 @@ def upgrade() -> None:
         sa.Column("result", sa.JSON()),
         sa.PrimaryKeyConstraint("batch_id", "position", name="pk_extraction_items"),
     )
+    _create_reviews()
 
 
 def downgrade() -> None:
     """Drop the tables."""
-    for table in ("extraction_items", "extraction_batches"):
+    for table in ("reviews", "extraction_items", "extraction_batches"):
         op.drop_table(table)
+
+
+def _create_reviews() -> None:
+    op.create_table(
+        "reviews",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
+        _reference("owner_id", "reviews", "accounts"),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("given", sa.JSON(), nullable=False),
+        sa.Column("output", sa.JSON(), nullable=False),
+        sa.Column("result", sa.JSON()),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        _reference("claimed_by", "reviews", "accounts", ondelete="SET NULL", nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True)),
+        sa.Column("decided_at", sa.DateTime(timezone=True)),
+        sa.Column("note", sa.String()),
+    )
+    op.create_index("ix_reviews_owner_id_created_at", "reviews", ["owner_id", "created_at", "id"])
+    op.create_index("ix_reviews_state_created_at", "reviews", ["state", "created_at", "id"])
 
 
 def _reference(

@@ -28,6 +28,7 @@ from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
 from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
+from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
 from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
@@ -44,6 +45,7 @@ from app.prompts.service import PromptService
 from app.reranking.manifest import find_cross_encoders
 from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
+from app.reviews.service import ReviewService
 from app.settings import Settings
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
@@ -90,6 +92,7 @@ class Services:
     prompts: PromptService
     retrieval: RetrievalService
     turns: TurnService
+    reviews: ReviewService
     usage: UsageService
 
 
@@ -162,8 +165,9 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     usage = UsageService(ports.database)
     chat = ChatService(ports.language_models, usage, settings.chat)
     extractor = Extractor(ports.language_models, usage, settings.extraction)
+    reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
     handlers: Mapping[str, JobHandler] = {
-        BATCH: ExtractBatch(ports.database, extractor),
+        BATCH: ExtractBatch(ports.database, extractor, reviews),
         INGEST: ingest,
         PURGE: PurgeDocument(ports.files, ports.vectors),
     }
@@ -185,7 +189,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         detections=DetectionService(ports.detector),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder),
-        extractions=ExtractionService(ports.database, extractor, jobs),
+        extractions=ExtractionService(ports.database, extractor, jobs, reviews),
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,
@@ -194,6 +198,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         prompts=prompts,
         retrieval=retrieval,
         turns=TurnService(ports.database, chat, settings.conversations),
+        reviews=reviews,
         usage=usage,
     )
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
@@ -22,6 +22,8 @@ app.add_typer(vectors, name="vectors")
 
 INTERRUPTED = 130  # as shells count Ctrl-C
 
+Role = Literal["account", "reviewer", "operator"]
+ROLES_HELP = "What it may do: what accounts may; decide reviews and nothing else; everything, prompts included."
 Email = Annotated[str, typer.Option(help="Address of the account; it is created if it is missing.")]
 
 
@@ -37,9 +39,13 @@ def migrate() -> None:
 
 
 @app.command()
-def create_key(email: Email, name: Annotated[str, typer.Option(help="What the key is for.")] = "operator") -> None:
-    """Make an API key with every scope and print it."""
-    typer.echo(_run(_create_key(email, name)))
+def create_key(
+    email: Email,
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "operator",
+    role: Annotated[Role, typer.Option(help=ROLES_HELP)] = "account",
+) -> None:
+    """Make an API key and print it."""
+    typer.echo(_run(_create_key(email, name, role)))
 
 
 @app.command()
@@ -95,8 +101,8 @@ async def _prepare() -> None:
         await vectors.prepare(load_embedding_model(settings.embedding.folder))
 
 
-async def _create_key(email: str, name: str) -> str:
-    from app.auth.caller import ALL_SCOPES
+async def _create_key(email: str, name: str, role: Role) -> str:
+    from app.auth.caller import ACCOUNT_SCOPES, REVIEWER_SCOPES, Caller, Scope
     from app.auth.service import AuthService
     from app.command_settings import load_settings
     from app.database import open_database
@@ -104,8 +110,9 @@ async def _create_key(email: str, name: str) -> str:
     settings = load_settings()
     async with open_database(settings.database) as database:
         auth = AuthService(database, settings.auth)
-        caller = await auth.ensure_account(email)
-        return (await auth.create_key(name, ALL_SCOPES, caller=caller)).secret
+        operator = Caller((await auth.ensure_account(email)).id, scopes=frozenset(Scope))
+        scopes = {"account": ACCOUNT_SCOPES, "reviewer": REVIEWER_SCOPES, "operator": operator.scopes}
+        return (await auth.create_key(name, scopes[role], caller=operator)).secret
 
 
 async def _ingest(paths: list[Path], email: str) -> None:

@@ -52,12 +52,14 @@ class AppError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
-    faults: Sequence[tuple[str, str]] = ()
 
-    def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, detail: str, *, retry_after: int | None = None, faults: Sequence[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+        self.faults = faults
 
     @property
     def headers(self) -> dict[str, str]:
@@ -201,10 +203,6 @@ class ExtractionFailedError(UpstreamFailedError):
     """The language model was asked as often as allowed, and wrote nothing that fits the caller's schema."""
 
     code = "extraction_failed"
-
-    def __init__(self, detail: str, faults: Sequence[tuple[str, str]]) -> None:
-        super().__init__(detail)
-        self.faults = faults
 
 
 class RequestRefusedError(UpstreamFailedError):

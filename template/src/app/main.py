@@ -30,6 +30,7 @@ from app.open_inference import routes as open_inference
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.prompts import routes as prompts
 from app.reranking import routes as reranking
+from app.reviews import routes as reviews
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision
@@ -52,6 +53,7 @@ FEATURES = (
     open_inference,
     prompts,
     reranking,
+    reviews,
     usage,
     vision,
     vision_stream,

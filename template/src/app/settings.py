@@ -24,6 +24,7 @@ from app.inference.embedder import EmbeddingSettings
 from app.inference.served_models import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
+from app.reviews.settings import ReviewsSettings
 from app.vision.detector import DetectionSettings
 
 
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
+    reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings

@@ -11,7 +11,7 @@ import uvicorn
 from pydantic import SecretStr
 
 from app.adapters.language_model import LanguageModelSettings
-from app.auth.caller import ALL_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES
 from app.bootstrap import Services
 from app.main import create_app
 from app.settings import Settings
@@ -71,7 +71,7 @@ async def run_service(settings: Settings, language_model: LanguageModelSettings)
         host, port = server.servers[0].sockets[0].getsockname()
         services: Services = app.state.services
         caller = await services.auth.ensure_account("ada@example.com")
-        key = await services.auth.create_key("test", ALL_SCOPES, caller=caller)
+        key = await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)
         yield RunningService(f"http://{host}:{port}", key.secret, services)
     finally:
         server.should_exit = True

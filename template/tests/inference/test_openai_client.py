@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from openai.types import CreateEmbeddingResponse
 
-from app.auth.caller import ALL_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES
 from app.bootstrap import Services
 from app.inference.embedder import Embedder
 
@@ -44,7 +44,7 @@ async def account(application: FastAPI, services: Services) -> AsyncIterator[Acc
 async def key_of(services: Services) -> str:
     """Make a key that may do everything."""
     caller = await services.auth.ensure_account("ada@example.com")
-    return (await services.auth.create_key("test", ALL_SCOPES, caller=caller)).secret
+    return (await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
 
 
 @pytest.fixture

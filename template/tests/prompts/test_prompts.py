@@ -15,7 +15,7 @@ PATH = "/v1/prompts"
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    return await join(client, services, "op@example.com")
+    return await join(client, services, "op@example.com", *Scope)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.answers.ports import PromptSource
-from app.auth.caller import ALL_SCOPES, Caller, Scope
+from app.auth.caller import ACCOUNT_SCOPES, Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError, UnprocessableError
 from app.prompts.service import FilledPrompt, PromptChoice, PromptService
@@ -37,7 +37,7 @@ async def source(request: pytest.FixtureRequest, database: Database, account_id:
 
 @pytest.fixture
 def caller(account_id: UUID) -> Caller:
-    return Caller(account_id, ALL_SCOPES - {Scope.PROMPTS_WRITE})
+    return Caller(account_id, ACCOUNT_SCOPES)
 
 
 async def test_the_active_version_is_the_one_that_is_meant(source: PromptSource, caller: Caller) -> None:
@@ -54,7 +54,7 @@ async def test_retired_versions_can_be_named(source: PromptSource, caller: Calle
 async def test_drafts_are_for_those_who_write(source: PromptSource, caller: Caller) -> None:
     with pytest.raises(ConflictError):
         await source.fill(PromptChoice("plain", 3), caller=caller)
-    writer = replace(caller, scopes=ALL_SCOPES)
+    writer = replace(caller, scopes=frozenset(Scope))
     assert (await source.fill(PromptChoice("plain", 3), caller=writer)).text == "Next."
 
 

@@ -17,7 +17,7 @@ ACME = {"name": "support", "variables": {"company": "Acme"}}
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
     """Somebody who has written a prompt with a variable and made its first version the active one."""
-    person = await join(client, services, "op@example.com")
+    person = await join(client, services, "op@example.com", *Scope)
     for body in ("Work for {company}.", "Work for {company}, briefly."):
         draft = {"name": "support", "text": body, "variables": ["company"]}
         assert (await person.request("POST", "/v1/prompts", json=draft)).status_code == 201
@@ -27,7 +27,7 @@ async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
 
 @pytest.fixture
 async def ada(operator: Person) -> Person:
-    return await join(operator.client, operator.services, "ada@example.com", *(set(Scope) - {Scope.PROMPTS_WRITE}))
+    return await join(operator.client, operator.services, "ada@example.com")
 
 
 async def begin(person: Person, **prompt: object) -> httpx2.Response:

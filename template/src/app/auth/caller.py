@@ -8,7 +8,7 @@ from app.errors import ForbiddenError
 
 
 class Scope(StrEnum):
-    """A permission that a key may hold. People who sign in with a password hold all but those of operators."""
+    """A permission that a key may hold."""
 
     ACCOUNT = "account"
     ANSWERS = "answers"
@@ -21,15 +21,19 @@ class Scope(StrEnum):
     EXTRACTIONS = "extractions"
     INFERENCE = "inference"
     JOBS = "jobs"
-    RERANK = "rerank"
     PROMPTS_WRITE = "prompts:write"
+    RERANK = "rerank"
+    REVIEWS = "reviews"
+    REVIEWS_DECIDE = "reviews:decide"
     SEARCH = "search"
     USAGE = "usage"
 
 
-ALL_SCOPES = frozenset(Scope)
-# What concerns everybody's use of the service; `app create-key` makes a key that holds it.
-OPERATOR_SCOPES = frozenset({Scope.PROMPTS_WRITE})
+# They reach what belongs to others, so only operators give them away: `app create-key --role`.
+OPERATOR_SCOPES = frozenset({Scope.PROMPTS_WRITE, Scope.REVIEWS_DECIDE})
+REVIEWER_SCOPES = frozenset({Scope.REVIEWS, Scope.REVIEWS_DECIDE})
+# What people may do with what is theirs; who signs in with a password holds all of it.
+ACCOUNT_SCOPES = frozenset(Scope) - OPERATOR_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Caller:
     """
 
     id: UUID
-    scopes: frozenset[Scope] = ALL_SCOPES
+    scopes: frozenset[Scope] = ACCOUNT_SCOPES
     key_id: UUID | None = None
 
     def require(self, scope: Scope) -> None:

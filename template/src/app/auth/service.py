@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.auth import repository
-from app.auth.caller import ALL_SCOPES, OPERATOR_SCOPES, Caller, Scope
+from app.auth.caller import Caller, Scope
 from app.auth.models import Account, ApiKey
 from app.auth.passwords import hash_password, verify_password
 from app.auth.tokens import AuthSettings, TokenPair, TokenUse, issue_tokens, read_token
@@ -89,7 +89,7 @@ class AuthService:
         """
         if not credentials.startswith(KEY_MARK):
             account = await self._account(read_token(credentials, TokenUse.ACCESS, self.settings))
-            return Caller(id=account.id, scopes=ALL_SCOPES - OPERATOR_SCOPES)
+            return Caller(id=account.id)
         async with self.database.transaction() as session:
             key = await repository.find_key(session, _digest(credentials))
         if key is None:

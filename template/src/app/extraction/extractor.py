@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.auth.caller import Caller
 from app.chat.metering import metered
@@ -33,12 +33,14 @@ class Wish:
         schema: a JSON Schema, as it came.
         instructions: what it does not say.
         max_attempts: None for as many as the service allows.
+        on_failure: whether a person shall look at what never fits.
     """
 
     schema: Mapping[str, Any]
     instructions: str | None
     model: str
     max_attempts: int | None
+    on_failure: Literal["error", "review"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +135,17 @@ class Extractor:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
                     elif isinstance(event, Finished):
-                        return "".join(pieces), event
+                        return _joined(pieces), event
         except UnsupportedParameterError as error:
             raise UnsupportedParameterError(error.detail, param="model") from None
         except RequestRefusedError as error:
             raise RefusedByModelError(error.detail) from None
         raise UpstreamFailedError("The language model's answer has no end.")
+
+
+def _joined(pieces: Sequence[str]) -> str:
+    """Join pieces; halves of a surrogate pair find each other, and one that is left alone is replaced."""
+    return "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

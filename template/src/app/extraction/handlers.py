@@ -12,8 +12,10 @@ from app.errors import AppError, CallerError, DropJobError, RetryJobError, TooMa
 from app.extraction import repository
 from app.extraction.extractor import Extractor, Outcome, Plan, Wish
 from app.extraction.models import ExtractionBatch, ItemState
+from app.extraction.release import review_of
 from app.extraction.service import failure_of
 from app.jobs.ports import Attempt, ReportProgress
+from app.reviews.service import ReviewService
 
 GIVEN_UP = "job_failed"
 
@@ -28,6 +30,7 @@ class _Round:
     """
 
     batch: ExtractionBatch
+    wish: Wish
     plan: Plan
     waiting: Iterator[tuple[int, str]]
     total: int
@@ -42,6 +45,7 @@ class ExtractBatch:
 
     database: Database
     extractor: Extractor
+    reviews: ReviewService
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
         """Go through the batch, some texts at a time.
@@ -57,11 +61,12 @@ class ExtractBatch:
             total = await repository.count_items(session, batch_id)
         if batch is None:
             return
+        wish = Wish(**batch.wish)
         try:
-            plan = await self.extractor.plan(Wish(**batch.wish))
+            plan = await self.extractor.plan(wish)
         except CallerError as error:
             raise DropJobError(error.detail) from error
-        work = _Round(batch, plan, iter(waiting), total, total - len(waiting))
+        work = _Round(batch, wish, plan, iter(waiting), total, total - len(waiting))
         tasks = [asyncio.create_task(self._work(work, report)) for _ in range(self._concurrency)]
         try:
             await asyncio.gather(*tasks)
@@ -96,14 +101,14 @@ class ExtractBatch:
                     continue
                 await self._settle(work, position, ItemState.FAILED, _failed(error))
             else:
-                await self._keep(work, position, outcome)
+                await self._keep(work, position, text, outcome)
             work.in_a_row = 0
             work.done += 1
             await report(work.done / work.total)
 
-    async def _keep(self, work: _Round, position: int, outcome: Outcome) -> None:
+    async def _keep(self, work: _Round, position: int, text: str, outcome: Outcome) -> None:
         if outcome.faults:
-            await self._settle(work, position, ItemState.FAILED, _failed(failure_of(outcome)))
+            await self._keep_failure(work, position, text, outcome)
             return
         result = {
             "data": outcome.data,
@@ -112,6 +117,18 @@ class ExtractBatch:
             "usage": asdict(outcome.usage),
         }
         await self._settle(work, position, ItemState.DONE, result)
+
+    async def _keep_failure(self, work: _Round, position: int, text: str, outcome: Outcome) -> None:
+        failure = failure_of(outcome)
+        if work.wish.on_failure == "error":
+            await self._settle(work, position, ItemState.FAILED, _failed(failure))
+            return
+        new = review_of(text, work.wish, outcome, failure)
+        result = {"review_id": str(new.id)}
+        async with self.database.transaction() as session:
+            # Who comes second leaves no second review.
+            if await repository.settle(session, work.batch.id, position, ItemState.IN_REVIEW, result):
+                await self.reviews.record(session, new, owner_id=work.batch.owner_id)
 
     async def _settle(self, work: _Round, position: int, state: ItemState, result: dict[str, Any]) -> None:
         async with self.database.transaction() as session:

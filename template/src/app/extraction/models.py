@@ -19,6 +19,7 @@ class ItemState(StrEnum):
     WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
+    IN_REVIEW = "in_review"
 
 
 class ExtractionBatch(Record):
@@ -35,7 +36,7 @@ class ExtractionBatch(Record):
 
 
 class ExtractionItem(Table):
-    """A text of a batch; `result` is null while it waits, then the data with its particulars, or what went wrong."""
+    """A text of a batch; `result` is null while it waits, then the data, what went wrong, or the review's id."""
 
     __tablename__ = "extraction_items"
 

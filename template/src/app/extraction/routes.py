@@ -1,9 +1,9 @@
 """Extractions over HTTP."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request, status
+from fastapi import APIRouter, Header, Request, Response, status
 
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
@@ -15,17 +15,28 @@ from app.extraction.schemas import (
     ExtractionRead,
 )
 from app.jobs.schemas import JobRead
+from app.reviews.models import Review
+from app.reviews.schemas import ReviewRead
 
 router = APIRouter(prefix="/v1/extractions", tags=["extractions"])
 
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": ExtractionRead},
+    202: {"model": ReviewRead, "description": "With `on_failure: review`, an answer that does not fit waits here."},
+}
 
-@router.post("")
+
+@router.post("", response_model=ExtractionRead | ReviewRead, responses=RESPONSES)
 async def extract_data(
-    body: ExtractionCreate, caller: CallerDep, services: ServicesDep, request: Request
-) -> ExtractionRead:
+    body: ExtractionCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
+) -> ExtractionRead | ReviewRead:
     """Have a language model take data out of a text, in the shape of your JSON Schema."""
     work = services.extractions.extract(body.text, body.as_wish(), caller=caller)
-    return ExtractionRead.of(await while_connected(request, work))
+    found = await while_connected(request, work)
+    if isinstance(found, Review):
+        response.status_code = status.HTTP_202_ACCEPTED
+        return ReviewRead.model_validate(found)
+    return ExtractionRead.of(found)
 
 
 @router.post("/batch", status_code=status.HTTP_202_ACCEPTED)

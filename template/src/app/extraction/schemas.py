@@ -1,7 +1,7 @@
 """Extractions on the wire."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -43,9 +43,13 @@ class ExtractionWish(BaseModel):
         default=None, ge=1, description="answers that the model may give; as many as the service allows if not given"
     )
 
+    on_failure: Literal["error", "review"] = Field(
+        default="error", description="what becomes of an answer that never fits: an error, or an item for reviewers"
+    )
+
     def as_wish(self) -> Wish:
         """Say the same in the terms of the service."""
-        return Wish(self.schema_, self.instructions, self.model or DEFAULT, self.max_attempts)
+        return Wish(self.schema_, self.instructions, self.model or DEFAULT, self.max_attempts, self.on_failure)
 
 
 class ExtractionCreate(ExtractionWish):
@@ -110,6 +114,7 @@ class ExtractionItemRead(BaseModel):
     state: ItemState
     extraction: ExtractionRead | None = Field(description="when it is done")
     error: ItemFailure | None = Field(description="when it has failed")
+    review_id: UUID | None = Field(description="when a reviewer is to decide; what is released stands there")
 
 
 class ExtractionBatchAccepted(BaseModel):
@@ -136,6 +141,7 @@ class ExtractionBatchRead(BaseModel):
                 state=ItemState(item.state),
                 extraction=ExtractionRead.model_validate(item.result) if item.state == ItemState.DONE else None,
                 error=ItemFailure.model_validate(item.result) if item.state == ItemState.FAILED else None,
+                review_id=item.result["review_id"] if item.result and item.state == ItemState.IN_REVIEW else None,
             )
             for item in found.items
         ]

@@ -10,8 +10,11 @@ from app.errors import ExtractionFailedError, NotFoundError, UnprocessableError
 from app.extraction import repository
 from app.extraction.extractor import Extractor, Outcome, Wish
 from app.extraction.models import ExtractionBatch, ExtractionItem
+from app.extraction.release import review_of
 from app.jobs.models import Job
 from app.jobs.service import JobService
+from app.reviews.models import Review
+from app.reviews.service import ReviewService
 
 BATCH = "extractions.batch"
 
@@ -32,9 +35,10 @@ class ExtractionService:
     database: Database
     extractor: Extractor
     jobs: JobService
+    reviews: ReviewService
 
-    async def extract(self, text: str, wish: Wish, *, caller: Caller) -> Outcome:
-        """Extract data that fits the caller's schema.
+    async def extract(self, text: str, wish: Wish, *, caller: Caller) -> Outcome | Review:
+        """Extract data that fits the caller's schema; or have a reviewer look at what does not, if that is wished.
 
         Raises:
             ForbiddenError: the caller may not ask.
@@ -42,16 +46,20 @@ class ExtractionService:
             UnprocessableError: the text is too long.
             UnsupportedParameterError: so many attempts are not allowed, or the model cannot write JSON.
             ModelNotFoundError: there is no such model.
-            ExtractionFailedError: no answer of the model fits.
+            ExtractionFailedError: no answer of the model fits, and no review is wished.
             UpstreamError: the model failed.
         """
         caller.require(Scope.EXTRACTIONS)
         self._check_length(text)
         plan = await self.extractor.plan(wish)
         outcome = await self.extractor.extract(text, plan, caller=caller)
-        if outcome.faults:
-            raise failure_of(outcome)
-        return outcome
+        if not outcome.faults:
+            return outcome
+        failure = failure_of(outcome)
+        if wish.on_failure == "error":
+            raise failure
+        async with self.database.transaction() as session:
+            return await self.reviews.record(session, review_of(text, wish, outcome, failure), owner_id=caller.id)
 
     async def submit(
         self, texts: Sequence[str], wish: Wish, *, idempotency_key: str | None = None, caller: Caller

@@ -1,0 +1,156 @@
+"""The review queue: items wait, reviewers claim and decide them, owners read what was released."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.caller import Caller, Scope
+from app.database import Database
+from app.errors import ConflictError, NotFoundError
+from app.pages import PageRequest
+from app.reviews import repository
+from app.reviews.models import Review, ReviewState
+from app.reviews.ports import ReleaseCheck
+from app.reviews.settings import ReviewsSettings
+
+log = structlog.get_logger(__name__)
+
+NOT_YOURS = "Claim the item first: it is not yours, or somebody has changed it since you read it."
+
+
+@dataclass(frozen=True, slots=True)
+class NewReview:
+    """What waits for a decision: what a feature was `given`, its `output`, and why a person should look at it."""
+
+    kind: str
+    reason: str
+    given: Any
+    output: Any
+    id: UUID = field(default_factory=uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewService:
+    """Keeps what waits for a person, and releases it by a person's word.
+
+    Attributes:
+        checks: by kind of item, what may be released.
+    """
+
+    database: Database
+    checks: Mapping[str, ReleaseCheck]
+    settings: ReviewsSettings
+
+    async def record(self, session: AsyncSession, new: NewReview, *, owner_id: UUID) -> Review:
+        """Put an item into the queue, in the transaction of the use case that it comes from."""
+        review = Review(
+            id=new.id, owner_id=owner_id, kind=new.kind, reason=new.reason, given=new.given, output=new.output
+        )
+        await repository.add(session, review)
+        log.info("review.opened", review_id=str(review.id), kind=review.kind, owner_id=str(owner_id))
+        return review
+
+    async def get(self, review_id: UUID, *, caller: Caller) -> Review:
+        """Return an item: one's own, or any if one may decide.
+
+        Raises:
+            NotFoundError: there is none for this caller.
+        """
+        owner_id = _scope_of(caller)
+        async with self.database.transaction() as session:
+            return _found(await repository.find(session, owner_id, review_id))
+
+    async def list_for(
+        self, state: ReviewState | None, page: PageRequest, *, caller: Caller
+    ) -> tuple[list[Review], str | None]:
+        """List items, newest first, without what is in them: one's own, or all if one may decide."""
+        owner_id = _scope_of(caller)
+        async with self.database.transaction() as session:
+            return await repository.list_for(session, owner_id, state, page)
+
+    async def claim(self, review_id: UUID, *, caller: Caller) -> Review:
+        """Take an item, or keep it for longer.
+
+        Raises:
+            NotFoundError: there is no such item.
+            ConflictError: somebody else has it, or it is decided.
+        """
+        caller.require(Scope.REVIEWS_DECIDE)
+        async with self.database.transaction() as session:
+            claimed = await repository.claim(session, review_id, caller.id, self.settings.lease)
+            review = claimed or _found(await repository.find(session, None, review_id))
+        if claimed is None:
+            taken = review.state == ReviewState.CLAIMED
+            raise ConflictError("Another reviewer has this item." if taken else f"This item is {review.state} already.")
+        return claimed
+
+    async def approve(self, review_id: UUID, version: int, *, caller: Caller) -> Review:
+        """Release the output as it stands.
+
+        Raises:
+            NotFoundError: there is no such item.
+            ConflictError: the caller has not claimed it, or it has changed since.
+            UnprocessableError: the output is nothing that could be released.
+        """
+        review = await self._claimed(review_id, version, caller)
+        await self._check(review, review.output, is_corrected=False)
+        return await self._decide(review, caller, state=ReviewState.APPROVED, result=review.output)
+
+    async def correct(self, review_id: UUID, version: int, result: Any, *, caller: Caller) -> Review:  # noqa: ANN401 - JSON
+        """Release something better.
+
+        Raises:
+            NotFoundError: there is no such item.
+            ConflictError: the caller has not claimed it, or it has changed since.
+            UnprocessableError: the correction is not what the item's kind asks for.
+        """
+        review = await self._claimed(review_id, version, caller)
+        await self._check(review, result, is_corrected=True)
+        return await self._decide(review, caller, state=ReviewState.CORRECTED, result=result)
+
+    async def reject(self, review_id: UUID, version: int, note: str | None, *, caller: Caller) -> Review:
+        """Release nothing.
+
+        Raises:
+            NotFoundError: there is no such item.
+            ConflictError: the caller has not claimed it, or it has changed since.
+        """
+        review = await self._claimed(review_id, version, caller)
+        return await self._decide(review, caller, state=ReviewState.REJECTED, note=note)
+
+    async def _claimed(self, review_id: UUID, version: int, caller: Caller) -> Review:
+        caller.require(Scope.REVIEWS_DECIDE)
+        review = await self.get(review_id, caller=caller)
+        if (review.state, review.claimed_by, review.version) != (ReviewState.CLAIMED, caller.id, version):
+            raise ConflictError(NOT_YOURS)
+        return review
+
+    async def _check(self, review: Review, result: Any, *, is_corrected: bool) -> None:  # noqa: ANN401 - JSON
+        await asyncio.to_thread(self.checks[review.kind], review.given, result, is_corrected=is_corrected)
+
+    async def _decide(self, review: Review, caller: Caller, **values: Any) -> Review:  # noqa: ANN401 - column values
+        async with self.database.transaction() as session:
+            decided = await repository.decide(session, review.id, caller.id, review.version, **values)
+        if decided is None:
+            raise ConflictError(NOT_YOURS)
+        log.info("review.decided", review_id=str(review.id), kind=review.kind, state=decided.state)
+        return decided
+
+
+def _scope_of(caller: Caller) -> UUID | None:
+    """Tell whose items a caller may see; None is everybody's."""
+    if Scope.REVIEWS_DECIDE in caller.scopes:
+        return None
+    caller.require(Scope.REVIEWS)
+    return caller.id
+
+
+def _found(review: Review | None) -> Review:
+    if review is None:
+        raise NotFoundError("There is no such review.")
+    return review
