@@ -1,5 +1,6 @@
 """Data from a text, over HTTP, with a provider that answers well, badly or not at all."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 
 from app.auth.caller import Scope
 from app.bootstrap import Services
+from app.settings import Settings
 from app.usage.models import UsageRecord
 from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, PROVIDER_SAYS, FakeProvider
-from tests.chat.service import PROVIDERS, Provider
+from tests.chat.service import PROVIDERS, Provider, provider_settings, run_service
 from tests.extraction.invoices import BODY, DATA, RIGHT, SCHEMA, TEXT, WRONG, in_turn, turns
 from tests.http import Person, join
 from tests.usage.rows import read_rows
@@ -153,6 +155,21 @@ async def test_the_model_goes_by_the_names_that_chat_knows(
 ) -> None:
     provider.answer = in_turn(RIGHT)
     assert (await extract(ada, model=name, instructions=None, max_attempts=None)).status_code == 200
+
+
+async def test_a_client_that_leaves_stops_the_model_and_pays_for_what_it_took(
+    settings: Settings, provider: FakeProvider
+) -> None:
+    async with run_service(settings, provider_settings(provider, "openai", "stalls")) as running:
+        headers = {"Authorization": f"Bearer {running.key}"}
+        async with httpx2.AsyncClient(base_url=running.url, headers=headers) as client:
+            asking = asyncio.create_task(client.post("/v1/extractions", json=BODY))
+            await provider.called.wait()
+            asking.cancel()
+            await asyncio.wait({asking})
+        await asyncio.wait_for(provider.client_left.wait(), 30)
+        row = await running.usage()
+    assert (row.endpoint, row.finish_reason, row.estimated) == ("extractions", "cancelled", True)
 
 
 async def test_extraction_takes_its_scope(client: httpx2.AsyncClient, services: Services) -> None:

@@ -71,7 +71,7 @@ async def test_a_correction_is_released_if_it_fits_the_schema(ada: Person, rob: 
 async def test_a_correction_that_is_no_object_in_json_is_refused(rob: Person, put: Put, result: str) -> None:
     review_id = await put()
     await act(rob, review_id, "claim")
-    body = f'{{"version": 2, "result": {result}}}'
+    body = '{"version": 2, "result": ' + result + "}"
     headers = {"Content-Type": "application/json"}
     response = await rob.request("POST", f"/v1/reviews/{review_id}/correct", content=body, headers=headers)
     assert response.status_code == 422
