@@ -53,9 +53,7 @@ class AppError(Exception):
     code: ClassVar[str] = "app_error"
     param: str | None = None
 
-    def __init__(
-        self, detail: str, *, retry_after: int | None = None, faults: Sequence[tuple[str, str]] = ()
-    ) -> None:
+    def __init__(self, detail: str, *, retry_after: int | None = None, faults: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after

@@ -5,19 +5,17 @@ import json
 import httpx2
 import pytest
 
-from app.auth.caller import REVIEWER_SCOPES, Caller, Scope
+from app.auth.caller import REVIEWER_SCOPES
 from app.bootstrap import Services
 from tests.chat.fake_provider import FakeProvider
 from tests.extraction.invoices import BODY, DATA, RIGHT, SCHEMA, TEXT, WRONG, in_turn
-from tests.http import Person
+from tests.http import Person, join
 
 
 @pytest.fixture
 async def rob(client: httpx2.AsyncClient, services: Services) -> Person:
     """A reviewer."""
-    operator = Caller((await services.auth.ensure_account("rob@example.com")).id, scopes=frozenset(Scope))
-    key = await services.auth.create_key("reviewer", REVIEWER_SCOPES, caller=operator)
-    return Person(client, services, "rob@example.com", {"Authorization": f"Bearer {key.secret}"})
+    return await join(client, services, "rob@example.com", *REVIEWER_SCOPES)
 
 
 async def release(reviewer: Person, review_id: str) -> None:

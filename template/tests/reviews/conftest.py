@@ -6,7 +6,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from app.auth.caller import REVIEWER_SCOPES, Caller, Scope
+from app.auth.caller import REVIEWER_SCOPES
 from app.bootstrap import Services
 from app.extraction.release import EXTRACTION
 from app.reviews.service import NewReview

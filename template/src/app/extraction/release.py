@@ -41,4 +41,4 @@ def check_release(given: Any, result: Any, *, is_corrected: bool) -> None:  # no
     except RecursionError:
         raise UnprocessableError("The correction is nested too deep.") from None
     if faults:
-        raise UnprocessableError("The correction does not fit the schema.", faults)
+        raise UnprocessableError("The correction does not fit the schema.", faults=faults)

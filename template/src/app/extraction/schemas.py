@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from app.chat.service import DEFAULT
+from app.chat.ports import DEFAULT
 from app.extraction.extractor import Outcome, Wish
 from app.extraction.models import ItemState
 from app.extraction.service import Batch

@@ -116,7 +116,7 @@ def failure_of(outcome: Outcome) -> ExtractionFailedError:
     """Say that an outcome does not fit, and where; what the model wrote is not in it."""
     times = "once" if outcome.attempts == 1 else f"{outcome.attempts} times"
     detail = f"The language model was asked {times} and gave no answer that fits the schema."
-    return ExtractionFailedError(detail, outcome.faults)
+    return ExtractionFailedError(detail, faults=outcome.faults)
 
 
 def _found(batch: ExtractionBatch | None) -> ExtractionBatch:
