@@ -10,12 +10,14 @@ from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
 from app.adapters.language_model import open_language_models
 from app.adapters.model_session import open_model_session
+from app.adapters.rate_limiter import open_rate_limiter
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
 from app.auth.service import AuthService
+from app.chat.capped_model import cap_calls
 from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import TextClassifier, open_classifiers
@@ -47,6 +49,8 @@ from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
 from app.reviews.service import ReviewService
 from app.settings import Settings
+from app.usage.ports import RateLimiter
+from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
 from app.vision.detector import Detector, open_detector
 from app.vision.manifest import load_detection_model
@@ -67,6 +71,7 @@ class Ports:
     models: ServedModels
     queue: JobQueue
     rerankers: Sequence[Reranker]
+    rate_limiter: RateLimiter
     vectors: VectorStore
 
 
@@ -134,6 +139,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             models=registered.models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
             rerankers=registered.rerankers,
+            rate_limiter=open_rate_limiter(settings.valkey, valkey),
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
         )
 
@@ -162,9 +168,10 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     jobs = JobService(ports.database, ports.queue)
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
     ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
-    usage = UsageService(ports.database)
-    chat = ChatService(ports.language_models, usage, settings.chat)
-    extractor = Extractor(ports.language_models, usage, settings.extraction)
+    usage = UsageService(ports.database, RateLimits(ports.rate_limiter, settings.limits))
+    language_models = cap_calls(ports.language_models, settings.limits)
+    chat = ChatService(language_models, usage, settings.chat)
+    extractor = Extractor(language_models, usage, settings.extraction)
     reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
     handlers: Mapping[str, JobHandler] = {
         BATCH: ExtractBatch(ports.database, extractor, reviews),
@@ -181,7 +188,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, ports.language_models[DEFAULT], usage, prompts),
+        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers),

@@ -25,6 +25,7 @@ from app.inference.served_models import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.reviews.settings import ReviewsSettings
+from app.usage.settings import LimitsSettings
 from app.vision.detector import DetectionSettings
 
 
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     job_queue: JobQueueSettings
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     language_model: LanguageModelSettings = Field(default_factory=LanguageModelSettings)
+    limits: LimitsSettings = Field(default_factory=LimitsSettings)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)

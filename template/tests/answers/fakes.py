@@ -11,7 +11,8 @@ from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
 from app.errors import ConflictError, NotFoundError
 from app.prompts.service import FilledPrompt, PromptChoice
 from app.prompts.templates import fill
-from app.usage.measurement import Measurement
+from app.usage.admission import Admission
+from app.usage.measurement import Expectation, Measurement
 
 DOCUMENT = (
     "Terms of sale\n\nThe warranty lasts 24 months. It covers the battery [2], but not the cable.\n\n"
@@ -82,13 +83,25 @@ class FakeLanguageModel:
 
 @dataclass
 class FakeUsage:
-    """Remembers what was used."""
+    """Remembers what was used; lets everybody through, or nobody, as the test says."""
 
+    refusal: Exception | None = None
     measurements: list[Measurement] = field(default_factory=list)
+    released: list[Admission] = field(default_factory=list)
 
-    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
+    async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
+        """Let a request through."""
+        if self.refusal:
+            raise self.refusal
+        return Admission(caller, expected, taken=None)
+
+    async def record(self, measurement: Measurement, admission: Admission) -> None:
         """Remember one use."""
         self.measurements.append(measurement)
+
+    async def release(self, admission: Admission) -> None:
+        """Remember that nothing was used."""
+        self.released.append(admission)
 
 
 @dataclass

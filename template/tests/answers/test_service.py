@@ -11,7 +11,13 @@ from app.answers.retrieval import Filters
 from app.answers.service import NOTHING_FOUND, AnswerService, Done, Passages, Token
 from app.auth.caller import Caller, Scope
 from app.chat.ports import Usage
-from app.errors import EmbeddingModelError, ForbiddenError, UnavailableError, UnprocessableError, UpstreamFailedError
+from app.errors import (
+    EmbeddingModelError,
+    ForbiddenError,
+    TooManyRequestsError,
+    UnavailableError,
+    UnprocessableError, UpstreamFailedError,
+)
 from app.prompts.service import PromptChoice
 from tests.answers.fakes import DOCUMENT, FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage_of
 
@@ -45,6 +51,21 @@ async def test_the_search_gets_the_question_the_caller_and_the_filters() -> None
     service = AnswerService(retrieval, FakeLanguageModel(["Yes."]), FakeUsage(), FakePrompts())
     await service.answer(QUESTION, caller=caller(), top_k=3, filters=filters)
     assert retrieval.asked == [(QUESTION, caller().id, 3, filters)]
+
+
+async def test_a_limit_that_is_reached_is_said_before_the_first_event() -> None:
+    model = FakeLanguageModel(["Something."])
+    usage = FakeUsage(TooManyRequestsError("Later.", retry_after=1))
+    with pytest.raises(TooManyRequestsError):
+        await anext(AnswerService(FakeRetrieval([WARRANTY]), model, usage).stream(QUESTION, caller=caller()))
+    assert model.requests == []
+
+
+async def test_who_leaves_before_the_model_is_asked_gets_back_what_was_held() -> None:
+    model, usage = FakeLanguageModel(["Something."]), FakeUsage()
+    async with aclosing(AnswerService(FakeRetrieval([WARRANTY]), model, usage).stream(QUESTION, caller=caller())) as it:
+        assert await anext(it) == Passages([WARRANTY])
+    assert (model.requests, usage.measurements, len(usage.released)) == ([], [], 1)
 
 
 async def test_where_nothing_is_found_the_answer_says_so_and_no_model_is_asked() -> None:

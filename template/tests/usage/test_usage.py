@@ -8,11 +8,13 @@ import pytest
 
 from app.auth.caller import Caller, Scope
 from app.bootstrap import Services
-from app.usage.measurement import Measurement
+from app.usage.admission import Admission
+from app.usage.measurement import Expectation, Measurement
 from tests.http import Person, join
 from tests.usage.rows import read_rows
 
 QUESTION = {"model": "default", "messages": [{"role": "user", "content": "The sky is blue. What colour is the sky?"}]}
+EXPECTED = Expectation("chat.completions", "openai:gpt-5", 100, 1000)
 TODAY = datetime.now(UTC).date().isoformat()
 
 
@@ -34,6 +36,10 @@ def measurement(**changes: object) -> Measurement:
         "seconds": 1.0,
     }
     return Measurement(**values | changes)  # type: ignore[arg-type]
+
+
+async def record(services: Services, used: Measurement, caller: Caller) -> None:
+    await services.usage.record(used, await services.usage.admit(EXPECTED, caller=caller))
 
 
 async def test_a_chat_is_on_the_account_of_the_key_that_asked(ada: Person, services: Services) -> None:
@@ -69,8 +75,8 @@ async def test_the_report_adds_up_days_and_models_of_the_caller_alone(services: 
     caller = await services.auth.ensure_account("ada@example.com")
     stranger = await services.auth.ensure_account("eve@example.com")
     for each in (measurement(), measurement(), measurement(model="offline:extractive", cached_tokens=0)):
-        await services.usage.record(each, caller=caller)
-    await services.usage.record(measurement(input_tokens=9999), caller=stranger)
+        await record(services, each, caller)
+    await record(services, measurement(input_tokens=9999), stranger)
     report = (await ada.request("GET", "/v1/usage")).json()
     assert report["last"] == TODAY
     assert [(item["day"], item["model"], item["requests"]) for item in report["items"]] == [
@@ -81,7 +87,7 @@ async def test_the_report_adds_up_days_and_models_of_the_caller_alone(services: 
 
 
 async def test_other_days_are_left_out(ada: Person, services: Services) -> None:
-    await services.usage.record(measurement(), caller=await services.auth.ensure_account("ada@example.com"))
+    await record(services, measurement(), await services.auth.ensure_account("ada@example.com"))
     report = (await ada.request("GET", "/v1/usage", params={"first": "2024-01-01", "last": "2024-01-31"})).json()
     assert (report["items"], report["total"]["requests"]) == ([], 0)
 
@@ -110,5 +116,5 @@ async def test_the_report_takes_its_scope(client: httpx2.AsyncClient, services: 
 
 
 async def test_an_account_that_is_gone_does_not_fail_the_answer(services: Services) -> None:
-    await services.usage.record(measurement(), caller=Caller(UUID(int=7)))
+    await services.usage.record(measurement(), Admission(Caller(UUID(int=7)), EXPECTED, taken=None))
     assert await read_rows(services.ports.database) == []

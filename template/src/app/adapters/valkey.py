@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 # Seconds that connecting, or one answer, may take: requests wait for it.
 PATIENCE = 0.5
@@ -27,7 +29,8 @@ async def open_valkey(settings: ValkeySettings) -> AsyncIterator[Redis | None]:
     if settings.url is None:
         yield None
         return
-    async with Redis.from_url(
-        settings.url.get_secret_value(), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
-    ) as client:
+    # One more try mends a connection that the server has dropped meanwhile; the client's own ten would take seconds.
+    retry = Retry(NoBackoff(), 1)
+    url = settings.url.get_secret_value()
+    async with Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE, retry=retry) as client:
         yield client

@@ -1,7 +1,6 @@
 """Answering questions from the caller's documents."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import structlog
@@ -102,21 +101,26 @@ class AnswerService:
         Raises:
             CallerError: the caller may not ask, or the prompt cannot be used like that.
             EmbeddingModelError: the caller's documents need to be indexed anew.
+            TooManyRequestsError: a limit of the caller is reached for now.
+            PayloadTooLargeError: the request can never be within the caller's limits.
             UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.ANSWERS)
         rules = await self._choose(prompt, caller)
         passages = fit_budget(await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters))
-        yield Passages(passages)
         if not passages:
+            yield Passages(passages)
             yield Token(NOTHING_FOUND)
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
         request = compose_request(question, passages, rules.text if rules else RULES)
-        noted = _Noted(self.usage, rules)
         pieces: list[str] = []
-        answering = metered(self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=noted)
-        async with aclosing(answering) as events:
+        answering = metered(
+            self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=rules
+        )
+        # A limit that is reached is an answer of its own, so it is looked at before the first event.
+        async with answering as events:
+            yield Passages(passages)
             async for event in events:
                 if isinstance(event, TextDelta):
                     pieces.append(event.text)
@@ -128,20 +132,6 @@ class AnswerService:
         if prompt is None:
             return await self.prompts.find_active(ANSWERS_PROMPT)
         return await self.prompts.fill(prompt, caller=caller)
-
-
-@dataclass(frozen=True, slots=True)
-class _Noted:
-    """Notes of each use which prompt it was made under."""
-
-    usage: UsageRecorder
-    prompt: FilledPrompt | None
-
-    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
-        """Pass the use on."""
-        if self.prompt is not None:
-            measurement = replace(measurement, prompt_name=self.prompt.name, prompt_version=self.prompt.version)
-        await self.usage.record(measurement, caller=caller)
 
 
 def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:

@@ -1,32 +1,68 @@
-"""What an answer took: measured while it is streamed, recorded however it ends."""
+"""What an answer may take and what it took: admitted first, measured while streamed, recorded however it ends."""
 
 import asyncio
+import json
 import math
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.auth.caller import Caller
-from app.chat.ports import Asked, Finished, LanguageModel, ModelEvent, ModelRequest, ToolCallDelta, UsageRecorder
+from app.chat.ports import (
+    Asked,
+    Finished,
+    JsonSchema,
+    LanguageModel,
+    ModelEvent,
+    ModelRequest,
+    ToolCallDelta,
+    UsageRecorder,
+)
 from app.errors import CallerError, UpstreamFailedError
-from app.usage.measurement import Measurement
+from app.prompts.service import FilledPrompt
+from app.usage.admission import Admission
+from app.usage.measurement import Expectation, Measurement
 
 CHARACTERS_PER_TOKEN = 4  # of English, about; only for answers whose provider never told
 
 
+@asynccontextmanager
 async def metered(
-    model: LanguageModel, request: ModelRequest, *, endpoint: str, caller: Caller, usage: UsageRecorder
-) -> AsyncGenerator[ModelEvent, None]:
-    """Stream an answer and record what it took, before its end is passed on or however else it stops.
+    model: LanguageModel,
+    request: ModelRequest,
+    *,
+    endpoint: str,
+    caller: Caller,
+    usage: UsageRecorder,
+    prompt: FilledPrompt | None = None,
+) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
+    """Let a request through its caller's limits and offer the answer; leaving the block stops the model.
+
+    What the answer took is recorded before its end is passed on, or however else it stops.
 
     Raises:
+        TooManyRequestsError: a limit of the caller is reached for now.
+        PayloadTooLargeError: the request can never be within the limits.
         AppError: what the model raises.
         UpstreamFailedError: the stream ended without `Finished`.
     """
-    meter = Meter(model.name, request)
+    meter = Meter(endpoint, model.name, request, prompt)
+    admission = await usage.admit(meter.expect(), caller=caller)
     try:
-        async with aclosing(model.stream(request)) as events:
+        async with aclosing(_measured(model, meter, admission, usage)) as events:
+            yield events
+    finally:
+        if not meter.is_begun:
+            await usage.release(admission)
+
+
+async def _measured(
+    model: LanguageModel, meter: "Meter", admission: Admission, usage: UsageRecorder
+) -> AsyncGenerator[ModelEvent, None]:
+    meter.is_begun = True
+    try:
+        async with aclosing(model.stream(meter.request)) as events:
             async for event in events:
                 if isinstance(event, Asked):
                     meter.model = event.model
@@ -44,8 +80,7 @@ async def metered(
         meter.is_cancelled = True
         raise
     finally:
-        if not meter.is_refused:
-            await usage.record(meter.measure(endpoint), caller=caller)
+        await (usage.release(admission) if meter.is_refused else usage.record(meter.measure(), admission))
     yield meter.end
 
 
@@ -55,16 +90,21 @@ class Meter:
 
     Attributes:
         model: who is asked; of a chain, who was asked last.
+        prompt: the stored one that the request was made of.
+        is_begun: the model was asked, or is about to be.
         is_refused: nothing was asked of the model.
         is_cancelled: nobody wanted the rest.
     """
 
+    endpoint: str
     model: str
     request: ModelRequest
+    prompt: FilledPrompt | None = None
     started: float = field(default_factory=time.monotonic)
     first: float | None = None
     characters: int = 0
     end: Finished | None = None
+    is_begun: bool = False
     is_refused: bool = False
     is_cancelled: bool = False
 
@@ -77,13 +117,17 @@ class Meter:
             self.first = time.monotonic()
         self.characters += len(event.arguments) if isinstance(event, ToolCallDelta) else len(event.text)
 
-    def measure(self, endpoint: str) -> Measurement:
+    def expect(self) -> Expectation:
+        """Say what the answer may take at most."""
+        return Expectation(self.endpoint, self.model, _estimate(_read(self.request)), self.request.max_tokens)
+
+    def measure(self) -> Measurement:
         """Say what the answer took; tokens are estimated where it has no end."""
         end = self.end
         asked_in_vain = not self.characters and not self.is_cancelled
-        read = 0 if asked_in_vain else sum(len(message.content) for message in self.request.messages)
+        read = 0 if asked_in_vain else _read(self.request)
         return Measurement(
-            endpoint=endpoint,
+            endpoint=self.endpoint,
             model=end.model if end else self.model,
             input_tokens=end.usage.input_tokens if end else _estimate(read),
             output_tokens=end.usage.output_tokens if end else _estimate(self.characters),
@@ -92,7 +136,19 @@ class Meter:
             finish_reason=end.reason if end else "cancelled" if self.is_cancelled else "failed",
             first_token_seconds=None if self.first is None else round(self.first - self.started, 4),
             seconds=round(time.monotonic() - self.started, 4),
+            prompt_name=self.prompt.name if self.prompt else None,
+            prompt_version=self.prompt.version if self.prompt else None,
         )
+
+
+def _read(request: ModelRequest) -> int:
+    """Count the characters that the model reads."""
+    said = sum(len(message.content) for message in request.messages)
+    called = sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
+    schemas: list[object] = [tool.parameters for tool in request.tools if tool.parameters]
+    if isinstance(request.response_format, JsonSchema):
+        schemas.append(request.response_format.schema)
+    return said + called + sum(len(json.dumps(schema)) for schema in schemas)
 
 
 def _estimate(characters: int) -> int:

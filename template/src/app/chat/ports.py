@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from app.auth.caller import Caller
-from app.usage.measurement import Measurement
+from app.usage.admission import Admission
+from app.usage.measurement import Expectation, Measurement
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
@@ -209,7 +210,18 @@ class CircuitBreaker(Protocol):
 
 
 class UsageRecorder(Protocol):
-    """Keeps account of what models are used for."""
+    """Keeps account of what models are used for, and callers within their limits."""
 
-    async def record(self, measurement: Measurement, *, caller: Caller) -> None:
+    async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
+        """Let a request through, which is then recorded or released.
+
+        Raises:
+            TooManyRequestsError: a limit of the caller is reached for now.
+            PayloadTooLargeError: the request can never be within the limits.
+        """
+
+    async def record(self, measurement: Measurement, admission: Admission) -> None:
         """Put one use on the caller's account; a failure to do so is logged, not raised."""
+
+    async def release(self, admission: Admission) -> None:
+        """Give back what was held for a request that did not reach the model."""

@@ -80,6 +80,8 @@ class ChatService:
             ModelNotFoundError: there is no such model.
             UnsupportedParameterError: the answer may not be that long, or the model cannot do what is asked for.
             RefusedByModelError: the model's provider finds fault with the request.
+            TooManyRequestsError: a limit of the caller is reached for now.
+            PayloadTooLargeError: the request can never be within the caller's limits.
             UpstreamError: the model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.CHAT)
@@ -88,9 +90,7 @@ class ChatService:
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
         request = replace(request, max_tokens=max_tokens or most)
-        async with aclosing(
-            metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
-        ) as events:
+        async with metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage) as events:
             try:
                 async for event in events:
                     yield event

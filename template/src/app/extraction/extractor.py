@@ -130,7 +130,7 @@ class Extractor:
     async def _ask(self, model: LanguageModel, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
         pieces: list[str] = []
         try:
-            async with aclosing(metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)) as events:
+            async with metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)

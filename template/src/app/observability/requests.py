@@ -9,6 +9,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.answer_headers import collect_answer_headers
 from app.problems import problem_of, problem_response
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class RequestMiddleware:
         request_id = offered if ACCEPTABLE.fullmatch(offered) else uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        more = collect_answer_headers()
         started = time.perf_counter()
         status: int | None = None
 
@@ -41,7 +43,9 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers.update(more)
+                headers[HEADER] = request_id
             await send(message)
 
         try:

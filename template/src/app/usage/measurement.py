@@ -1,6 +1,28 @@
-"""What one use of a language model took."""
+"""What one use of a language model may take, and what it took."""
 
 from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The most that one answer may take, before the language model is asked.
+
+    Attributes:
+        endpoint: what it is used for, such as `chat.completions`.
+        model: who is asked, such as `openai:gpt-5`.
+        input_tokens: guessed from the text.
+        output_tokens: as many as the answer may have.
+    """
+
+    endpoint: str
+    model: str
+    input_tokens: int
+    output_tokens: int
+
+    @property
+    def tokens(self) -> int:
+        """Read and written."""
+        return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True)

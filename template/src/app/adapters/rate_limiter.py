@@ -1,0 +1,184 @@
+"""The rate limiter: one count for all processes in Valkey, and one of this process's own where that does not answer."""
+
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Any, Protocol, TypeVar
+
+import structlog
+from opentelemetry.metrics import get_meter
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.adapters.valkey import ValkeySettings
+from app.usage.ports import RateLimiter
+from app.usage.quotas import WINDOW_SECONDS, Charge, Level, Quota, Taken
+
+log = structlog.get_logger(__name__)
+
+OUTAGE_SECONDS = 5.0  # until a server that did not answer is tried again, so that not every request waits for it
+
+_fallbacks = get_meter("app.usage").create_counter(
+    "app_rate_limit_fallbacks", description="counts that a process kept alone because Valkey did not answer"
+)
+
+Result = TypeVar("Result")
+
+# KEYS: a hash for each quota. ARGV: the seconds of a window; limit and amount for each quota.
+TAKE = """
+local time, length = redis.call('TIME'), tonumber(ARGV[1])
+local now = (time[1] + time[2] / 1000000) / length
+local window = math.floor(now)
+local result, fits = {0, window, tostring(now - window)}, true
+for i, key in ipairs(KEYS) do
+  local found = redis.call('HMGET', key, 'window', 'current', 'previous')
+  local age = found[1] and window - found[1]
+  local current, previous = 0, 0
+  if age == 0 then
+    current, previous = tonumber(found[2]), tonumber(found[3])
+  elseif age == 1 then
+    previous = tonumber(found[2])
+  end
+  local used = current + previous * (1 - (now - window))
+  fits = fits and used + ARGV[2 * i + 1] <= tonumber(ARGV[2 * i])
+  table.insert(result, current)
+  table.insert(result, previous)
+end
+if fits then
+  result[1] = 1
+  for i, key in ipairs(KEYS) do
+    result[2 * i + 2] = result[2 * i + 2] + ARGV[2 * i + 1]
+    redis.call('HSET', key, 'window', window, 'current', result[2 * i + 2], 'previous', result[2 * i + 3])
+    redis.call('PEXPIRE', key, math.ceil(2000 * length))
+  end
+end
+return result
+"""
+
+# KEYS: the hash of a quota. ARGV: the window in which something was taken; what to add to it.
+CORRECT = """
+local found = redis.call('HMGET', KEYS[1], 'window', 'current', 'previous')
+local age = found[1] and found[1] - ARGV[1]
+if age == 0 then
+  redis.call('HSET', KEYS[1], 'current', math.max(0, found[2] + ARGV[2]))
+elseif age == 1 then
+  redis.call('HSET', KEYS[1], 'previous', math.max(0, found[3] + ARGV[2]))
+end
+"""
+
+
+class LocalRateLimiter:
+    """Counts for this process alone."""
+
+    def __init__(self, window_seconds: float = WINDOW_SECONDS) -> None:
+        self._seconds = window_seconds
+        self._window = 0
+        self._current: dict[tuple[str, str], int] = {}
+        self._previous: dict[tuple[str, str], int] = {}
+
+    async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
+        """Take all of it, or nothing."""
+        elapsed = self._turn()
+        levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
+        fits = all(
+            level.used + charge.amount <= charge.quota.limit for charge, level in zip(charges, levels, strict=True)
+        )
+        if fits:
+            for charge, level in zip(charges, levels, strict=True):
+                self._current[owner, charge.quota.name] = level.current + charge.amount
+            levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
+        return Taken(fits, self._window, levels, alone=True)
+
+    async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
+        """Put right what was taken of a quota."""
+        self._turn()
+        counts = {0: self._current, 1: self._previous}.get(self._window - taken.window, {})
+        if (owner, quota.name) in counts:
+            counts[owner, quota.name] = max(0, counts[owner, quota.name] + difference)
+
+    def _turn(self) -> float:
+        """Begin a new window when it is time, forgetting who took nothing lately; tell which part has passed."""
+        now = time.time() / self._seconds
+        window = int(now)
+        if window != self._window:
+            self._previous = self._current if window == self._window + 1 else {}
+            self._window, self._current = window, {}
+        return now - window
+
+    def _level(self, owner: str, quota: Quota, elapsed: float) -> Level:
+        key = owner, quota.name
+        return Level(quota, self._current.get(key, 0), self._previous.get(key, 0), elapsed, self._seconds)
+
+
+class _Script(Protocol):
+    def __call__(self, keys: Sequence[str], args: Sequence[int | float]) -> Awaitable[Any]: ...
+
+
+class ValkeyRateLimiter:
+    """Counts for all processes; by itself while the server does not answer, because a limit is no reason to stop."""
+
+    def __init__(
+        self,
+        client: Redis,
+        prefix: str,
+        window_seconds: float = WINDOW_SECONDS,
+        outage_seconds: float = OUTAGE_SECONDS,
+    ) -> None:
+        self._take: _Script = client.register_script(TAKE)
+        self._correct: _Script = client.register_script(CORRECT)
+        self._prefix = prefix
+        self._seconds = window_seconds
+        self._alone = LocalRateLimiter(window_seconds)
+        self._outage_seconds = outage_seconds
+        self._out_until: float | None = None
+
+    async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
+        """Take all of it, or nothing."""
+        keys = [self._key(owner, charge.quota) for charge in charges]
+        numbers = [number for charge in charges for number in (charge.quota.limit, charge.amount)]
+        answer = await self._ask(self._take, keys, [self._seconds, *numbers])
+        if answer is None:
+            return await self._alone.take(owner, charges)
+        allowed, window, elapsed, *counts = answer
+        pairs = zip(charges, counts[::2], counts[1::2], strict=True)
+        levels = [
+            Level(charge.quota, int(current), int(previous), float(elapsed), self._seconds)
+            for charge, current, previous in pairs
+        ]
+        return Taken(bool(allowed), int(window), levels, alone=False)
+
+    async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
+        """Put right what was taken of a quota, where it was counted."""
+        if taken.alone:
+            await self._alone.correct(owner, quota, taken, difference)
+        else:
+            await self._ask(self._correct, [self._key(owner, quota)], [taken.window, difference])
+
+    def _key(self, owner: str, quota: Quota) -> str:
+        # In a cluster, the braces keep what one script touches together.
+        return f"{self._prefix}:limits:{{{owner}}}:{quota.name}"
+
+    async def _ask(self, script: _Script, keys: Sequence[str], args: Sequence[int | float]) -> Any:  # noqa: ANN401
+        """Run a script; None while the server does not answer."""
+        now = time.monotonic()
+        if self._out_until is not None:
+            if now < self._out_until:
+                _fallbacks.add(1)
+                return None
+            self._out_until = now + self._outage_seconds  # one request tries; the others do not wait with it
+        try:
+            answer = await script(keys, args)
+        except (RedisError, OSError) as error:
+            if self._out_until is None:
+                log.warning("rate_limiter.unavailable", reason=repr(error))
+            self._out_until = now + self._outage_seconds
+            _fallbacks.add(1)
+            return None
+        if self._out_until is not None:
+            log.info("rate_limiter.available")
+            self._out_until = None
+        return answer if answer is not None else []
+
+
+def open_rate_limiter(settings: ValkeySettings, client: Redis | None) -> RateLimiter:
+    """Offer a limiter on Valkey, or one for this process where none is configured."""
+    return LocalRateLimiter() if client is None else ValkeyRateLimiter(client, settings.prefix)

@@ -1,0 +1,62 @@
+"""One process makes so many calls to language models at a time."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from app.chat.capped_model import CappedLanguageModel, cap_calls
+from app.chat.ports import Message, ModelRequest, TextDelta
+from app.errors import OverloadedError, UnavailableError
+from app.usage.settings import LimitsSettings
+from tests.answers.fakes import FakeLanguageModel
+
+HELLO = ModelRequest([Message("user", "Hello.")])
+
+
+async def test_a_call_beyond_the_cap_waits_and_is_then_refused_with_a_time_to_come_back() -> None:
+    model = FakeLanguageModel(["Hm."], silent=True)
+    capped = CappedLanguageModel(model, asyncio.Semaphore(1), 0.01)
+    async with aclosing(capped.stream(HELLO)) as first:
+        assert await anext(first) == TextDelta("Hm.")
+        with pytest.raises(OverloadedError) as caught:
+            await anext(capped.stream(HELLO))
+    assert caught.value.headers == {"Retry-After": "1"}
+    assert len(model.requests) == 1
+
+
+async def test_a_call_that_ends_makes_room_for_one_that_waits() -> None:
+    capped = CappedLanguageModel(FakeLanguageModel(["Hm."], silent=True), asyncio.Semaphore(1), 60)
+    async with aclosing(capped.stream(HELLO)) as first:
+        await anext(first)
+        waiting = asyncio.create_task(anext(capped.stream(HELLO)))
+        await asyncio.sleep(0)
+    assert await waiting == TextDelta("Hm.")
+
+
+async def test_who_gives_up_waiting_and_who_fails_leave_no_place_taken() -> None:
+    model = FakeLanguageModel(["Hm."], failure=UnavailableError("Down."))
+    capped = CappedLanguageModel(model, asyncio.Semaphore(1), 60)
+    async with aclosing(capped.stream(HELLO)) as first:
+        await anext(first)
+        waiting = asyncio.create_task(anext(capped.stream(HELLO)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(UnavailableError):
+            await anext(first)
+    assert await anext(capped.stream(HELLO)) == TextDelta("Hm.")
+
+
+def test_no_cap_is_no_layer() -> None:
+    models = {"default": FakeLanguageModel()}
+    assert cap_calls(models, LimitsSettings(concurrent_calls=0)) is models
+    assert cap_calls(models, LimitsSettings())["default"].name == "fake:model"
+
+
+async def test_all_models_share_the_places() -> None:
+    models = {"default": FakeLanguageModel(["Hm."], silent=True), "fast": FakeLanguageModel(["Hm."])}
+    capped = cap_calls(models, LimitsSettings(concurrent_calls=1, longest_wait=0.01))
+    async with aclosing(capped["default"].stream(HELLO)) as first:
+        await anext(first)
+        with pytest.raises(OverloadedError):
+            await anext(capped["fast"].stream(HELLO))
