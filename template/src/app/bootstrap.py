@@ -49,6 +49,7 @@ from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
 from app.reviews.service import ReviewService
 from app.settings import Settings
+from app.usage.budgets import Budgets
 from app.usage.ports import RateLimiter
 from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
@@ -168,7 +169,8 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     jobs = JobService(ports.database, ports.queue)
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
     ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
-    usage = UsageService(ports.database, RateLimits(ports.rate_limiter, settings.limits))
+    limits = RateLimits(ports.rate_limiter, settings.limits)
+    usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)
     chat = ChatService(language_models, usage, settings.chat)
     extractor = Extractor(language_models, usage, settings.extraction)

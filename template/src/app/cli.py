@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
+from app.budget_commands import budget
 from app.errors import AppError
 from app.job_commands import jobs
 from app.vector_commands import vectors
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from app.bootstrap import Services
 
 app = typer.Typer(help="Operate this service.", no_args_is_help=True, add_completion=False)
+app.add_typer(budget, name="budget")
 app.add_typer(jobs, name="jobs")
 app.add_typer(vectors, name="vectors")
 

@@ -15,6 +15,7 @@
     │   │   ├── SchemaRefusedError      not a JSON Schema that can be used
     │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
     │   ├── TooManyRequestsError        429
+    │   │   └── BudgetExhaustedError    the month's budget does not cover it
     │   └── ClientGoneError             499, seen in logs alone
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
@@ -169,6 +170,17 @@ class TooManyRequestsError(CallerError):
 
     status = 429
     code = "too_many_requests"
+
+
+class BudgetExhaustedError(TooManyRequestsError):
+    """The rest of the caller's budget for this month does not cover the request."""
+
+    code = "budget_exhausted"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """When the next month begins; and a word to OpenAI's clients, which would try again at once."""
+        return super().headers | {"x-should-retry": "false"}
 
 
 class ClientGoneError(CallerError):

@@ -25,7 +25,7 @@ from app.inference.served_models import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.reviews.settings import ReviewsSettings
-from app.usage.settings import LimitsSettings
+from app.usage.settings import LimitsSettings, UsageSettings
 from app.vision.detector import DetectionSettings
 
 
@@ -66,5 +66,6 @@ class Settings(BaseSettings):
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from uuid import UUID, uuid4
 
 from app.answers.retrieval import Filters, Passage
@@ -11,7 +12,7 @@ from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
 from app.errors import ConflictError, NotFoundError
 from app.prompts.service import FilledPrompt, PromptChoice
 from app.prompts.templates import fill
-from app.usage.admission import Admission
+from app.usage.admission import Admission, Hold
 from app.usage.measurement import Expectation, Measurement
 
 DOCUMENT = (
@@ -93,7 +94,7 @@ class FakeUsage:
         """Let a request through."""
         if self.refusal:
             raise self.refusal
-        return Admission(caller, expected, taken=None)
+        return Admission(caller, expected, Hold(uuid4(), date.min, None), taken=None)
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:
         """Remember one use."""

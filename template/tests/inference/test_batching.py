@@ -112,8 +112,7 @@ async def test_what_cannot_be_ready_in_time_is_refused_at_once_with_the_time_to_
         # 100 seconds for what runs and 1,000 for what waits, a quarter more to be safe, 100 for itself; 700 are given.
         with pytest.raises(OverloadedError) as refused:
             await batcher.submit([1], [1], within=700)
-        assert 650 <= (refused.value.retry_after or 0) <= 776
-        assert refused.value.headers == {"Retry-After": str(refused.value.retry_after)}
+        assert 650 <= int(refused.value.headers["Retry-After"]) <= 776
         admitted = await queued(batcher, 3, within=1700)
         newcomer = await queued(batcher, 4, within=400, owner="somebody else, whose turn comes first")
         model.allow()

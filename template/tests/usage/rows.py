@@ -1,12 +1,43 @@
 """What is written down about usage, as it stands in the database."""
 
-from sqlalchemy import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
+
+from sqlalchemy import func, select, text, update
 
 from app.database import Database
-from app.usage.models import UsageRecord
+from app.usage.models import MonthlySpending, Reservation, UsageRecord
 
 
 async def read_rows(database: Database) -> list[UsageRecord]:
     """Read every use, the oldest first."""
     async with database.transaction() as session:
         return list(await session.scalars(select(UsageRecord).order_by(UsageRecord.created_at)))
+
+
+async def expire_reservations(database: Database) -> None:
+    """Let the time of every call under way be up."""
+    async with database.transaction() as session:
+        await session.execute(update(Reservation).values(expires_at=func.now() - timedelta(seconds=1)))
+
+
+async def count_reservations(database: Database) -> int:
+    """Count the calls under way."""
+    async with database.transaction() as session:
+        return await session.scalar(select(func.count()).select_from(Reservation)) or 0
+
+
+async def find_reserved(database: Database) -> Decimal | None:
+    """Find what the only account that has spent has set aside; None if nobody has."""
+    async with database.transaction() as session:
+        return await session.scalar(select(MonthlySpending.reserved))
+
+
+@asynccontextmanager
+async def lock_reservations(database: Database) -> AsyncIterator[None]:
+    """Let no call begin or end while the block runs."""
+    async with database.transaction() as session:
+        await session.execute(text("LOCK TABLE reservations"))
+        yield

@@ -1,6 +1,6 @@
 """What callers use of language models is written down and added up, each for himself."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import httpx2
@@ -8,7 +8,7 @@ import pytest
 
 from app.auth.caller import Caller, Scope
 from app.bootstrap import Services
-from app.usage.admission import Admission
+from app.usage.admission import Admission, Hold
 from app.usage.measurement import Expectation, Measurement
 from tests.http import Person, join
 from tests.usage.rows import read_rows
@@ -83,7 +83,13 @@ async def test_the_report_adds_up_days_and_models_of_the_caller_alone(services: 
         (TODAY, "offline:extractive", 1),
         (TODAY, "openai:gpt-5", 2),
     ]
-    assert report["total"] == {"requests": 3, "input_tokens": 300, "output_tokens": 30, "cached_tokens": 100}
+    assert report["total"] == {
+        "requests": 3,
+        "input_tokens": 300,
+        "output_tokens": 30,
+        "cached_tokens": 100,
+        "cost": "0",
+    }
 
 
 async def test_other_days_are_left_out(ada: Person, services: Services) -> None:
@@ -116,5 +122,7 @@ async def test_the_report_takes_its_scope(client: httpx2.AsyncClient, services: 
 
 
 async def test_an_account_that_is_gone_does_not_fail_the_answer(services: Services) -> None:
-    await services.usage.record(measurement(), Admission(Caller(UUID(int=7)), EXPECTED, taken=None))
+    await services.usage.record(
+        measurement(), Admission(Caller(UUID(int=7)), EXPECTED, Hold(UUID(int=8), date.min, None), taken=None)
+    )
     assert await read_rows(services.ports.database) == []

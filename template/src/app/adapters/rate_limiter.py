@@ -155,7 +155,7 @@ class ValkeyRateLimiter:
 
     def _key(self, owner: str, quota: Quota) -> str:
         # In a cluster, the braces keep what one script touches together.
-        return f"{self._prefix}:limits:{{{owner}}}:{quota.name}"
+        return ":".join((self._prefix, "limits", "{" + owner + "}", quota.name))
 
     async def _ask(self, script: _Script, keys: Sequence[str], args: Sequence[int | float]) -> Any:  # noqa: ANN401
         """Run a script; None while the server does not answer."""

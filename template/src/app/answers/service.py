@@ -101,7 +101,7 @@ class AnswerService:
         Raises:
             CallerError: the caller may not ask, or the prompt cannot be used like that.
             EmbeddingModelError: the caller's documents need to be indexed anew.
-            TooManyRequestsError: a limit of the caller is reached for now.
+            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
             PayloadTooLargeError: the request can never be within the caller's limits.
             UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
         """

@@ -59,6 +59,18 @@ class AuthService:
             raise ConflictError("This account is switched off.")
         return Caller(id=account.id)
 
+    async def find_account(self, email: str) -> Caller:
+        """Find an account by its address: for operators.
+
+        Raises:
+            NotFoundError: no active account has it.
+        """
+        async with self.database.transaction() as session:
+            account = await repository.find_account_by_email(session, email.lower())
+        if account is None:
+            raise NotFoundError(f"No active account has the address {email}.")
+        return Caller(id=account.id)
+
     async def sign_in(self, email: str, password: str) -> TokenPair:
         """Exchange a password for tokens.
 

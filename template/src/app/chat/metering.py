@@ -42,7 +42,7 @@ async def metered(
     What the answer took is recorded before its end is passed on, or however else it stops.
 
     Raises:
-        TooManyRequestsError: a limit of the caller is reached for now.
+        TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
         PayloadTooLargeError: the request can never be within the limits.
         AppError: what the model raises.
         UpstreamFailedError: the stream ended without `Finished`.

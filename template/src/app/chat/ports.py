@@ -216,8 +216,10 @@ class UsageRecorder(Protocol):
         """Let a request through, which is then recorded or released.
 
         Raises:
-            TooManyRequestsError: a limit of the caller is reached for now.
+            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
             PayloadTooLargeError: the request can never be within the limits.
+            ForbiddenError: the caller has a budget, and the model no price.
+            UnavailableError: the account cannot be looked at.
         """
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:

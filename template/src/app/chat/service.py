@@ -80,7 +80,7 @@ class ChatService:
             ModelNotFoundError: there is no such model.
             UnsupportedParameterError: the answer may not be that long, or the model cannot do what is asked for.
             RefusedByModelError: the model's provider finds fault with the request.
-            TooManyRequestsError: a limit of the caller is reached for now.
+            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
             PayloadTooLargeError: the request can never be within the caller's limits.
             UpstreamError: the model failed, perhaps in the middle of the answer.
         """

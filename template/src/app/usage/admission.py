@@ -1,6 +1,9 @@
 """What lets a request through to a language model."""
 
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
 
 from app.auth.caller import Caller
 from app.usage.measurement import Expectation
@@ -8,13 +11,28 @@ from app.usage.quotas import Taken
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """A request that is within its caller's limits; the limits hold a place for it until it is settled.
+class Hold:
+    """What was set aside for a call.
 
     Attributes:
+        cost: None where no price is known.
+    """
+
+    id: UUID
+    month: date
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request that is within its caller's limits, which hold a place for it until it is recorded or released.
+
+    Attributes:
+        hold: of the caller's budget, and of a place in the records.
         taken: of the caller's quotas, where there are some.
     """
 
     caller: Caller
     expected: Expectation
+    hold: Hold
     taken: Taken | None

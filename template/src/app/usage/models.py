@@ -1,11 +1,16 @@
-"""The table of what was used."""
+"""The tables of what was used, and of what it costs."""
 
+from datetime import date, datetime
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Record
+from app.database import Record, Table
+
+# A token may cost less than a ten-millionth, and a month more than a million.
+Money = Numeric(24, 12)
 
 
 class UsageRecord(Record):
@@ -27,3 +32,41 @@ class UsageRecord(Record):
     seconds: Mapped[float]
     prompt_name: Mapped[str | None]
     prompt_version: Mapped[int | None]
+    cost: Mapped[Decimal | None] = mapped_column(Money)
+
+
+class Budget(Table):
+    """What an account may spend in a month, where it is not what all may; no amount is no limit."""
+
+    __tablename__ = "budgets"
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    amount: Mapped[Decimal | None] = mapped_column(Money)
+
+
+class MonthlySpending(Table):
+    """What an account has spent in a month (UTC), and what calls under way may cost at most."""
+
+    __tablename__ = "monthly_spendings"
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    spent: Mapped[Decimal] = mapped_column(Money)
+    reserved: Mapped[Decimal] = mapped_column(Money)
+
+
+class Reservation(Record):
+    """A call under way: the most that it may take. Its id becomes that of the record of what it took."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (Index("ix_reservations_owner_id_expires_at", "owner_id", "expires_at"),)
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    key_id: Mapped[UUID | None]
+    endpoint: Mapped[str]
+    model: Mapped[str]
+    month: Mapped[date]
+    input_tokens: Mapped[int]
+    output_tokens: Mapped[int]
+    cost: Mapped[Decimal | None] = mapped_column(Money)
+    expires_at: Mapped[datetime]

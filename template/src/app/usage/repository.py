@@ -1,19 +1,27 @@
-"""What was used, in SQL."""
+"""What was used, what it costs and what may be spent, in SQL."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Date, func, insert, select
+from sqlalchemy import Date, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.usage.measurement import Measurement
-from app.usage.models import UsageRecord
+from app.auth.caller import Caller
+from app.usage.measurement import LOST, Measurement
+from app.usage.models import Budget, MonthlySpending, Reservation, UsageRecord
 
 
 @dataclass(frozen=True, slots=True)
 class DailyUsage:
-    """What an account used of one model on one day (UTC)."""
+    """What an account used of one model on one day (UTC).
+
+    Attributes:
+        cost: of the requests whose price is known; None where there is none.
+    """
 
     day: date
     model: str
@@ -21,11 +29,23 @@ class DailyUsage:
     input_tokens: int
     output_tokens: int
     cached_tokens: int
+    cost: Decimal | None
 
 
-async def add(session: AsyncSession, owner_id: UUID, key_id: UUID | None, measurement: Measurement) -> None:
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What an account has spent in a month, and what calls under way may cost at most."""
+
+    spent: Decimal = Decimal(0)
+    reserved: Decimal = Decimal(0)
+
+
+async def add(
+    session: AsyncSession, record_id: UUID, caller: Caller, measurement: Measurement, cost: Decimal | None
+) -> None:
     """Store one use."""
-    await session.execute(insert(UsageRecord).values(owner_id=owner_id, key_id=key_id, **asdict(measurement)))
+    values = asdict(measurement) | {"id": record_id, "owner_id": caller.id, "key_id": caller.key_id, "cost": cost}
+    await session.execute(insert(UsageRecord).values(values))
 
 
 async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: date) -> list[DailyUsage]:
@@ -39,9 +59,87 @@ async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: d
             func.sum(UsageRecord.input_tokens),
             func.sum(UsageRecord.output_tokens),
             func.sum(UsageRecord.cached_tokens),
+            func.sum(UsageRecord.cost),
         )
         .where(UsageRecord.owner_id == owner_id, day.between(first, last))
         .group_by(day, UsageRecord.model)
         .order_by(day.desc(), UsageRecord.model)
     )
     return [DailyUsage(*row) for row in await session.execute(statement)]
+
+
+async def find_budget(session: AsyncSession, owner_id: UUID, default: Decimal | None) -> Decimal | None:
+    """Find what an owner may spend in a month; None is no limit."""
+    row = (await session.execute(select(Budget.amount).where(Budget.owner_id == owner_id))).one_or_none()
+    return default if row is None else row[0]
+
+
+async def set_budget(session: AsyncSession, owner_id: UUID, amount: Decimal | None) -> None:
+    """Give an owner a budget of his own; None is no limit."""
+    statement = upsert(Budget).values(owner_id=owner_id, amount=amount)
+    await session.execute(statement.on_conflict_do_update(index_elements=[Budget.owner_id], set_={"amount": amount}))
+
+
+async def delete_budget(session: AsyncSession, owner_id: UUID) -> None:
+    """Give an owner the budget of everybody."""
+    await session.execute(delete(Budget).where(Budget.owner_id == owner_id))
+
+
+async def find_spending(session: AsyncSession, owner_id: UUID, month: date) -> Spending:
+    """Find what an owner has spent in a month."""
+    row = await session.get(MonthlySpending, (owner_id, month))
+    return Spending() if row is None else Spending(row.spent, row.reserved)
+
+
+async def reserve(session: AsyncSession, owner_id: UUID, month: date, cost: Decimal, budget: Decimal | None) -> bool:
+    """Set aside what a call may cost, if the budget has as much; tells whether it has.
+
+    The row is locked while the condition is looked at, so calls at the same moment do not all see the same rest.
+    """
+    if budget is not None and cost > budget:
+        return False
+    statement = upsert(MonthlySpending).values(owner_id=owner_id, month=month, spent=0, reserved=cost)
+    total = MonthlySpending.spent + MonthlySpending.reserved + cost
+    reserved = statement.on_conflict_do_update(
+        index_elements=[MonthlySpending.owner_id, MonthlySpending.month],
+        set_={"reserved": MonthlySpending.reserved + cost},
+        where=None if budget is None else total <= budget,
+    ).returning(MonthlySpending.owner_id)
+    return await session.scalar(reserved) is not None
+
+
+async def spend(session: AsyncSession, owner_id: UUID, month: date, *, released: Decimal, spent: Decimal) -> None:
+    """Give back what was set aside, and take what was spent instead."""
+    if not released and not spent:
+        return
+    change = {"reserved": MonthlySpending.reserved - released, "spent": MonthlySpending.spent + spent}
+    statement = upsert(MonthlySpending).values(owner_id=owner_id, month=month, spent=spent, reserved=0)
+    row = [MonthlySpending.owner_id, MonthlySpending.month]
+    await session.execute(statement.on_conflict_do_update(index_elements=row, set_=change))
+
+
+async def add_reservation(session: AsyncSession, reservation: Reservation, seconds: int) -> None:
+    """Store a call under way, which is to end within so many seconds."""
+    reservation.expires_at = func.now() + timedelta(seconds=seconds)
+    session.add(reservation)
+    await session.flush()
+
+
+async def take_reservation(session: AsyncSession, reservation_id: UUID) -> Reservation | None:
+    """Delete and return a call under way; None if it has expired and been settled."""
+    statement = delete(Reservation).where(Reservation.id == reservation_id).returning(Reservation)
+    return await session.scalar(statement)
+
+
+async def take_expired(session: AsyncSession, owner_id: UUID) -> Sequence[Reservation]:
+    """Delete and return an owner's calls that should have ended, but for those that somebody else is taking."""
+    expired = (Reservation.owner_id == owner_id, Reservation.expires_at < func.now())
+    free = select(Reservation.id).where(*expired).with_for_update(skip_locked=True)
+    taken = await session.scalars(delete(Reservation).where(Reservation.id.in_(free)).returning(Reservation))
+    return taken.all()
+
+
+async def take_lost(session: AsyncSession, record_id: UUID) -> UsageRecord | None:
+    """Delete and return the record of a call that was given up, and ended after all."""
+    lost = (UsageRecord.id == record_id, UsageRecord.finish_reason == LOST)
+    return await session.scalar(delete(UsageRecord).where(*lost).returning(UsageRecord))

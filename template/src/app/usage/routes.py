@@ -20,7 +20,9 @@ async def read_usage(
     first: Annotated[date | None, Query(description="the first day, in UTC; 30 days back if not given")] = None,
     last: Annotated[date | None, Query(description="the last day, in UTC; today if not given")] = None,
 ) -> UsageReport:
-    """Tell what the caller used of language models, by day and model."""
+    """Tell what the caller used of language models, by day and model, what it cost, and what is left to spend."""
     last = last or datetime.now(UTC).date()
     first = first or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
-    return UsageReport.of(first, last, await services.usage.list_daily(first, last, caller=caller))
+    days = await services.usage.list_daily(first, last, caller=caller)
+    month = await services.usage.read_month(caller=caller)
+    return UsageReport.of(first, last, days, month, services.usage.budgets.settings.currency)

@@ -2,11 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Self
+from decimal import Decimal
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from app.usage.budgets import Month
+from app.usage.prices import plain
 from app.usage.repository import DailyUsage
+
+# Exact, as a string: binary floating point cannot hold a tenth of a cent.
+Money = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
 
 
 class UsageTotal(BaseModel):
@@ -16,6 +22,9 @@ class UsageTotal(BaseModel):
     input_tokens: int = Field(examples=[48_000])
     output_tokens: int = Field(examples=[9_600])
     cached_tokens: int = Field(description="those of the input that the provider had in its cache", examples=[32_000])
+    cost: Money | None = Field(
+        description="of the requests whose price is known; null where there is none", examples=["0.156"]
+    )
 
 
 class UsageDay(UsageTotal):
@@ -27,6 +36,28 @@ class UsageDay(UsageTotal):
     model: str = Field(examples=["openai:gpt-5"])
 
 
+class UsageMonth(BaseModel):
+    """How the caller stands this month."""
+
+    month: date = Field(description="its first day, in UTC", examples=["2026-11-01"])
+    budget: Money | None = Field(description="null where there is no limit", examples=["50"])
+    spent: Money = Field(examples=["12.5"])
+    reserved: Money = Field(description="what calls under way may cost at most", examples=["0.04"])
+    remaining: Money | None = Field(description="null where there is no limit", examples=["37.46"])
+
+    @classmethod
+    def of(cls, month: Month) -> Self:
+        """Put a month on the wire."""
+        spending = month.spending
+        return cls(
+            month=month.month,
+            budget=month.budget,
+            spent=spending.spent,
+            reserved=spending.reserved,
+            remaining=month.remaining,
+        )
+
+
 class UsageReport(BaseModel):
     """The caller's use of language models, the newest day first."""
 
@@ -34,14 +65,19 @@ class UsageReport(BaseModel):
     last: date
     items: list[UsageDay]
     total: UsageTotal
+    currency: str = Field(examples=["USD"])
+    month: UsageMonth
 
     @classmethod
-    def of(cls, first: date, last: date, days: Sequence[DailyUsage]) -> Self:
+    def of(cls, first: date, last: date, days: Sequence[DailyUsage], month: Month, currency: str) -> Self:
         """Put days on the wire, and add them up."""
+        costs = [day.cost for day in days if day.cost is not None]
         total = UsageTotal(
             requests=sum(day.requests for day in days),
             input_tokens=sum(day.input_tokens for day in days),
             output_tokens=sum(day.output_tokens for day in days),
             cached_tokens=sum(day.cached_tokens for day in days),
+            cost=sum(costs, Decimal(0)) if costs else None,
         )
-        return cls(first=first, last=last, items=[UsageDay.model_validate(day) for day in days], total=total)
+        items = [UsageDay.model_validate(day) for day in days]
+        return cls(first=first, last=last, items=items, total=total, currency=currency, month=UsageMonth.of(month))

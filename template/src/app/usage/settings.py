@@ -1,6 +1,10 @@
 """How much callers may use."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.usage.prices import Price
 
 
 class LimitsSettings(BaseModel):
@@ -14,3 +18,28 @@ class LimitsSettings(BaseModel):
     )
     concurrent_calls: int = Field(default=512, ge=0, description="of one process to language models")
     longest_wait: float = Field(default=10, ge=0, description="seconds that a call waits for others to end")
+
+
+class UsageSettings(BaseModel):
+    """What use costs, and how much of it a caller may have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prices: dict[str, Price] = Field(
+        default_factory=dict, description="of a million tokens, by `provider:model` or `model`"
+    )
+    currency: str = Field(default="USD", description="of prices and budgets; a label")
+    monthly_budget: Decimal | None = Field(
+        default=None, ge=0, description="of an account that has none of its own; none is no limit"
+    )
+    reservation_seconds: int = Field(
+        default=900, ge=1, description="after which a call that never ended counts as spent; longer than any call"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_blanks(cls, values: object) -> object:
+        """Read `APP_USAGE__MONTHLY_BUDGET=` in an environment file as not set."""
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value != ""}

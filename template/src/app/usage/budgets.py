@@ -1,0 +1,177 @@
+"""Monthly budgets: what a call may cost is set aside before it, and what it did cost is taken after it.
+
+All of it is rows in SQL, so it outlives the processes. What a process that was killed had set aside counts until it
+expires, and as spent from then on: the provider has most likely charged for it.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.caller import Caller
+from app.database import Database
+from app.errors import BudgetExhaustedError, CallerError, ForbiddenError, TooManyRequestsError
+from app.usage import repository
+from app.usage.admission import Hold
+from app.usage.measurement import LOST, Expectation, Measurement
+from app.usage.models import Reservation
+from app.usage.prices import find_price, plain
+from app.usage.repository import Spending
+from app.usage.settings import UsageSettings
+
+log = structlog.get_logger(__name__)
+
+BUSY_SECONDS = 10  # after which calls under way may have given back what they do not need
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """How an account stands this month; no budget is no limit."""
+
+    month: date
+    budget: Decimal | None
+    spending: Spending
+
+    @property
+    def remaining(self) -> Decimal | None:
+        """What is neither spent nor set aside."""
+        if self.budget is None:
+            return None
+        return max(Decimal(0), self.budget - self.spending.spent - self.spending.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """Knows what callers may spend, and holds them to it."""
+
+    database: Database
+    settings: UsageSettings
+
+    async def hold(self, expected: Expectation, *, caller: Caller) -> Hold:
+        """Set aside what a call may cost.
+
+        Raises:
+            BudgetExhaustedError: the rest of the month's budget is less.
+            TooManyRequestsError: calls under way hold what this one needs.
+            ForbiddenError: the caller has a budget, and the model no price.
+            UnavailableError: the database cannot be reached; nobody spends then.
+        """
+        price = find_price(self.settings.prices, expected.model)
+        cost = None if price is None else price.cost(expected.input_tokens, expected.output_tokens)
+        hold = Hold(uuid4(), _this_month(), cost)
+        async with self.database.transaction() as session:
+            await self._settle_expired(session, caller.id)
+            budget = await repository.find_budget(session, caller.id, self.settings.monthly_budget)
+            fits = not cost or await repository.reserve(session, caller.id, hold.month, cost, budget)
+            if not fits or (cost is None and budget is not None):
+                spending = await repository.find_spending(session, caller.id, hold.month)
+                raise self._refusal(expected, cost, Month(hold.month, budget, spending))
+            await repository.add_reservation(
+                session, _reservation(hold, expected, caller), self.settings.reservation_seconds
+            )
+        return hold
+
+    async def settle(self, hold: Hold, measurement: Measurement, *, caller: Caller) -> Decimal | None:
+        """Write down what a call took, and take what it cost; returns that."""
+        price = find_price(self.settings.prices, measurement.model)
+        tokens = (measurement.input_tokens, measurement.output_tokens, measurement.cached_tokens)
+        cost = None if price is None else price.cost(*tokens)
+        # Who answered may have no price although who was asked has: then it counts for what was set aside.
+        spent = hold.cost if cost is None else cost
+        async with self.database.transaction() as session:
+            released, counted = await _take_back(session, hold)
+            await repository.add(session, hold.id, caller, measurement, cost)
+            change = (spent or Decimal(0)) - counted
+            await repository.spend(session, caller.id, hold.month, released=released, spent=change)
+        return cost
+
+    async def release(self, hold: Hold, *, caller: Caller) -> None:
+        """Give back what was set aside for a call that was never made."""
+        async with self.database.transaction() as session:
+            released, counted = await _take_back(session, hold)
+            await repository.spend(session, caller.id, hold.month, released=released, spent=-counted)
+
+    async def read_month(self, *, caller: Caller) -> Month:
+        """Tell how the caller stands this month."""
+        month = _this_month()
+        async with self.database.transaction() as session:
+            await self._settle_expired(session, caller.id)
+            budget = await repository.find_budget(session, caller.id, self.settings.monthly_budget)
+            return Month(month, budget, await repository.find_spending(session, caller.id, month))
+
+    async def set_budget(self, amount: Decimal | None, *, caller: Caller) -> None:
+        """Give an account a budget of its own; None is no limit."""
+        async with self.database.transaction() as session:
+            await repository.set_budget(session, caller.id, amount)
+
+    async def unset_budget(self, *, caller: Caller) -> None:
+        """Give an account the budget of everybody."""
+        async with self.database.transaction() as session:
+            await repository.delete_budget(session, caller.id)
+
+    async def _settle_expired(self, session: AsyncSession, owner_id: UUID) -> None:
+        """Count as spent what calls that never ended had set aside."""
+        for lost in await repository.take_expired(session, owner_id):
+            measurement = Measurement(
+                endpoint=lost.endpoint,
+                model=lost.model,
+                input_tokens=lost.input_tokens,
+                output_tokens=lost.output_tokens,
+                cached_tokens=0,
+                estimated=True,
+                finish_reason=LOST,
+                first_token_seconds=None,
+                seconds=0,
+            )
+            await repository.add(session, lost.id, Caller(owner_id, key_id=lost.key_id), measurement, lost.cost)
+            held = lost.cost or Decimal(0)
+            await repository.spend(session, owner_id, lost.month, released=held, spent=held)
+            log.warning("usage.expired", owner_id=str(owner_id), record_id=str(lost.id), model=lost.model)
+
+    def _refusal(self, expected: Expectation, cost: Decimal | None, month: Month) -> CallerError:
+        if cost is None or month.budget is None:
+            log.error("price.missing", model=expected.model)
+            return ForbiddenError(f"You have a budget, and {expected.model} has no price: the operator has to set one.")
+        left = month.budget - month.spending.spent
+        if cost <= left:
+            return TooManyRequestsError(
+                "Calls under way hold the rest of your budget. Try again when they have ended.",
+                retry_after=BUSY_SECONDS,
+            )
+        next_month = (month.month + timedelta(days=32)).replace(day=1)
+        wait = datetime.combine(next_month, time(), UTC) - datetime.now(UTC)
+        return BudgetExhaustedError(
+            f"This may cost {plain(cost)} {self.settings.currency}, and of this month's budget you have "
+            f"{plain(max(left, Decimal(0)))} left.",
+            retry_after=max(1, math.ceil(wait.total_seconds())),
+        )
+
+
+async def _take_back(session: AsyncSession, hold: Hold) -> tuple[Decimal, Decimal]:
+    """End a hold; tells what it still set aside, and what was counted as spent because it had expired."""
+    reservation = await repository.take_reservation(session, hold.id)
+    lost = None if reservation else await repository.take_lost(session, hold.id)
+    return (reservation and reservation.cost) or Decimal(0), (lost and lost.cost) or Decimal(0)
+
+
+def _reservation(hold: Hold, expected: Expectation, caller: Caller) -> Reservation:
+    return Reservation(
+        id=hold.id,
+        owner_id=caller.id,
+        key_id=caller.key_id,
+        endpoint=expected.endpoint,
+        model=expected.model,
+        month=hold.month,
+        input_tokens=expected.input_tokens,
+        output_tokens=expected.output_tokens,
+        cost=hold.cost,
+    )
+
+
+def _this_month() -> date:
+    return datetime.now(UTC).date().replace(day=1)
