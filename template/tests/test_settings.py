@@ -1,5 +1,6 @@
 """The settings and the file that documents them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -35,10 +36,16 @@ def test_the_defaults_in_the_documentation_are_the_real_ones() -> None:
     for name, (is_default, value) in documented().items():
         default = fields()[name].get_default(call_default_factory=True, validated_data={})
         if is_default:
-            shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-            assert value == ("" if shown is None else str(shown).lower() if isinstance(shown, bool) else str(shown)), (
-                name
-            )
+            assert value == _as_text(default), name
+
+
+def _as_text(default: object) -> str:
+    """Write a default as the environment has it."""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    if default is None or isinstance(default, str):
+        return default or ""
+    return json.dumps(default) if isinstance(default, bool | dict | list) else str(default)
 
 
 def test_the_example_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
+from app.guardrails.service import Guardrails
+from app.guardrails.topics import make_topics
 from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
@@ -172,7 +174,8 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)
-    chat = ChatService(language_models, usage, settings.chat)
+    guardrails = Guardrails(settings.guardrails, make_topics(settings.guardrails, ports.embedder))
+    chat = ChatService(language_models, usage, settings.chat, guardrails)
     extractor = Extractor(language_models, usage, settings.extraction)
     reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
     handlers: Mapping[str, JobHandler] = {
@@ -190,7 +193,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts),
+        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers),

@@ -11,6 +11,7 @@
     │   ├── PayloadTooLargeError        413
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
+    │   │   ├── GuardrailRefusedError   a check of what goes into a model, or comes out, says no
     │   │   ├── RefusedByModelError     400: the model's provider finds fault with it
     │   │   ├── SchemaRefusedError      not a JSON Schema that can be used
     │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
@@ -138,6 +139,20 @@ class UnprocessableError(CallerError):
 
     status = 422
     code = "unprocessable"
+
+
+class GuardrailRefusedError(UnprocessableError):
+    """A check of what goes into a language model, or of what comes out of it, says no.
+
+    Args:
+        check: the check's name in settings.
+        side: `request` or `answer`.
+    """
+
+    code = "guardrail_refused"
+
+    def __init__(self, check: str, *, side: str) -> None:
+        super().__init__(f"The guardrail `{check}` refuses this {side}.")
 
 
 class RefusedByModelError(UnprocessableError):

@@ -6,6 +6,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/embeddings", "/v1/models")
+# What OpenAI's clients know by another word.
+CODES = {"guardrail_refused": "content_filter"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
@@ -37,7 +39,7 @@ def openai_error(status: int, code: str, message: str, param: str | None) -> Ope
     """Describe a failure; `param` may begin with `body.`, as validation says it."""
     kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else KINDS.get(status, "invalid_request_error")
     where = param.removeprefix("body").removeprefix(".") if param else None
-    return OpenAIError(error=OpenAIErrorDetail(message=message, type=kind, param=where or None, code=code))
+    return OpenAIError(error=OpenAIErrorDetail(message=message, type=kind, param=where or None, code=CODES.get(code, code)))
 
 
 def openai_status(status: int) -> int:

@@ -19,6 +19,7 @@ from app.conversations.settings import ConversationsSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
 from app.extraction.settings import ExtractionSettings
+from app.guardrails.settings import GuardrailSettings
 from app.inference.capacity import BatchingSettings
 from app.inference.embedder import EmbeddingSettings
 from app.inference.served_models import ModelsSettings
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     file_store: FileStoreSettings
+    guardrails: GuardrailSettings = Field(default_factory=GuardrailSettings)
     job_queue: JobQueueSettings
     jobs: JobsSettings = Field(default_factory=JobsSettings)
     language_model: LanguageModelSettings = Field(default_factory=LanguageModelSettings)

@@ -1,7 +1,9 @@
 """Answering questions from the caller's documents."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 import structlog
 
@@ -10,11 +12,12 @@ from app.answers.ports import PassageSearch, PromptSource
 from app.answers.prompts import ANSWERS_PROMPT, RULES, compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
+from app.chat.guarding import guarded, redact_request
 from app.chat.metering import metered
 from app.chat.ports import Finished, LanguageModel, TextDelta, Usage, UsageRecorder
 from app.errors import UpstreamFailedError
 from app.prompts.service import FilledPrompt, PromptChoice
-from app.usage.measurement import Measurement
+from app.guardrails.service import Guardrails
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +71,7 @@ class AnswerService:
     language_model: LanguageModel
     usage: UsageRecorder
     prompts: PromptSource
+    guardrails: Guardrails = field(default_factory=Guardrails)
 
     async def answer(
         self,
@@ -100,6 +104,7 @@ class AnswerService:
 
         Raises:
             CallerError: the caller may not ask, or the prompt cannot be used like that.
+            GuardrailRefusedError: a check refuses the question, or the answer, perhaps in the middle of it.
             EmbeddingModelError: the caller's documents need to be indexed anew.
             TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
             PayloadTooLargeError: the request can never be within the caller's limits.
@@ -107,19 +112,21 @@ class AnswerService:
         """
         caller.require(Scope.ANSWERS)
         rules = await self._choose(prompt, caller)
-        passages = fit_budget(await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters))
+        await self.guardrails.check_input([question], [question], owner=caller.id)
+        found = await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters)
+        passages = fit_budget(await self.guardrails.leave_out_suspicious(found, attrgetter("text")))
         if not passages:
             yield Passages(passages)
             yield Token(NOTHING_FOUND)
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
-        request = compose_request(question, passages, rules.text if rules else RULES)
+        request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
         pieces: list[str] = []
         answering = metered(
             self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=rules
         )
         # A limit that is reached is an answer of its own, so it is looked at before the first event.
-        async with answering as events:
+        async with answering as written, aclosing(guarded(written, self.guardrails)) as events:
             yield Passages(passages)
             async for event in events:
                 if isinstance(event, TextDelta):

@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.auth.caller import Caller, Scope
+from app.chat.guarding import check_request, guarded, redact_request
 from app.chat.metering import metered
 from app.chat.ports import (
     Finished,
@@ -24,6 +25,7 @@ from app.errors import (
     UnsupportedParameterError,
     UpstreamFailedError,
 )
+from app.guardrails.service import Guardrails
 
 ENDPOINT = "chat.completions"
 
@@ -48,6 +50,7 @@ class ChatService:
     language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ChatSettings
+    guardrails: Guardrails = field(default_factory=Guardrails)
 
     def find_model(self, name: str) -> LanguageModel:
         """Find the language model of this name.
@@ -79,6 +82,7 @@ class ChatService:
             ForbiddenError: the caller may not ask.
             ModelNotFoundError: there is no such model.
             UnsupportedParameterError: the answer may not be that long, or the model cannot do what is asked for.
+            GuardrailRefusedError: a check refuses the request, or the answer, perhaps in the middle of it.
             RefusedByModelError: the model's provider finds fault with the request.
             TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
             PayloadTooLargeError: the request can never be within the caller's limits.
@@ -89,8 +93,10 @@ class ChatService:
         most = self.settings.max_output_tokens
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
-        request = replace(request, max_tokens=max_tokens or most)
-        async with metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage) as events:
+        await check_request(request, self.guardrails, owner=caller.id)
+        request = replace(redact_request(request, self.guardrails), max_tokens=max_tokens or most)
+        asked = metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+        async with asked as answer, aclosing(guarded(answer, self.guardrails)) as events:
             try:
                 async for event in events:
                     yield event

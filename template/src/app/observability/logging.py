@@ -7,6 +7,8 @@ from typing import Literal, TextIO
 import structlog
 from pydantic import BaseModel, ConfigDict
 
+from app.guardrails.personal_data import redact_values
+
 
 class LoggingSettings(BaseModel):
     """What is logged, and how it looks."""
@@ -45,6 +47,13 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
 
 def _renderers(style: str) -> list[structlog.typing.Processor]:
     first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    texts = [first, structlog.processors.format_exc_info, _redact]
     if style == "console":
-        return [first, structlog.dev.ConsoleRenderer()]
-    return [first, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        # A prettier traceback would show the values of variables, which nobody has redacted.
+        return [*texts, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    return [*texts, structlog.processors.JSONRenderer()]
+
+
+def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Take personal data out of every text of a line, tracebacks included."""
+    return {name: redact_values(value) for name, value in event.items()}

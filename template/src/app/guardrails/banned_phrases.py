@@ -1,0 +1,64 @@
+"""Phrases that must not be said, in a whole text and in one that still grows."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from app.guardrails.spans import Scan, Span
+
+KIND = "removed"
+# Letters and digits of scripts that put spaces between words: there, a phrase begins and ends where words do.
+_SPACED = r"[^\W\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
+_STARTS_SPACED = re.compile(_SPACED)
+
+
+@dataclass(frozen=True, slots=True)
+class BannedPhrases:
+    """Finds phrases whatever their case; every white space in them stands for one character of white space."""
+
+    phrases: Sequence[str]
+    _pattern: re.Pattern[str] = field(init=False, repr=False)
+    _beginnings: frozenset[str] = field(init=False, repr=False)
+    _longest: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the search; where two phrases begin alike the longer one is found."""
+        folded = sorted({_fold(" ".join(phrase.split())) for phrase in self.phrases}, key=len, reverse=True)
+        object.__setattr__(self, "_pattern", re.compile("|".join(map(_whole_words, folded))))
+        beginnings = frozenset(phrase[:end] for phrase in folded for end in range(1, len(phrase) + 1))
+        object.__setattr__(self, "_beginnings", beginnings)
+        object.__setattr__(self, "_longest", max(map(len, folded)))
+
+    def __call__(self, text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
+        """Find the phrases from an offset on."""
+        folded = _fold(text)
+        spans: list[Span] = []
+        while True:
+            settled = len(text) if is_whole else self._open_end(folded, start)
+            match = self._pattern.search(folded, start)
+            if match is None or match.start() >= settled:
+                return Scan(spans, settled)
+            spans.append(Span(KIND, *match.span()))
+            start = match.end()
+
+    def _open_end(self, folded: str, start: int) -> int:
+        """Find where a phrase may have begun that is not over yet."""
+        for position in range(max(start, len(folded) - self._longest), len(folded)):
+            if folded[position:] in self._beginnings:
+                return position
+        return len(folded)
+
+
+def _fold(text: str) -> str:
+    """Write a text small, with plain spaces, and exactly as long as it is."""
+    lowered = text.lower()
+    if len(lowered) != len(text):
+        lowered = "".join(small if len(small := character.lower()) == 1 else character for character in text)
+    # A sigma is written otherwise where a word ends, which is not known while the text grows.
+    return re.sub(r"\s", " ", lowered.replace("ς", "σ"))
+
+
+def _whole_words(phrase: str) -> str:
+    before = f"(?<!{_SPACED})" if _STARTS_SPACED.match(phrase) else ""
+    after = f"(?!{_SPACED})" if _STARTS_SPACED.match(phrase[-1]) else ""
+    return before + re.escape(phrase) + after

@@ -1,0 +1,32 @@
+"""What guardrails need from the outside."""
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TextVectors(Protocol):
+    """What an embedding model made of some texts."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """One row of unit length per text, in the order of the texts."""
+
+
+class TextEmbedder(Protocol):
+    """Tells what texts are about."""
+
+    @property
+    def deadline(self) -> float:
+        """Seconds in which somebody who waits for an answer must have it."""
+
+    async def embed(
+        self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None
+    ) -> TextVectors:
+        """Embed texts.
+
+        Raises:
+            OverloadedError: it cannot be done in so many seconds.
+        """

@@ -1,0 +1,114 @@
+"""The checks on both sides of a language model."""
+
+import asyncio
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from app.errors import GuardrailRefusedError
+from app.guardrails.banned_phrases import BannedPhrases
+from app.guardrails.injection import find_injection
+from app.guardrails.output import OutputCheck, OutputGuard
+from app.guardrails.personal_data import scan_personal_data
+from app.guardrails.settings import GuardrailSettings
+from app.guardrails.spans import redact
+from app.guardrails.topics import TopicPolicy
+from app.guardrails.triggers import Trigger, report
+
+AT_ONCE = 5000  # characters that are screened faster than a thread is reached
+BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrails:
+    """Refuses or redacts what goes into a model and what comes out of it, as the settings say."""
+
+    settings: GuardrailSettings = field(default_factory=GuardrailSettings)
+    topics: TopicPolicy | None = None
+
+    async def check_input(self, texts: Sequence[str], written: Sequence[str], *, owner: Hashable) -> None:
+        """Pass if a model may be given these texts.
+
+        Args:
+            texts: all that the model will read.
+            written: those among them that a user or a tool wrote, the newest last: they are not trusted.
+            owner: who asks.
+
+        Raises:
+            GuardrailRefusedError: a check refuses them.
+            OverloadedError: the topic cannot be found out in time.
+        """
+        for name, action in self.settings.input.items():
+            if action != "refuse":
+                continue
+            reasons: Sequence[str] = ()
+            match name:
+                case "length":
+                    reasons = self._find_excess(texts)
+                case "injection":
+                    reasons = await _screen(written)
+                case "topics":
+                    reasons = await self._find_topics(written, owner)
+                case "pii":
+                    reasons = [span.kind for text in texts for span in scan_personal_data(text).spans]
+            if reasons:
+                report(Trigger(name, "input", action, len(reasons), sorted(set(reasons))))
+                raise GuardrailRefusedError(name, side="request")
+
+    @property
+    def redacts_input(self) -> bool:
+        """Whether texts must go through `redact_input` before a model sees them."""
+        return self.settings.input.get("pii") == "redact"
+
+    def redact_input(self, text: str) -> str:
+        """Take out what the model must not see."""
+        spans = scan_personal_data(text).spans if self.redacts_input else ()
+        if spans:
+            report(Trigger("pii", "input", "redact", len(spans), sorted({span.kind for span in spans})))
+        return redact(text, spans)
+
+    async def leave_out_suspicious(self, passages: Sequence[Item], text_of: Callable[[Item], str]) -> list[Item]:
+        """Keep the passages that do not try to give the model orders."""
+        if not self.settings.screen_passages:
+            return list(passages)
+        kept = []
+        for passage in passages:
+            reasons = await _screen([text_of(passage)])
+            if reasons:
+                report(Trigger("injection", "passage", "leave_out", len(reasons), reasons))
+            else:
+                kept.append(passage)
+        return kept
+
+    def open_output(self) -> OutputGuard | None:
+        """Begin to check an answer; None where no check is on."""
+        checks = []
+        for name, action in self.settings.output.items():
+            if action != "off" and name == "pii":
+                checks.append(OutputCheck(name, scan_personal_data, action == "refuse"))
+            elif action != "off" and self.settings.banned_phrases:
+                checks.append(OutputCheck(name, BannedPhrases(self.settings.banned_phrases), action == "refuse"))
+        return OutputGuard(checks) if checks else None
+
+    def _find_excess(self, texts: Sequence[str]) -> list[str]:
+        if sum(map(len, texts)) > self.settings.max_input_characters:
+            return ["characters"]
+        tokens = sum(len(text.encode(errors="replace")) for text in texts) // BYTES_PER_TOKEN
+        return ["tokens"] if tokens > self.settings.max_input_tokens else []
+
+    async def _find_topics(self, written: Sequence[str], owner: Hashable) -> list[str]:
+        """Judge the newest text alone: what an earlier one was about has been answered or refused."""
+        if self.topics is None or not written:
+            return []
+        fault = await self.topics.find_fault(written[-1], owner=owner)
+        return [fault] if fault else []
+
+
+async def _screen(texts: Sequence[str]) -> Sequence[str]:
+    for text in texts:
+        reasons = find_injection(text) if len(text) <= AT_ONCE else await asyncio.to_thread(find_injection, text)
+        if reasons:
+            return reasons
+    return ()

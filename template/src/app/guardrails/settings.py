@@ -1,0 +1,42 @@
+"""Which checks run, in which order, and what each does about what it finds."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+InputCheck = Literal["length", "injection", "topics", "pii"]
+OutputCheck = Literal["pii", "banned"]
+Action = Literal["refuse", "redact", "off"]
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
+Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=2000)]
+
+CAN_REDACT = frozenset(("pii", "banned"))
+
+
+class GuardrailSettings(BaseModel):
+    """The checks on both sides of the language model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: dict[InputCheck, Action] = Field(
+        default={"length": "refuse", "injection": "refuse", "topics": "refuse", "pii": "off"},
+        description="checks on what callers send, in their order; those that redact come after those that refuse",
+    )
+    output: dict[OutputCheck, Action] = Field(
+        default={"pii": "off", "banned": "refuse"}, description="checks on what models write, in their order"
+    )
+    screen_passages: bool = Field(default=True, description="leave passages out that try to give the model orders")
+    max_input_characters: int = Field(default=400_000, ge=1, description="of all messages together")
+    max_input_tokens: int = Field(default=100_000, ge=1, description="the same in tokens, estimated")
+    banned_phrases: list[Phrase] = Field(default=[], description="what answers must not say, whatever its case")
+    allowed_topics: list[Sentence] = Field(default=[], description="sentences as callers may write; empty allows all")
+    denied_topics: list[Sentence] = Field(default=[], description="sentences as callers may not write")
+    topic_similarity: float = Field(default=0.5, ge=0, le=1, description="cosine from which a text has the topic")
+
+    @model_validator(mode="after")
+    def _check_actions(self) -> Self:
+        for name, action in (*self.input.items(), *self.output.items()):
+            if action == "redact" and name not in CAN_REDACT:
+                raise ValueError(f"`{name}` cannot redact: set it to refuse or off.")
+        return self

@@ -1,0 +1,50 @@
+"""What a text is about, judged by its likeness to example sentences."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.guardrails.ports import TextEmbedder
+from app.guardrails.settings import GuardrailSettings
+
+
+@dataclass(slots=True)
+class TopicPolicy:
+    """Allows and denies topics.
+
+    Attributes:
+        allowed: a text must be like one of these; empty allows all.
+        denied: a text must be like none of these.
+        similarity: the cosine from which texts are alike.
+    """
+
+    embedder: TextEmbedder
+    allowed: Sequence[str]
+    denied: Sequence[str]
+    similarity: float
+    _examples: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    async def find_fault(self, text: str, *, owner: Hashable) -> str | None:
+        """Say `denied` or `not_allowed`, or None where the topic is in order.
+
+        Raises:
+            OverloadedError: the embedding model has too much to do; nothing is known about the text.
+        """
+        if self._examples is None:
+            examples = [*self.allowed, *self.denied]
+            self._examples = (await self.embedder.embed(examples)).vectors
+        embedded = await self.embedder.embed([text], owner=owner, within=self.embedder.deadline)
+        likenesses = self._examples @ embedded.vectors[0]
+        allowed, denied = likenesses[: len(self.allowed)], likenesses[len(self.allowed) :]
+        if (denied >= self.similarity).any():
+            return "denied"
+        return "not_allowed" if self.allowed and not (allowed >= self.similarity).any() else None
+
+
+def make_topics(settings: GuardrailSettings, embedder: TextEmbedder) -> TopicPolicy | None:
+    """Make the policy that the settings describe; None where they name no topic."""
+    if not settings.allowed_topics and not settings.denied_topics:
+        return None
+    return TopicPolicy(embedder, settings.allowed_topics, settings.denied_topics, settings.topic_similarity)
