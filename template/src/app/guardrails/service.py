@@ -15,7 +15,7 @@ from app.guardrails.spans import redact
 from app.guardrails.topics import TopicPolicy
 from app.guardrails.triggers import Trigger, report
 
-AT_ONCE = 5000  # characters that are screened faster than a thread is reached
+AT_ONCE = 2000  # characters that are screened faster than a thread is reached
 BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
 
 Item = TypeVar("Item")

@@ -1,0 +1,67 @@
+"""The rules of the injection screen for other languages, on texts in small letters; Latin ones without accents.
+
+They know the plainest ways to say "ignore the instructions", "show the prompt" and "you have no limits", no more.
+"""
+
+import re
+from collections.abc import Mapping
+
+_FEW = r"(?:[\w-]{1,20}\s){0,3}"
+
+_OVERRIDE: Mapping[str, str] = {
+    "german": rf"\b(?:ignorier|vergiss|missacht|umgeh)\w{{0,3}}\s{_FEW}(?:(?:vor|bis)her\w{{0,5}}|obig\w{{1,2}}|vorig\w{{1,2}}"
+    r"|deine?)\s(?:\w{1,20}\s)?(?:anweisung|regel|richtlinie|instruktion|vorgabe|befehl)|\bvergiss\salles,\swas\sdir\b",
+    "french": rf"(?<!n')(?<!ne\s)\b(?:ignore|oublie)[zr]?\s{_FEW}(?:instruction|consigne|regle|directive)s\s(?:\w{{1,12}}\s)?"
+    r"(?:precedent|ci-dessus|anterieur|initial)|\bne\stiens\spas\scompte\sde\s(?:tes|ces|ce)\b",
+    "spanish": rf"\b(?:ignora|olvida|descarta)\s{_FEW}(?:instrucciones|reglas|directrices)\s(?:anteriores|previas|que\ste)"
+    r"|\bhaz\scaso\somiso\b",
+    "italian": rf"\b(?:ignora|dimentica)\s{_FEW}(?:istruzioni|regole)\s(?:precedenti|iniziali|che\sti)",
+    "portuguese": rf"\b(?:ignore|desconsidere|esqueca)\s{_FEW}(?:instrucoes|regras)\s(?:anteriores|acima|previas|que\s)",
+    "dutch": rf"\b(?:negeer|vergeet)\s{_FEW}(?:eerdere|vorige|bovenstaande|je)\s(?:\w{{1,12}}\s)?(?:instructies|regels)",
+    "polish": rf"\b(?:z?ignoruj|zapomnij|pomin)\s{_FEW}(?:poprzednie|wczesniejsze)\s(?:\w{{1,12}}\s)?(?:instrukcj|polece|zasad)",
+    "turkish": r"\b(?:onceki|yukaridaki)\s(?:\w{1,12}\s)?(?:talimat|kural)\w{0,6}\s(?:yok\ssay|unut|gormezden)",
+    "russian": rf"(?<!не\s)\b(?:про)?(?:игнорируй|забудь)(?:те)?\s{_FEW}(?:предыдущи|прежни|все|свои)\w{{0,2}}\s(?:\w{{1,12}}\s)?"
+    r"(?:инструкци|правил|указани|команд)",
+    "chinese": r"(?:忽略|无视|無視|忘记|忘掉|不要理会).{0,6}(?:之前|以上|先前|上面|前面|所有).{0,6}(?:指令|指示|规则|規則|提示|命令|设定)",
+    "japanese": r"(?:これまで|以前|上記|前)の?.{0,6}(?:指示|命令|ルール|指令).{0,6}(?:無視|忘れ|破棄)",
+    "korean": r"(?:이전|위|앞).{0,8}(?:지시|명령|규칙).{0,8}(?:무시|잊)",
+    "arabic": r"(?:تجاهل|انس|تجاوز)\s.{0,8}(?:التعليمات|القواعد|الأوامر)",
+    "hindi": r"(?:पिछले|पहले).{0,10}(?:निर्देश|नियम).{0,12}(?:अनदेखा|भूल)",
+}
+_EXTRACTION: Mapping[str, str] = {
+    "german": r"\b(?:zeig|gib|nenn|verrat|wiederhol)e?\s[^\n]{0,60}(?:system-?prompt|anweisungen,\sdie\sdu\b)",
+    "french": r"\b(?:affiche|montre|revele|repete)\s[^\n]{0,60}(?:prompt\ssysteme|instructions\sque\stu\s)",
+    "spanish": r"\b(?:muestra|dime|revela|repite)\s[^\n]{0,60}(?:prompt\sdel\ssistema|tus\sinstrucciones)",
+    "italian": r"\b(?:mostrami|rivela|dimmi)\s[^\n]{0,40}prompt\sdi\ssistema",
+    "portuguese": r"\b(?:mostre|revele|diga)\s[^\n]{0,40}prompt\sd[eo]\ssistema",
+    "dutch": r"\b(?:laat|toon)\s[^\n]{0,40}systeemprompt",
+    "polish": r"\bpokaz\s[^\n]{0,40}prompt\ssystemowy",
+    "russian": r"\b(?:покажи|выведи|раскрой)\s[^\n]{0,40}системн\w{2}\sпромпт",
+    "chinese": r"(?:显示|告诉我|输出|打印|泄露|重复).{0,8}系统(?:提示|指令)",
+    "japanese": r"システムプロンプトを?(?:表示|教え|出力|見せ)",
+    "korean": r"시스템\s?프롬프트를?\s?(?:보여|알려|출력|공개)",
+}
+_PERSONA: Mapping[str, str] = {
+    "german": r"\bdu\sbist\s(?:nun|jetzt|ab)\s[^\n]{0,60}ohne\s(?:filter|regel|einschrankung)|\bantworte\s[^\n]{0,30}ohne\seinsch",
+    "french": r"\btu\s(?:es|joues)\s[^\n]{0,80}(?:sans\s(?:\w{1,8}\s)?(?:limite|filtre|restriction)|plus\sde\srestrictions)",
+    "spanish": r"\b(?:eres|responde)\s[^\n]{0,40}sin\s(?:restricciones|filtros|limites)",
+    "portuguese": r"\bvoce\se\s[^\n]{0,40}sem\s(?:limites|restricoes|filtros)",
+    "dutch": r"\bantwoord\szonder\sbeperkingen",
+    "russian": r"\bответ\w{1,6}\s(?:\w{1,12}\s)?без\sограничений",
+    "chinese": r"你.{0,6}(?:没有|不受).{0,4}(?:限制|约束)",
+    "japanese": r"制限のない(?:ai|モデル)",
+}
+_ADDRESSED: Mapping[str, str] = {
+    "german": r"\b(?:hinweis|nachricht|anweisung)\s(?:an|fur)\s(?:alle\s)?ki\b",
+    "french": r"\b(?:note|message)\saux?\s(?:ia|assistants?\sia)\b",
+}
+
+RULES_BY_LANGUAGE = tuple(
+    (name, re.compile("|".join(rules.values())))
+    for name, rules in (
+        ("override", _OVERRIDE),
+        ("extraction", _EXTRACTION),
+        ("persona", _PERSONA),
+        ("addressed_to_model", _ADDRESSED),
+    )
+)
