@@ -142,17 +142,9 @@ class UnprocessableError(CallerError):
 
 
 class GuardrailRefusedError(UnprocessableError):
-    """A check of what goes into a language model, or of what comes out of it, says no.
-
-    Args:
-        check: the check's name in settings.
-        side: `request` or `answer`.
-    """
+    """A check of what goes into a language model, or of what comes out of it, says no."""
 
     code = "guardrail_refused"
-
-    def __init__(self, check: str, *, side: str) -> None:
-        super().__init__(f"The guardrail `{check}` refuses this {side}.")
 
 
 class RefusedByModelError(UnprocessableError):

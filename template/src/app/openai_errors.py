@@ -39,7 +39,9 @@ def openai_error(status: int, code: str, message: str, param: str | None) -> Ope
     """Describe a failure; `param` may begin with `body.`, as validation says it."""
     kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else KINDS.get(status, "invalid_request_error")
     where = param.removeprefix("body").removeprefix(".") if param else None
-    return OpenAIError(error=OpenAIErrorDetail(message=message, type=kind, param=where or None, code=CODES.get(code, code)))
+    return OpenAIError(
+        error=OpenAIErrorDetail(message=message, type=kind, param=where or None, code=CODES.get(code, code))
+    )
 
 
 def openai_status(status: int) -> int:

@@ -55,7 +55,7 @@ def _fold(text: str) -> str:
     if len(lowered) != len(text):
         lowered = "".join(small if len(small := character.lower()) == 1 else character for character in text)
     # A sigma is written otherwise where a word ends, which is not known while the text grows.
-    return re.sub(r"\s", " ", lowered.replace("ς", "σ"))
+    return re.sub(r"\s", " ", lowered.replace("ς", "σ"))  # noqa: RUF001 - these are Greek
 
 
 def _whole_words(phrase: str) -> str:

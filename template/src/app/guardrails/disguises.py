@@ -15,7 +15,7 @@ _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u20
 _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
 # Letters of other scripts that look like Latin ones; only in words that mix the scripts.
-_LOOKALIKES = str.maketrans("аеорсухікмнтвѕјһԁɡαεορυικντ", "aeopcyxikmhtbsjhdgaeopuiknt")  # noqa: RUF001 - that is the point
+_LOOKALIKES = str.maketrans("аеорсухікмнтвѕјһԁɡαεορυικντ", "aeopcyxikmhtbsjhdgaeopuiknt")
 _OTHER_SCRIPT = re.compile("[\u0370-\u04ff]")
 _WORD = re.compile(r"[\w@$]{2,40}")
 _LEET = str.maketrans("013457@$", "oieastas")
@@ -39,7 +39,7 @@ def unmask(text: str) -> str:
 
 def find_hidden(text: str) -> str:
     """Read what is written in tags that nobody sees; the flags of some countries are made of tags, too."""
-    hidden = _TAGS.findall(_FLAG.sub("", text)) if "\U000e0020" <= max(text, default="") else []
+    hidden = _TAGS.findall(_FLAG.sub("", text)) if max(text, default="") >= "\U000e0020" else []
     return " ".join(tags.translate({code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}) for tags in hidden)
 
 

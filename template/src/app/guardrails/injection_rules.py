@@ -3,6 +3,8 @@
 Every repetition has a limit, so a hostile text takes no longer than another of its length.
 """
 
+# ruff: noqa: ISC004 - each rule is a pattern that is too long for one line
+
 import re
 from collections.abc import Mapping
 

@@ -3,26 +3,37 @@
 They know the plainest ways to say "ignore the instructions", "show the prompt" and "you have no limits", no more.
 """
 
+# ruff: noqa: RUF001 - letters of other scripts are what these rules are about
+
 import re
 from collections.abc import Mapping
 
 _FEW = r"(?:[\w-]{1,20}\s){0,3}"
 
 _OVERRIDE: Mapping[str, str] = {
-    "german": rf"\b(?:ignorier|vergiss|missacht|umgeh)\w{{0,3}}\s{_FEW}(?:(?:vor|bis)her\w{{0,5}}|obig\w{{1,2}}|vorig\w{{1,2}}"
-    r"|deine?)\s(?:\w{1,20}\s)?(?:anweisung|regel|richtlinie|instruktion|vorgabe|befehl)|\bvergiss\salles,\swas\sdir\b",
-    "french": rf"(?<!n')(?<!ne\s)\b(?:ignore|oublie)[zr]?\s{_FEW}(?:instruction|consigne|regle|directive)s\s(?:\w{{1,12}}\s)?"
+    "german": rf"\b(?:ignorier|vergiss|missacht|umgeh)\w{{0,3}}\s{_FEW}(?:(?:vor|bis)her\w{{0,5}}"
+    rf"|obig\w{{1,2}}|vorig\w{{1,2}}"
+    r"|deine?)\s(?:\w{1,20}\s)?(?:anweisung|regel|richtlinie|instruktion|vorgabe|befehl)"
+    r"|\bvergiss\salles,\swas\sdir\b",
+    "french": rf"(?<!n')(?<!ne\s)\b(?:ignore|oublie)[zr]?\s{_FEW}(?:instruction|consigne|regle|directive)"
+    rf"s\s(?:\w{{1,12}}\s)?"
     r"(?:precedent|ci-dessus|anterieur|initial)|\bne\stiens\spas\scompte\sde\s(?:tes|ces|ce)\b",
-    "spanish": rf"\b(?:ignora|olvida|descarta)\s{_FEW}(?:instrucciones|reglas|directrices)\s(?:anteriores|previas|que\ste)"
+    "spanish": rf"\b(?:ignora|olvida|descarta)\s{_FEW}(?:instrucciones|reglas|directrices)\s(?:anteriores"
+    rf"|previas|que\ste)"
     r"|\bhaz\scaso\somiso\b",
     "italian": rf"\b(?:ignora|dimentica)\s{_FEW}(?:istruzioni|regole)\s(?:precedenti|iniziali|che\sti)",
-    "portuguese": rf"\b(?:ignore|desconsidere|esqueca)\s{_FEW}(?:instrucoes|regras)\s(?:anteriores|acima|previas|que\s)",
-    "dutch": rf"\b(?:negeer|vergeet)\s{_FEW}(?:eerdere|vorige|bovenstaande|je)\s(?:\w{{1,12}}\s)?(?:instructies|regels)",
-    "polish": rf"\b(?:z?ignoruj|zapomnij|pomin)\s{_FEW}(?:poprzednie|wczesniejsze)\s(?:\w{{1,12}}\s)?(?:instrukcj|polece|zasad)",
+    "portuguese": rf"\b(?:ignore|desconsidere|esqueca)\s{_FEW}(?:instrucoes|regras)\s(?:anteriores|acima"
+    rf"|previas|que\s)",
+    "dutch": rf"\b(?:negeer|vergeet)\s{_FEW}(?:eerdere|vorige|bovenstaande|je)"
+    rf"\s(?:\w{{1,12}}\s)?(?:instructies|regels)",
+    "polish": rf"\b(?:z?ignoruj|zapomnij|pomin)\s{_FEW}(?:poprzednie|wczesniejsze)"
+    rf"\s(?:\w{{1,12}}\s)?(?:instrukcj|polece|zasad)",
     "turkish": r"\b(?:onceki|yukaridaki)\s(?:\w{1,12}\s)?(?:talimat|kural)\w{0,6}\s(?:yok\ssay|unut|gormezden)",
-    "russian": rf"(?<!не\s)\b(?:про)?(?:игнорируй|забудь)(?:те)?\s{_FEW}(?:предыдущи|прежни|все|свои)\w{{0,2}}\s(?:\w{{1,12}}\s)?"
+    "russian": rf"(?<!не\s)\b(?:про)?(?:игнорируй|забудь)(?:те)?\s{_FEW}(?:предыдущи|прежни|все|свои)"
+    rf"\w{{0,2}}\s(?:\w{{1,12}}\s)?"
     r"(?:инструкци|правил|указани|команд)",
-    "chinese": r"(?:忽略|无视|無視|忘记|忘掉|不要理会).{0,6}(?:之前|以上|先前|上面|前面|所有).{0,6}(?:指令|指示|规则|規則|提示|命令|设定)",
+    "chinese": r"(?:忽略|无视|無視|忘记|忘掉|不要理会).{0,6}(?:之前|以上|先前|上面|前面|所有).{0,6}(?:指令"
+    r"|指示|规则|規則|提示|命令|设定)",
     "japanese": r"(?:これまで|以前|上記|前)の?.{0,6}(?:指示|命令|ルール|指令).{0,6}(?:無視|忘れ|破棄)",
     "korean": r"(?:이전|위|앞).{0,8}(?:지시|명령|규칙).{0,8}(?:무시|잊)",
     "arabic": r"(?:تجاهل|انس|تجاوز)\s.{0,8}(?:التعليمات|القواعد|الأوامر)",
@@ -42,8 +53,10 @@ _EXTRACTION: Mapping[str, str] = {
     "korean": r"시스템\s?프롬프트를?\s?(?:보여|알려|출력|공개)",
 }
 _PERSONA: Mapping[str, str] = {
-    "german": r"\bdu\sbist\s(?:nun|jetzt|ab)\s[^\n]{0,60}ohne\s(?:filter|regel|einschrankung)|\bantworte\s[^\n]{0,30}ohne\seinsch",
-    "french": r"\btu\s(?:es|joues)\s[^\n]{0,80}(?:sans\s(?:\w{1,8}\s)?(?:limite|filtre|restriction)|plus\sde\srestrictions)",
+    "german": r"\bdu\sbist\s(?:nun|jetzt|ab)\s[^\n]{0,60}ohne\s(?:filter|regel|einschrankung)"
+    r"|\bantworte\s[^\n]{0,30}ohne\seinsch",
+    "french": r"\btu\s(?:es|joues)\s[^\n]{0,80}(?:sans\s(?:\w{1,8}\s)?(?:limite|filtre|restriction)"
+    r"|plus\sde\srestrictions)",
     "spanish": r"\b(?:eres|responde)\s[^\n]{0,40}sin\s(?:restricciones|filtros|limites)",
     "portuguese": r"\bvoce\se\s[^\n]{0,40}sem\s(?:limites|restricoes|filtros)",
     "dutch": r"\bantwoord\szonder\sbeperkingen",

@@ -36,7 +36,7 @@ class OutputCheck:
         if found.spans:
             report(Trigger(self.name, "output", "refuse" if self.refuses else "redact", len(found.spans)))
             if self.refuses:
-                raise GuardrailRefusedError(self.name, side="answer")
+                raise GuardrailRefusedError(f"The guardrail `{self.name}` refuses this answer.")
         passed = redact(self._held, found.spans, start, found.settled)
         kept = max(found.settled - 1, 0)
         self._is_context = found.settled > 0

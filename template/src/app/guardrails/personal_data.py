@@ -16,8 +16,8 @@ FEWEST_DIGITS = 8  # of any number that is looked for
 _LETTERS = r"A-Za-z\u00c0-\u024f"
 _GAP = " \u00a0\u202f"
 _WORD = re.compile(rf"[{_LETTERS}0-9_.%+@()/'-]{{1,{LONGEST_CLUSTER}}}")
-# A word that can be a part of a number in groups: it has a digit, or is a bank's four letters in an account number.
-_GROUP = re.compile(r"[^0-9]*[0-9]|[A-Z]{4}\Z")
+# A word that can be a part of a number in groups: it has a digit, or is a group of letters in an account number.
+_GROUP = re.compile(r"[^0-9]*[0-9]|[A-Z]{1,4}[.)]?\Z")
 # Nearly all texts hold none of this; they are not looked at any closer.
 _PROMISING = re.compile(r"@|[0-9](?:[^0-9]{0,9}[0-9]){7}")
 
@@ -30,13 +30,13 @@ _IBAN_START = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{2}[0-9]{2}(?![a-z])")
 _CARDS = tuple(
     re.compile(rf"(?<![A-Za-z0-9_.+-]){digits}(?![A-Za-z0-9_]|-[A-Za-z0-9])")
     for digits in (
-        r"[2-6][0-9]{12,18}",
+        r"(?:4[0-9]{12}|3[0-9]{13,18}|[2-6][0-9]{15,18})",
         rf"[2-6][0-9]{{3}}([{_GAP}.-])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{1,3}}",
         rf"[2-6][0-9]{{3}}([{_GAP}.-])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}",
         rf"3[0-9]{{3}}([{_GAP}.-])[0-9]{{6}}\1[0-9]{{4,5}}",
     )
 )
-# Patterns, and how many digits a number has at least and at most. Groups are always parted, so there is one way to match.
+# Patterns, and how many digits a number has, at least and at most. Groups are always parted: there is one way to match.
 _PHONES = tuple(
     (re.compile(rf"(?<![A-Za-z0-9_.+-]){number}(?![A-Za-z0-9_]|[.-][A-Za-z0-9])"), fewest, most)
     for number, fewest, most in (
@@ -49,7 +49,7 @@ _PHONES = tuple(
         (rf"\(?0[1-9][0-9]{{0,4}}[{_GAP}./)-]{{1,2}}[0-9]{{2,10}}(?:[{_GAP}.-][0-9]{{2,6}}){{0,4}}", 9, 12),
     )
 )
-_DATE = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}")
+_DATE = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}(?![0-9]|[./-][0-9])")
 _NOT_DIGIT = re.compile("[^0-9]")
 
 

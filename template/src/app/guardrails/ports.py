@@ -22,9 +22,7 @@ class TextEmbedder(Protocol):
     def deadline(self) -> float:
         """Seconds in which somebody who waits for an answer must have it."""
 
-    async def embed(
-        self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None
-    ) -> TextVectors:
+    async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> TextVectors:
         """Embed texts.
 
         Raises:

@@ -55,7 +55,7 @@ class Guardrails:
                     reasons = [span.kind for text in texts for span in scan_personal_data(text).spans]
             if reasons:
                 report(Trigger(name, "input", action, len(reasons), sorted(set(reasons))))
-                raise GuardrailRefusedError(name, side="request")
+                raise GuardrailRefusedError(f"The guardrail `{name}` refuses this request.")
 
     @property
     def redacts_input(self) -> bool:

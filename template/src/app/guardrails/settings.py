@@ -32,7 +32,7 @@ class GuardrailSettings(BaseModel):
     banned_phrases: list[Phrase] = Field(default=[], description="what answers must not say, whatever its case")
     allowed_topics: list[Sentence] = Field(default=[], description="sentences as callers may write; empty allows all")
     denied_topics: list[Sentence] = Field(default=[], description="sentences as callers may not write")
-    topic_similarity: float = Field(default=0.5, ge=0, le=1, description="cosine from which a text has the topic")
+    topic_similarity: float = Field(default=0.4, ge=0, le=1, description="cosine from which a text has the topic")
 
     @model_validator(mode="after")
     def _check_actions(self) -> Self:

@@ -47,7 +47,7 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
 
 def _renderers(style: str) -> list[structlog.typing.Processor]:
     first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    texts = [first, structlog.processors.format_exc_info, _redact]
+    texts: list[structlog.typing.Processor] = [first, structlog.processors.format_exc_info, _redact]
     if style == "console":
         # A prettier traceback would show the values of variables, which nobody has redacted.
         return [*texts, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]

@@ -1,0 +1,57 @@
+"""No log line has personal data, whoever wrote it and however it is shown."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Literal
+from uuid import UUID
+
+import pytest
+import structlog
+
+from app.observability.logging import LoggingSettings, configure_logging
+
+OWNER = UUID("12345678-1234-4234-8234-123456789012")
+PRIVATE = ("ada@example.com", "4111 1111 1111 1111", "901820", "0532 0130")
+TEXT = "ada@example.com paid with 4111 1111 1111 1111, +49 30 901820, DE89 3704 0044 0532 0130 00"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def write(style: Literal["json", "console"]) -> str:
+    stream = io.StringIO()
+    configure_logging(LoggingSettings(format=style), stream)
+    log = structlog.get_logger("test")
+    log.info("account.created", email="ada@example.com", nested=[{"phone": "+49 30 901820"}], owner_id=str(OWNER), n=3)
+    logging.getLogger("library").warning("could not charge %s", TEXT)
+    try:
+        int(TEXT)
+    except ValueError:
+        log.exception("payment.failed", cause=ValueError(TEXT))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_personal_data_is_redacted_in_every_text(style: Literal["json", "console"]) -> None:
+    written = write(style)
+    assert not [text for text in PRIVATE if text in written]
+    assert written.count("[email]") >= 4
+    assert "Traceback" in written
+
+
+def test_identifiers_times_and_numbers_stay() -> None:
+    created, foreign, failed = map(json.loads, write("json").splitlines())
+    assert (created["owner_id"], created["n"], created["event"]) == (str(OWNER), 3, "account.created")
+    assert created["timestamp"].startswith("20")
+    assert created["nested"] == [{"phone": "[phone]"}]
+    assert foreign["event"] == "could not charge [email] paid with [card], [phone], [iban]"
+    assert failed["exception"].endswith("'[email] paid with [card], [phone], [iban]'")
