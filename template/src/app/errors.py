@@ -177,6 +177,7 @@ class TooManyRequestsError(CallerError):
 
     status = 429
     code = "too_many_requests"
+    retry_after: int
 
 
 class BudgetExhaustedError(TooManyRequestsError):
@@ -245,6 +246,7 @@ class OverloadedError(UnavailableError):
     """There is more work than can be done in time."""
 
     code = "overloaded"
+    retry_after: int
 
 
 class ProviderBusyError(UnavailableError):

@@ -11,26 +11,26 @@ from collections.abc import Mapping
 _FEW = r"(?:[\w-]{1,20}\s){0,3}"
 
 _OVERRIDE: Mapping[str, str] = {
-    "german": rf"\b(?:ignorier|vergiss|missacht|umgeh)\w{{0,3}}\s{_FEW}(?:(?:vor|bis)her\w{{0,5}}"
-    rf"|obig\w{{1,2}}|vorig\w{{1,2}}"
+    "german": r"\b(?:ignorier|vergiss|missacht|umgeh)\w{0,3}\s<FEW>(?:(?:vor|bis)her\w{0,5}"
+    r"|obig\w{1,2}|vorig\w{1,2}"
     r"|deine?)\s(?:\w{1,20}\s)?(?:anweisung|regel|richtlinie|instruktion|vorgabe|befehl)"
     r"|\bvergiss\salles,\swas\sdir\b",
-    "french": rf"(?<!n')(?<!ne\s)\b(?:ignore|oublie)[zr]?\s{_FEW}(?:instruction|consigne|regle|directive)"
-    rf"s\s(?:\w{{1,12}}\s)?"
+    "french": r"(?<!n')(?<!ne\s)\b(?:ignore|oublie)[zr]?\s<FEW>(?:instruction|consigne|regle|directive)"
+    r"s\s(?:\w{1,12}\s)?"
     r"(?:precedent|ci-dessus|anterieur|initial)|\bne\stiens\spas\scompte\sde\s(?:tes|ces|ce)\b",
-    "spanish": rf"\b(?:ignora|olvida|descarta)\s{_FEW}(?:instrucciones|reglas|directrices)\s(?:anteriores"
-    rf"|previas|que\ste)"
+    "spanish": r"\b(?:ignora|olvida|descarta)\s<FEW>(?:instrucciones|reglas|directrices)\s(?:anteriores"
+    r"|previas|que\ste)"
     r"|\bhaz\scaso\somiso\b",
-    "italian": rf"\b(?:ignora|dimentica)\s{_FEW}(?:istruzioni|regole)\s(?:precedenti|iniziali|che\sti)",
-    "portuguese": rf"\b(?:ignore|desconsidere|esqueca)\s{_FEW}(?:instrucoes|regras)\s(?:anteriores|acima"
-    rf"|previas|que\s)",
-    "dutch": rf"\b(?:negeer|vergeet)\s{_FEW}(?:eerdere|vorige|bovenstaande|je)"
-    rf"\s(?:\w{{1,12}}\s)?(?:instructies|regels)",
-    "polish": rf"\b(?:z?ignoruj|zapomnij|pomin)\s{_FEW}(?:poprzednie|wczesniejsze)"
-    rf"\s(?:\w{{1,12}}\s)?(?:instrukcj|polece|zasad)",
+    "italian": r"\b(?:ignora|dimentica)\s<FEW>(?:istruzioni|regole)\s(?:precedenti|iniziali|che\sti)",
+    "portuguese": r"\b(?:ignore|desconsidere|esqueca)\s<FEW>(?:instrucoes|regras)\s(?:anteriores|acima"
+    r"|previas|que\s)",
+    "dutch": r"\b(?:negeer|vergeet)\s<FEW>(?:eerdere|vorige|bovenstaande|je)"
+    r"\s(?:\w{1,12}\s)?(?:instructies|regels)",
+    "polish": r"\b(?:z?ignoruj|zapomnij|pomin)\s<FEW>(?:poprzednie|wczesniejsze)"
+    r"\s(?:\w{1,12}\s)?(?:instrukcj|polece|zasad)",
     "turkish": r"\b(?:onceki|yukaridaki)\s(?:\w{1,12}\s)?(?:talimat|kural)\w{0,6}\s(?:yok\ssay|unut|gormezden)",
-    "russian": rf"(?<!не\s)\b(?:про)?(?:игнорируй|забудь)(?:те)?\s{_FEW}(?:предыдущи|прежни|все|свои)"
-    rf"\w{{0,2}}\s(?:\w{{1,12}}\s)?"
+    "russian": r"(?<!не\s)\b(?:про)?(?:игнорируй|забудь)(?:те)?\s<FEW>(?:предыдущи|прежни|все|свои)"
+    r"\w{0,2}\s(?:\w{1,12}\s)?"
     r"(?:инструкци|правил|указани|команд)",
     "chinese": r"(?:忽略|无视|無視|忘记|忘掉|不要理会).{0,6}(?:之前|以上|先前|上面|前面|所有).{0,6}(?:指令"
     r"|指示|规则|規則|提示|命令|设定)",
@@ -70,7 +70,7 @@ _ADDRESSED: Mapping[str, str] = {
 }
 
 RULES_BY_LANGUAGE = tuple(
-    (name, re.compile("|".join(rules.values())))
+    (name, re.compile("|".join(rules.values()).replace("<FEW>", _FEW)))
     for name, rules in (
         ("override", _OVERRIDE),
         ("extraction", _EXTRACTION),

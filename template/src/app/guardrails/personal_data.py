@@ -10,43 +10,42 @@ from collections.abc import Mapping
 from app.guardrails.checksums import IBAN_LENGTHS, is_iban, passes_luhn
 from app.guardrails.spans import Scan, Span, redact
 
-LONGEST_CLUSTER = 320  # characters; the longest address that mail allows (RFC 3696)
+LONGEST_CLUSTER = 320  # characters, of words as well; the longest address that mail allows (RFC 3696)
 FEWEST_DIGITS = 8  # of any number that is looked for
 
-_LETTERS = r"A-Za-z\u00c0-\u024f"
 _GAP = " \u00a0\u202f"
-_WORD = re.compile(rf"[{_LETTERS}0-9_.%+@()/'-]{{1,{LONGEST_CLUSTER}}}")
+_WORD = re.compile(r"[A-Za-z\u00c0-\u024f0-9_.%+@()/'-]{1,320}")
 # A word that can be a part of a number in groups: it has a digit, or is a group of letters in an account number.
 _GROUP = re.compile(r"[^0-9]*[0-9]|[A-Z]{1,4}[.)]?\Z")
 # Nearly all texts hold none of this; they are not looked at any closer.
 _PROMISING = re.compile(r"@|[0-9](?:[^0-9]{0,9}[0-9]){7}")
 
 _EMAIL = re.compile(
-    rf"(?<![{_LETTERS}0-9@._%+-])(?!git@)[{_LETTERS}0-9_%+-][{_LETTERS}0-9._%+'-]{{0,63}}"
+    r"(?<![A-Za-z\u00c0-\u024f0-9@._%+-])(?!git@)[A-Za-z\u00c0-\u024f0-9_%+-][A-Za-z\u00c0-\u024f0-9._%+'-]{0,63}"
     # Versions (`pkg@1.2.rc`) and pictures for fine screens (`logo@2x.png`) are no addresses.
-    rf"@(?!\d+\.\d|\dx\.)(?:[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,62}})\.){{1,6}}[A-Za-z]{{2,24}}(?![{_LETTERS}0-9_@-])"
+    r"@(?!\d+\.\d|\dx\.)(?:[A-Za-z\u00c0-\u024f0-9](?:[A-Za-z\u00c0-\u024f0-9-]{0,62})\.){1,6}[A-Za-z]{2,24}(?![A-Za-z\u00c0-\u024f0-9_@-])"
 )
 _IBAN_START = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{2}[0-9]{2}(?![a-z])")
 _CARDS = tuple(
-    re.compile(rf"(?<![A-Za-z0-9_.+-]){digits}(?![A-Za-z0-9_]|-[A-Za-z0-9])")
+    re.compile(r"(?<![A-Za-z0-9_.+-])" + digits + r"(?![A-Za-z0-9_]|-[A-Za-z0-9])")
     for digits in (
         r"(?:4[0-9]{12}|3[0-9]{13,18}|[2-6][0-9]{15,18})",
-        rf"[2-6][0-9]{{3}}([{_GAP}.-])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{1,3}}",
-        rf"[2-6][0-9]{{3}}([{_GAP}.-])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}",
-        rf"3[0-9]{{3}}([{_GAP}.-])[0-9]{{6}}\1[0-9]{{4,5}}",
+        r"[2-6][0-9]{3}([ \u00a0\u202f.-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}\1[0-9]{1,3}",
+        r"[2-6][0-9]{3}([ \u00a0\u202f.-])[0-9]{4}\1[0-9]{4}\1[0-9]{4}",
+        r"3[0-9]{3}([ \u00a0\u202f.-])[0-9]{6}\1[0-9]{4,5}",
     )
 )
 # Patterns, and how many digits a number has, at least and at most. Groups are always parted: there is one way to match.
 _PHONES = tuple(
-    (re.compile(rf"(?<![A-Za-z0-9_.+-]){number}(?![A-Za-z0-9_]|[.-][A-Za-z0-9])"), fewest, most)
+    (re.compile(r"(?<![A-Za-z0-9_.+-])" + number + r"(?![A-Za-z0-9_]|[.-][A-Za-z0-9])"), fewest, most)
     for number, fewest, most in (
         # +49 (0)30 123456, 0049 30 123456; E.164 has 15 digits, beside the zeros that are not dialled
-        (rf"(?:\+|00)[1-9][0-9]{{0,14}}(?:[{_GAP}./()-]{{1,3}}[0-9]{{1,12}}){{0,8}}", 8, 17),
+        (r"(?:\+|00)[1-9][0-9]{0,14}(?:[ \u00a0\u202f./()-]{1,3}[0-9]{1,12}){0,8}", 8, 17),
         # (555) 123-4567, 1-555-123-4567
-        (rf"(?:1[{_GAP}.-])?\([2-9][0-9]{{2}}\)[{_GAP}]?[2-9][0-9]{{2}}[{_GAP}.-][0-9]{{4}}", 10, 11),
-        (rf"(?:1[{_GAP}.-])?[2-9][0-9]{{2}}([{_GAP}.-])[2-9][0-9]{{2}}\1[0-9]{{4}}", 10, 11),
+        (r"(?:1[ \u00a0\u202f.-])?\([2-9][0-9]{2}\)[ \u00a0\u202f]?[2-9][0-9]{2}[ \u00a0\u202f.-][0-9]{4}", 10, 11),
+        (r"(?:1[ \u00a0\u202f.-])?[2-9][0-9]{2}([ \u00a0\u202f.-])[2-9][0-9]{2}\1[0-9]{4}", 10, 11),
         # 030/1234567, (0171) 123 45 67, 01 23 45 67 89
-        (rf"\(?0[1-9][0-9]{{0,4}}[{_GAP}./)-]{{1,2}}[0-9]{{2,10}}(?:[{_GAP}.-][0-9]{{2,6}}){{0,4}}", 9, 12),
+        (r"\(?0[1-9][0-9]{0,4}[ \u00a0\u202f./)-]{1,2}[0-9]{2,10}(?:[ \u00a0\u202f.-][0-9]{2,6}){0,4}", 9, 12),
     )
 )
 _DATE = re.compile(r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}(?![0-9]|[./-][0-9])")
