@@ -18,7 +18,7 @@ _WORD = re.compile(r"[A-Za-z\u00c0-\u024f0-9_.%+@()/'-]{1,320}")
 # A word that can be a part of a number in groups: it has a digit, or is a group of letters in an account number.
 _GROUP = re.compile(r"[^0-9]*[0-9]|[A-Z]{1,4}[.)]?\Z")
 # Nearly all texts hold none of this; they are not looked at any closer.
-_PROMISING = re.compile(r"@|[0-9](?:[^0-9]{0,9}[0-9]){7}")
+_PROMISING = re.compile(r"@|[0-9](?:[^0-9]{0,64}[0-9]){7}")
 
 _EMAIL = re.compile(
     r"(?<![A-Za-z\u00c0-\u024f0-9@._%+-])(?!git@)[A-Za-z\u00c0-\u024f0-9_%+-][A-Za-z\u00c0-\u024f0-9._%+'-]{0,63}"
@@ -55,6 +55,8 @@ _NOT_DIGIT = re.compile("[^0-9]")
 def scan_personal_data(text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
     """Find personal data from an offset on; unless the text is whole, what may still grow stays unsettled."""
     spans: list[Span] = []
+    if is_whole and _PROMISING.search(text, start) is None:
+        return Scan(spans, len(text))
     while (bounds := _next_cluster(text, start, is_whole=is_whole)) is not None:
         first, last = bounds
         if last is None:
@@ -68,8 +70,6 @@ def scan_personal_data(text: str, start: int = 0, *, is_whole: bool = True) -> S
 
 def redact_personal_data(text: str) -> str:
     """Write `[email]`, `[phone]`, `[card]` or `[iban]` in place of each."""
-    if _PROMISING.search(text) is None:
-        return text
     return redact(text, scan_personal_data(text).spans)
 
 
@@ -134,7 +134,7 @@ def _find_iban(cluster: str) -> Span | None:
         while end < len(cluster) and len(account) < length:
             if cluster[end].isascii() and cluster[end].isalnum():
                 account += cluster[end]
-            elif cluster[end] not in _GAP + "-":
+            elif cluster[end] not in _GAP + "-" or cluster[end - 1] in _GAP + "-":
                 break
             end += 1
         if not cluster[end : end + 1].isalnum() and is_iban(account.upper()):
