@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from app.budget_commands import budget
 from app.errors import AppError
 from app.job_commands import jobs
+from app.model_commands import models
 from app.vector_commands import vectors
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Operate this service.", no_args_is_help=True, add_completion=False)
 app.add_typer(budget, name="budget")
 app.add_typer(jobs, name="jobs")
+app.add_typer(models, name="models")
 app.add_typer(vectors, name="vectors")
 
 INTERRUPTED = 130  # as shells count Ctrl-C

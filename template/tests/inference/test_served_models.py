@@ -127,7 +127,7 @@ async def test_other_broken_registrations_end_the_start_with_a_reason(tmp_path: 
     assert "missing" in await refusal(tmp_path / "missing")
     first = register(tmp_path / "unreadable", "affine", affine())
     (first / "model.json").write_text("{")
-    assert "cannot be read" in await refusal(tmp_path / "unreadable")
+    assert "not a valid manifest" in await refusal(tmp_path / "unreadable")
     first = register(tmp_path / "twice", "affine", affine())
     first.rename(first.with_name("other"))
     register(tmp_path / "twice", "affine", affine())

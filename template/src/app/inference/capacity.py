@@ -78,6 +78,11 @@ def available_cores() -> int:
         return cores
 
 
+def threads_of(lanes: int, cores: int) -> int:
+    """Return the threads that each lane may use within so many cores."""
+    return max(1, cores // lanes)
+
+
 @asynccontextmanager
 async def open_capacity(
     settings: BatchingSettings, open_session: OpenSession, workload: Workload, *, cores: int
@@ -110,7 +115,7 @@ async def open_capacity(
 
 @asynccontextmanager
 async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> AsyncIterator[list[ModelSession]]:
-    threads = max(1, cores // lanes)
+    threads = threads_of(lanes, cores)
     # Runs that use one thread each do not meet in a session's thread pool: they can share its memory.
     count = 1 if threads == 1 else lanes
     async with AsyncExitStack() as stack:

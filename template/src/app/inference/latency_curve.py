@@ -81,23 +81,29 @@ def measure_curve(probes: Sequence[Probe], sizes: Sequence[int], *, seconds: flo
     measured: list[tuple[int, float]] = []
     with ThreadPoolExecutor(len(probes)) as pool:
         for size in sizes:
-            taken = _time(pool, probes, size)
+            # The best of several, as whatever else runs can only add.
+            taken = min(_time(pool, probes, size, REPEATS))
             if measured and taken > SUSPICIOUS * measured[-1][1]:
-                taken = min(taken, _time(pool, probes, size))
+                taken = min(taken, *_time(pool, probes, size, REPEATS))
             measured.append((size, taken))
             if time.perf_counter() + 2 * REPEATS * taken > until or _is_level(measured):
                 break
     return LatencyCurve.fit(measured, lanes=len(probes))
 
 
-def _time(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int) -> float:
-    """Time a batch of the size on all lanes at once: the best of several, as whatever else runs can only add."""
+def time_batches(probes: Sequence[Probe], size: int, repeats: int) -> list[float]:
+    """Run batches of one size on all lanes at once, so many times, and return the seconds of each."""
+    with ThreadPoolExecutor(len(probes)) as pool:
+        return _time(pool, probes, size, repeats)
+
+
+def _time(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int, repeats: int) -> list[float]:
     taken = []
-    for _ in range(1 + REPEATS):
+    for _ in range(1 + repeats):
         started = time.perf_counter()
         list(pool.map(lambda probe: probe(size), probes))
         taken.append(time.perf_counter() - started)
-    return min(taken[1:])  # the first of a shape allocates
+    return taken[1:]  # the first of a shape allocates
 
 
 def _is_level(measured: Sequence[tuple[int, float]]) -> bool:

@@ -60,14 +60,23 @@ def find_tensor_models(folder: Path) -> list[TensorModel]:
     Raises:
         StartupError: the folder, a manifest, a file or a checksum is not what it should be.
     """
-    return [_load(manifest) for manifest, task in find_manifests(folder).items() if task not in FEATURES]
+    return [load_tensor_model(each) for each in find_tensor_folders(folder)]
+
+
+def find_tensor_folders(folder: Path) -> list[Path]:
+    """List the folders below one that register a model of the task `tensors`, or one whose manifest cannot be read.
+
+    Raises:
+        StartupError: there is no such folder.
+    """
+    return [manifest.parent for manifest, task in find_manifests(folder).items() if task not in FEATURES]
 
 
 def find_manifests(folder: Path) -> dict[Path, object]:
-    """Find the manifest of every model below a folder, and the task that it declares.
+    """Find the manifest of every model below a folder, and the task that it declares; None if it cannot be read.
 
     Raises:
-        StartupError: there is no such folder, or a manifest cannot be read.
+        StartupError: there is no such folder.
     """
     if not folder.is_dir():
         raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
@@ -90,15 +99,23 @@ def check_files(manifest: Path, files: Mapping[str, str], needed: Collection[str
 def _task(manifest: Path) -> object:
     try:
         content = json.loads(manifest.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StartupError(f"{manifest} cannot be read: {error}") from error
+    except (OSError, ValueError):
+        return None
     return content.get("task", "embedding") if isinstance(content, dict) else None
 
 
-def _load(path: Path) -> TensorModel:
+def load_tensor_model(folder: Path) -> TensorModel:
+    """Read the folder of a registered model, and check its files.
+
+    Raises:
+        StartupError: the manifest, a file or a checksum is not what it should be.
+    """
+    path = folder / MANIFEST
     try:
         manifest = TensorManifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
     check_files(path, manifest.files, {GRAPH, TOKENIZER} if manifest.labels else {GRAPH})
-    return TensorModel(manifest, path.parent)
+    return TensorModel(manifest, folder)

@@ -101,7 +101,7 @@ async def open_served_models(
     Raises:
         StartupError: a model cannot be opened or run, or two have the same name and version.
     """
-    _check_names([(each.name, each.version) for each in residents] + [_identity(each) for each in models])
+    check_names([(each.name, each.version) for each in residents] + [_identity(each) for each in models])
     async with AsyncExitStack() as stack:
         served = [await stack.enter_async_context(_open_resident(each, batching)) for each in residents]
         for each in models:
@@ -118,16 +118,25 @@ async def _open_registered(
     name = "@".join(_identity(model))
     open_session = partial(open_model, model.graph)
     async with open_session(cores) as session:
-        signature = Signature.of(session, manifest.max_shape, allow_nonfinite=manifest.allow_nonfinite)
-        trial = partial(try_signature, name=name, rows=manifest.max_batch)
-        signature = await asyncio.to_thread(trial, session, signature, manifest.warm_up)
-    work = _workload(signature, manifest)
+        signature = await try_registered(session, manifest)
+    work = tensor_workload(signature, manifest)
     async with open_capacity(batching, open_session, work, cores=cores) as capacity:
         log.info("model.ready", model=name, provider=capacity.sessions[0].provider, by_rows=signature.by_rows)
         async with open_served_model(
             _identity(model), capacity, signature, batching, max_batch=manifest.max_batch
         ) as served:
             yield served
+
+
+async def try_registered(session: ModelSession, manifest: TensorManifest) -> Signature:
+    """Run a registered graph once, and settle what it takes and how it is batched.
+
+    Raises:
+        StartupError: it cannot be served as its manifest says.
+    """
+    signature = Signature.of(session, manifest.max_shape, allow_nonfinite=manifest.allow_nonfinite)
+    trial = partial(try_signature, name=f"{manifest.name}@{manifest.version}", rows=manifest.max_batch)
+    return await asyncio.to_thread(trial, session, signature, manifest.warm_up)
 
 
 @asynccontextmanager
@@ -146,7 +155,9 @@ async def _open_resident(model: Resident, batching: BatchingSettings) -> AsyncIt
         yield served
 
 
-def _workload(signature: Signature, manifest: TensorManifest) -> Workload:
+def tensor_workload(signature: Signature, manifest: TensorManifest) -> Workload:
+    """Say what to measure a registered model with: more and more rows, if they run together."""
+
     def probe(session: ModelSession, rows: int) -> None:
         try:
             session.run(sample(signature, manifest.warm_up, rows if signature.by_rows else None))
@@ -163,7 +174,12 @@ def _identity(model: TensorModel) -> tuple[str, str]:
     return model.manifest.name, model.manifest.version
 
 
-def _check_names(identities: Sequence[tuple[str, str]]) -> None:
+def check_names(identities: Sequence[tuple[str, str]]) -> None:
+    """Pass if no two models have the same name and version.
+
+    Raises:
+        StartupError: two have.
+    """
     for name, version in identities:
         if identities.count((name, version)) > 1:
             raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")

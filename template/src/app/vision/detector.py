@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import AppError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
+from app.inference.capacity import Workload
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.vision.decoding import decoding_units, open_decoders
@@ -121,6 +122,17 @@ class Detector:
             UnavailableError: the service is going down.
         """
         self.batcher.ping()
+
+
+def detector_workload(model: DetectionModel, batch_size: int) -> Workload:
+    """Say what to measure a detector with: more and more pictures."""
+    manifest = model.manifest
+    most = min(batch_size, manifest.max_batch)
+
+    def probe(session: ModelSession, pictures: int) -> None:
+        session.run({manifest.input: np.zeros((pictures, 3, manifest.height, manifest.width), np.float32)})
+
+    return Workload(probe, sorted({*(2**power for power in range(most.bit_length())), most}))
 
 
 @asynccontextmanager

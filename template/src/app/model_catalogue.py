@@ -1,0 +1,187 @@
+"""The models that the settings name, opened one by one as the service opens them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from pydantic import BaseModel, Field, ValidationError
+
+from app.adapters.model_session import open_model_session
+from app.classification.classifier import open_classifiers
+from app.errors import StartupError
+from app.inference.capacity import Capacity, OpenSession, Workload, available_cores, open_capacity, threads_of
+from app.inference.embedder import load_tokenizer, open_embedder
+from app.inference.encoder import encoder_workload
+from app.inference.latency_curve import time_batches
+from app.inference.manifest import MANIFEST, load_embedding_model
+from app.inference.model_folders import GRAPH, find_tensor_folders, load_tensor_model
+from app.inference.served_models import open_served_models, tensor_workload, try_registered
+from app.settings import Settings
+from app.vision.detector import detector_workload, open_detector
+from app.vision.manifest import load_detection_model
+
+EMBEDDING, DETECTION, TENSORS = "embedding", "detection", "tensors"
+# Batches of each size whose middle time is told.
+REPEATS = 9
+
+
+class Declared(BaseModel):
+    """What every manifest declares."""
+
+    name: str
+    version: str
+    files: dict[str, str] = Field(default={}, description="sha256 of each file")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """Where a model is, and which part of the service opens it."""
+
+    task: str
+    folder: Path
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the graph; None if it is missing."""
+        graph = self.folder / GRAPH
+        return graph.stat().st_size if graph.is_file() else None
+
+    def read(self) -> Declared:
+        """Read the manifest; files are not looked at.
+
+        Raises:
+            StartupError: there is none, or none of a model.
+        """
+        path = self.folder / MANIFEST
+        try:
+            return Declared.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
+        except ValidationError as error:
+            raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long batches of a size take.
+
+    Attributes:
+        size: in units of the model.
+        seconds: the middle one of several.
+        throughput: units per second on all lanes.
+    """
+
+    size: int
+    seconds: float
+    throughput: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How the service would run a model here.
+
+    Attributes:
+        unit: what sizes count: tokens with padding, pictures or rows.
+        threads: of each lane.
+        limit: the largest batch that pays.
+    """
+
+    provider: str
+    unit: str
+    lanes: int
+    threads: int
+    limit: int
+
+
+def find_models(settings: Settings) -> list[ModelFolder]:
+    """List the folders of all models that the service would open.
+
+    Raises:
+        StartupError: there is no folder to look for registered ones in.
+    """
+    chosen = [ModelFolder(EMBEDDING, settings.embedding.folder), ModelFolder(DETECTION, settings.detection.folder)]
+    return chosen + [ModelFolder(TENSORS, folder) for folder in find_tensor_folders(settings.models.folder)]
+
+
+async def verify(model: ModelFolder, settings: Settings) -> str:
+    """Check a model's files, open it and run it, all as at start-up; returns the provider that it ran on.
+
+    Raises:
+        StartupError: the service would not start with it.
+    """
+    batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
+    open_model = partial(open_model_session, settings.model_session)
+    serve = partial(open_served_models, batching=batching, open_model=open_model, cores=_cores(settings))
+    if model.task == EMBEDDING:
+        embedding = load_embedding_model(model.folder)
+        opening = partial(open_model, embedding.folder / GRAPH)
+        async with open_embedder(settings.embedding, batching, opening, embedding, cores=_cores(settings)) as embedder:
+            await embedder.embed(["A text to try the tokenizer with."])
+            async with serve([], [embedder.resident()]):
+                return embedder.provider
+    if model.task == DETECTION:
+        detection = load_detection_model(model.folder)
+        detecting = settings.detection.model_copy(update={"folder": model.folder})
+        async with (
+            open_model(detection.graph) as session,
+            open_detector(detecting, session, detection) as detector,
+            serve([], [detector.resident()]),
+        ):
+            return detector.provider
+    registered = load_tensor_model(model.folder)
+    async with serve([registered], []) as served:
+        await open_classifiers([registered], served)
+        return served.find(registered.manifest.name).provider
+
+
+async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple[Choice, list[Timing]]:
+    """Choose lanes and limit by measuring, as start-up does in less time, and time batches of each size with them.
+
+    Raises:
+        StartupError: the service would not start with it.
+    """
+    cores = _cores(settings)
+    batching = settings.batching.model_copy(update={"measure_seconds": seconds})
+    unit, open_session, workload = await _workload(model, settings)
+    if model.task == DETECTION:  # it has one lane, and its batches are as large as the settings say
+        batching = batching.model_copy(update={"lanes": 1})
+    async with open_capacity(batching, open_session, workload, cores=cores) as capacity:
+        curve = capacity.curve
+        threads = threads_of(curve.lanes, cores)
+        limit = workload.sizes[-1] if model.task == DETECTION else curve.limit
+        choice = Choice(capacity.sessions[0].provider, unit, curve.lanes, threads, limit)
+        return choice, list(_time(capacity, workload))
+
+
+async def _workload(model: ModelFolder, settings: Settings) -> tuple[str, OpenSession, Workload]:
+    open_model = partial(open_model_session, settings.model_session)
+    if model.task == EMBEDDING:
+        embedding = load_embedding_model(model.folder)
+        vocabulary = load_tokenizer(embedding).get_vocab_size()
+        work = encoder_workload(embedding, settings.embedding.batch_size, vocabulary)
+        return "tokens", partial(open_model, embedding.folder / GRAPH), work
+    if model.task == DETECTION:
+        detection = load_detection_model(model.folder)
+        return (
+            "pictures",
+            partial(open_model, detection.graph),
+            detector_workload(detection, settings.detection.batch_size),
+        )
+    registered = load_tensor_model(model.folder)
+    open_session = partial(open_model, registered.graph)
+    async with open_session(_cores(settings)) as session:
+        signature = await try_registered(session, registered.manifest)
+    return "rows", open_session, tensor_workload(signature, registered.manifest)
+
+
+def _time(capacity: Capacity, workload: Workload) -> Iterator[Timing]:
+    probes = [partial(workload.probe, session) for session in capacity.sessions]
+    for size in capacity.curve.units:
+        taken = median(time_batches(probes, size, REPEATS))
+        yield Timing(size, taken, size * len(probes) / taken)
+
+
+def _cores(settings: Settings) -> int:
+    return settings.model_session.threads or available_cores()
