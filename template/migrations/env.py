@@ -17,6 +17,7 @@ import app.extraction.models
 import app.jobs.models
 import app.prompts.models
 import app.reviews.models
+import app.predictions.models
 import app.usage.models  # noqa: F401
 from app.database import Table
 from app.settings import Settings

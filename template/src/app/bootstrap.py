@@ -50,6 +50,8 @@ from app.reranking.manifest import find_cross_encoders
 from app.reranking.reranker import Reranker, open_rerankers
 from app.reranking.service import RerankService
 from app.reviews.service import ReviewService
+from app.predictions.keeper import Keeper, open_keeper
+from app.predictions.service import PredictionService
 from app.settings import Settings
 from app.usage.budgets import Budgets
 from app.usage.ports import RateLimiter
@@ -70,6 +72,7 @@ class Ports:
     detector: Detector
     embedder: Embedder
     files: FileStore
+    keeper: Keeper
     language_models: Mapping[str, LanguageModel]
     models: ServedModels
     queue: JobQueue
@@ -98,6 +101,7 @@ class Services:
     open_inference: OpenInferenceService
     reranking: RerankService
     prompts: PromptService
+    predictions: PredictionService
     retrieval: RetrievalService
     turns: TurnService
     reviews: ReviewService
@@ -131,13 +135,15 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         valkey = await stack.enter_async_context(open_valkey(settings.valkey))
         breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
         writers = open_language_models(settings.language_model, breaker)
+        database = await stack.enter_async_context(open_database(settings.database))
         yield Ports(
             circuit_breaker=breaker,
             classifiers=registered.classifiers,
-            database=await stack.enter_async_context(open_database(settings.database)),
+            database=database,
             detector=detector,
             embedder=embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
+            keeper=await stack.enter_async_context(open_keeper(settings.predictions, database)),
             language_models=await stack.enter_async_context(writers),
             models=registered.models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
@@ -196,16 +202,17 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
-        classifications=ClassificationService(ports.embedder, ports.classifiers),
+        classifications=ClassificationService(ports.embedder, ports.classifiers, ports.keeper),
         conversations=ConversationService(ports.database, chat, prompts),
-        detections=DetectionService(ports.detector),
+        detections=DetectionService(ports.detector, ports.keeper),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
-        embeddings=EmbeddingService(ports.embedder),
+        embeddings=EmbeddingService(ports.embedder, ports.keeper),
         extractions=ExtractionService(ports.database, extractor, jobs, reviews),
         health=HealthService(pings),
         job_runner=JobRunner(ports.database, handlers, settings.jobs),
         jobs=jobs,
-        open_inference=OpenInferenceService(ports.models),
+        open_inference=OpenInferenceService(ports.models, ports.keeper),
+        predictions=PredictionService(ports.database),
         reranking=RerankService(ports.rerankers),
         prompts=prompts,
         retrieval=retrieval,

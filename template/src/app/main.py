@@ -27,6 +27,7 @@ from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
 from app.open_inference import routes as open_inference
+from app.predictions import routes as predictions
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.prompts import routes as prompts
 from app.reranking import routes as reranking
@@ -51,6 +52,7 @@ FEATURES = (
     inference,
     jobs,
     open_inference,
+    predictions,
     prompts,
     reranking,
     reviews,

@@ -27,6 +27,7 @@ from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
+from app.predictions.settings import PredictionsSettings
 from app.vision.detector import DetectionSettings
 
 
@@ -67,6 +68,7 @@ class Settings(BaseSettings):
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
+    predictions: PredictionsSettings = Field(default_factory=PredictionsSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     RERANK = "rerank"
     REVIEWS = "reviews"
     REVIEWS_DECIDE = "reviews:decide"
+    PREDICTIONS = "predictions"
     SEARCH = "search"
     USAGE = "usage"
 

@@ -1,8 +1,9 @@
 """Classifying callers' texts."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from app.classification.classifier import Classified, TextClassifier, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
 from app.inference.token_input import read_whole
+from app.predictions.keeper import Keeper
+from app.predictions.outcome import Outcome, sha256_of
 
 PLACE = "{}"
 
@@ -46,6 +49,7 @@ class ClassificationService:
 
     embedder: Embedder
     classifiers: Mapping[str, TextClassifier]
+    keeper: Keeper = field(default_factory=Keeper)
 
     async def classify(
         self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, *, caller: Caller
@@ -65,6 +69,13 @@ class ClassificationService:
             UnprocessableError: the model cannot read all of a text, or labels are missing or its own.
         """
         caller.require(Scope.CLASSIFICATIONS)
+        done = await self._classify(texts, model, hypotheses, caller)
+        await self.keeper.keep(partial(_outcomes, texts, done), caller=caller)
+        return done
+
+    async def _classify(
+        self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, caller: Caller
+    ) -> Classification:
         served = self.embedder.model
         if model in {None, served.name, served.identity}:
             if hypotheses is None:
@@ -96,3 +107,9 @@ class ClassificationService:
             return ids + read_whole(sentences, tokenizer, model)
         except UnprocessableError as error:
             raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
+
+
+def _outcomes(texts: Sequence[str], done: Classification) -> Iterator[Outcome]:
+    for text, scores in zip(texts, done.classified.scores.tolist(), strict=True):
+        outputs = {"scores": dict(zip(done.classified.labels, scores, strict=True))}
+        yield Outcome("classifications", done.name, done.version, sha256_of(text), outputs)

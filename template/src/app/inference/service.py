@@ -1,17 +1,21 @@
 """Embedding texts for callers."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from app.auth.caller import Caller, Scope
 from app.errors import NotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
 from app.inference.token_input import read_whole
+from app.predictions.keeper import Keeper
+from app.predictions.outcome import Outcome, sha256_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class EmbeddingService:
     """Gives callers the vectors that the service itself searches with."""
 
     embedder: Embedder
+    keeper: Keeper = field(default_factory=Keeper)
 
     async def embed(
         self,
@@ -50,9 +55,17 @@ class EmbeddingService:
             raise UnprocessableError(_no_such_length(served, length))
         ids = await asyncio.to_thread(read_whole, inputs, self.embedder.tokenizer, served)
         embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
+        await self.keeper.keep(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:
             return embeddings
         return replace(embeddings, vectors=_shorten(embeddings.vectors, length))
+
+
+def _outcomes(inputs: Sequence[str | list[int]], model: EmbeddingModel, length: int) -> Iterator[Outcome]:
+    """Tell what was embedded; a vector is not worth its space, as the model gives it again at any time."""
+    for each in inputs:
+        checksum = sha256_of(each if isinstance(each, str) else to_json(each))
+        yield Outcome("embeddings", model.name, model.version, checksum, {"shape": [length]})
 
 
 def _no_such_length(model: EmbeddingModel, dimensions: int) -> str:

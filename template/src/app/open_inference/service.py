@@ -1,20 +1,24 @@
 """Running callers' tensors through models."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from app.auth.caller import Caller, Scope
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import Inferred, ServedModel
-from app.open_inference.messages import Message, read_request, write_answer
+from app.open_inference.messages import Asked, Message, read_request, write_answer
+from app.predictions.keeper import Keeper
+from app.predictions.outcome import Outcome, sha256_of
 
 Result = TypeVar("Result")
 
 # So few bytes are read and written faster than a thread is reached.
 AT_ONCE = 20_000
+# Values of one answer that are kept, where predictions are; of more, the shapes alone.
+MOST_KEPT_VALUES = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class OpenInferenceService:
     """Describes models, and lets them run what callers send."""
 
     models: ServedModels
+    keeper: Keeper = field(default_factory=Keeper)
 
     def describe(self, name: str, version: str | None, *, caller: Caller) -> ServedModel:
         """Find a model.
@@ -56,7 +61,21 @@ class OpenInferenceService:
         inferred = await model.infer(asked.tensors, owner=caller.id)
         size = sum(tensor.nbytes for tensor in inferred.outputs)
         answer = await _in_thread(size, partial(write_answer, model, asked, inferred))
+        await self.keeper.keep(partial(_outcomes, message, model, asked, inferred), caller=caller)
         return Inference(answer, model, inferred)
+
+
+def _outcomes(message: Message, model: ServedModel, asked: Asked, inferred: Inferred) -> Iterator[Outcome]:
+    """Tell what came out; large tensors by their shapes alone."""
+    outputs: list[dict[str, object]] = []
+    few = sum(inferred.outputs[each.place].size for each in asked.outputs) <= MOST_KEPT_VALUES
+    for wanted in asked.outputs:
+        spec, tensor = model.signature.outputs[wanted.place], inferred.outputs[wanted.place]
+        output: dict[str, object] = {"name": spec.name, "datatype": spec.datatype, "shape": list(tensor.shape)}
+        if few:
+            output["data"] = tensor.ravel().tolist()
+        outputs.append(output)
+    yield Outcome("inference", model.name, model.version, sha256_of(message.content), {"outputs": outputs})
 
 
 async def _in_thread(size: int, work: Callable[[], Result]) -> Result:

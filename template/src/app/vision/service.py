@@ -2,12 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from app.auth.caller import Caller, Scope
 from app.errors import AppError
+from app.predictions.keeper import Keeper
+from app.predictions.outcome import Outcome, sha256_of
 from app.vision.detector import Detector, Looked
+from app.vision.manifest import Manifest
+from app.vision.opening import decode_base64
 from app.vision.pictures import Picture
 from app.vision.raw_detections import RawDetections
 from app.vision.suppression import Boxes, read_yolo, suppress
@@ -69,6 +74,7 @@ class DetectionService:
     """Reads pictures, runs the detector, and tells where things are in the original."""
 
     detector: Detector
+    keeper: Keeper = field(default_factory=Keeper)
 
     async def detect(self, content: Content, wanted: Wanted, *, caller: Caller) -> Detections:
         """Find objects in one picture.
@@ -80,7 +86,13 @@ class DetectionService:
             UnsupportedMediaTypeError: it is not PNG, JPEG or WebP.
             UnprocessableError: it has too many pixels, or cannot be decoded.
         """
-        [result] = (await self.detect_many([content], wanted, caller=caller)).results
+        result = await self.look(content, wanted, caller=caller)
+        await self._keep([content], [result], caller)
+        return result
+
+    async def look(self, content: Content, wanted: Wanted, *, caller: Caller) -> Detections:
+        """Find objects in a picture that nobody will ask about later, such as a frame; otherwise as `detect`."""
+        [result] = (await self._look_at([content], wanted, caller)).results
         if isinstance(result, AppError):
             raise result
         return result
@@ -92,6 +104,11 @@ class DetectionService:
             ForbiddenError: the caller may not.
             OverloadedError: the model has too much to do to answer in time.
         """
+        done = await self._look_at(contents, wanted, caller)
+        await self._keep(contents, done.results, caller)
+        return done
+
+    async def _look_at(self, contents: Sequence[Content], wanted: Wanted, caller: Caller) -> DetectionsOfMany:
         caller.require(Scope.DETECTIONS)
         seconds = self.detector.deadline
         until = time.monotonic() + seconds
@@ -104,6 +121,12 @@ class DetectionService:
         results = [next(told) if isinstance(each, Picture) else each for each in read]
         milliseconds = sum(raw.milliseconds / raw.batch for raw in looked.raws)
         return DetectionsOfMany(results, milliseconds, looked.queue_seconds)
+
+
+    async def _keep(
+        self, contents: Sequence[Content], results: Sequence[Detections | AppError], caller: Caller
+    ) -> None:
+        await self.keeper.keep(partial(_outcomes, contents, results, self.detector.model.manifest), caller=caller)
 
     def _tell_all(self, pictures: Sequence[Picture], looked: Looked, wanted: Wanted) -> list[Detections]:
         model = self.detector.model.identity
@@ -120,3 +143,13 @@ class DetectionService:
         corners = picture.letterbox.to_picture(boxes.corners).astype(float).round(2).tolist()
         rows = zip(boxes.labels.tolist(), boxes.scores.astype(float).round(4).tolist(), corners, strict=True)
         return [Detection(labels[label], score, (x1, y1, x2, y2)) for label, score, (x1, y1, x2, y2) in rows]
+
+
+def _outcomes(
+    contents: Sequence[Content], results: Sequence[Detections | AppError], manifest: Manifest
+) -> Iterator[Outcome]:
+    for content, result in zip(contents, results, strict=True):
+        if isinstance(result, Detections):
+            checksum = sha256_of(decode_base64(content) if isinstance(content, str) else content)
+            found = [{"label": each.label, "confidence": each.confidence, "bbox": each.box} for each in result.found]
+            yield Outcome("detections", manifest.name, manifest.version, checksum, {"detections": found})

@@ -106,7 +106,7 @@ class DetectionStream:
         frame = await self.latest.take()
         caller = await self.caller()
         try:
-            result = detection_list(await self.service.detect(frame.content, self.wanted, caller=caller))
+            result = detection_list(await self.service.look(frame.content, self.wanted, caller=caller))
         except AppError as error:
             return self._failure(frame, error)
         return FrameResult(frame_id=frame.frame_id, dropped=self.latest.dropped, **dict(result))

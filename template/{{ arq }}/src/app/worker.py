@@ -21,6 +21,7 @@ from app.errors import StartupError
 from app.jobs.runner import JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
+from app.predictions.retention import expire
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -135,6 +136,7 @@ async def _sweep(settings: Settings) -> None:
         while True:
             try:
                 await sweep(database, queue, settings.jobs)
+                await expire(database, settings.predictions)
             except Exception:
                 log.exception("sweep.failed")
             await asyncio.sleep(settings.jobs.sweep_interval)

@@ -1,0 +1,1 @@
+"""What models told callers, kept for a while."""

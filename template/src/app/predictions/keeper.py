@@ -1,0 +1,212 @@
+"""Writing predictions down behind the answers: what cannot be written holds nobody up."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import structlog
+from opentelemetry.metrics import get_meter
+from pydantic_core import from_json, to_json
+
+from app.auth.caller import Caller
+from app.database import Database
+from app.errors import UnavailableError
+from app.predictions import repository
+from app.predictions.outcome import Outcome
+from app.predictions.settings import PredictionsSettings
+
+log = structlog.get_logger(__name__)
+
+# The most that outputs of one prediction may take as JSON, and that all which wait may take in memory.
+MOST_OUTPUT_BYTES = 64_000
+MOST_WAITING_BYTES = 16_000_000
+# What a row takes beside its outputs.
+ROW_BYTES = 1000
+BATCH = 500
+RETRY_SECONDS = 1.0
+# Seconds that a stopping process gives what still waits.
+GRACE_SECONDS = 10.0
+
+_drops = get_meter("app.predictions").create_counter(
+    "app_prediction_drops", description="predictions that were not kept, because too many waited"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A prediction on its way to the database.
+
+    Attributes:
+        outputs: JSON; None if they are too large.
+    """
+
+    owner_id: UUID
+    created_at: datetime
+    outcome: Outcome
+    outputs: bytes | None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it is counted as."""
+        return ROW_BYTES + len(self.outputs or b"")
+
+    def row(self) -> dict[str, Any]:
+        """Return it as the table has it."""
+        return {
+            "owner_id": self.owner_id,
+            "created_at": self.created_at,
+            "endpoint": self.outcome.endpoint,
+            "model": self.outcome.model,
+            "version": self.outcome.version,
+            "input_sha256": self.outcome.input_sha256,
+            "outputs": None if self.outputs is None else from_json(self.outputs),
+        }
+
+
+Save = Callable[[Sequence[Waiting]], Awaitable[None]]
+
+
+class Keeper:
+    """Takes predictions in passing, and saves them one batch after the other.
+
+    Args:
+        save: puts a batch where it is kept; without it nothing is.
+        most_bytes: what may wait; beyond that predictions are dropped and counted.
+        retry_seconds: time between two tries while the database cannot be reached.
+    """
+
+    def __init__(
+        self,
+        save: Save | None = None,
+        *,
+        most_bytes: int = MOST_WAITING_BYTES,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
+        self._save = save
+        self._most_bytes = most_bytes
+        self._retry_seconds = retry_seconds
+        self._waiting: deque[Waiting] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._closing = False
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many predictions are not saved yet."""
+        return len(self._waiting)
+
+    async def keep(self, make: Callable[[], Iterable[Outcome]], *, caller: Caller) -> None:
+        """Take what a model told a caller, if that is wanted; never raises.
+
+        Args:
+            make: makes the outcomes, in a thread: checksums of large inputs take their time.
+            caller: who owns them.
+        """
+        if self._save is None:
+            return
+        try:
+            made = await asyncio.to_thread(_read, make, caller.id)
+        except Exception:
+            log.exception("predictions.lost")
+            return
+        size = sum(each.size for each in made)
+        if self._bytes + size > self._most_bytes:
+            self._drop(len(made))
+            return
+        self._waiting.extend(made)
+        self._bytes += size
+        self._changed.set()
+
+    async def write(self) -> None:
+        """Save what comes, and after `close` what is left."""
+        while not self._closing or self._waiting:
+            if not self._waiting:
+                self._changed.clear()
+                await self._changed.wait()
+                continue
+            batch = list(islice(self._waiting, BATCH))
+            await self._write(batch)
+            for each in batch:
+                self._waiting.popleft()
+                self._bytes -= each.size
+            if self._dropped and not self._waiting:
+                log.warning("predictions.dropped", predictions=self._dropped)
+                self._dropped = 0
+
+    def close(self) -> None:
+        """Let `write` end when nothing waits any more."""
+        self._closing = True
+        self._changed.set()
+
+    async def _write(self, batch: Sequence[Waiting]) -> None:
+        if self._save is None:
+            return
+        told = False
+        while True:
+            try:
+                await self._save(batch)
+            except UnavailableError as error:
+                if not told:
+                    log.warning("predictions.delayed", reason=error.detail)
+                    told = True
+                await asyncio.sleep(self._retry_seconds)
+            except Exception:
+                log.exception("predictions.lost", predictions=len(batch))
+                return
+            else:
+                return
+
+    def _drop(self, count: int) -> None:
+        if not self._dropped:
+            log.warning("predictions.dropping", waiting=len(self._waiting))
+        self._dropped += count
+        _drops.add(count)
+
+
+@asynccontextmanager
+async def open_keeper(settings: PredictionsSettings, database: Database) -> AsyncIterator[Keeper]:
+    """Keep predictions if the settings say so; what waits at the end is saved first."""
+    if not settings.keep:
+        yield Keeper()
+        return
+
+    async def save(batch: Sequence[Waiting]) -> None:
+        rows = await asyncio.to_thread(lambda: [each.row() for each in batch])
+        async with database.transaction() as session:
+            await repository.add_all(session, rows)
+
+    async with writing(Keeper(save)) as keeper:
+        yield keeper
+
+
+@asynccontextmanager
+async def writing(keeper: Keeper, grace: float = GRACE_SECONDS) -> AsyncIterator[Keeper]:
+    """Let a keeper write in the background; at the end it has so many seconds for what still waits."""
+    task = asyncio.create_task(keeper.write())
+    try:
+        yield keeper
+    finally:
+        keeper.close()
+        try:
+            async with asyncio.timeout(grace):
+                await task
+        except TimeoutError:
+            log.error("predictions.lost", predictions=keeper.waiting)  # noqa: TRY400 - the time says it all
+
+
+def _read(make: Callable[[], Iterable[Outcome]], owner_id: UUID) -> list[Waiting]:
+    now = datetime.now(UTC)
+    return [Waiting(owner_id, now, outcome, _json(outcome.outputs)) for outcome in make()]
+
+
+def _json(outputs: object) -> bytes | None:
+    # PostgreSQL has no NUL in texts, and one must not spoil the batch for the others.
+    content = to_json(outputs, inf_nan_mode="null").replace(b"\\u0000", b"\\ufffd")
+    return content if len(content) <= MOST_OUTPUT_BYTES else None

@@ -1,0 +1,31 @@
+"""Predictions on the wire."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PredictionRead(BaseModel):
+    """What a model told of one input."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    endpoint: str = Field(
+        description="`classifications`, `detections`, `embeddings` or `inference`", examples=["classifications"]
+    )
+    model: str = Field(examples=["static-minilm"])
+    version: str = Field(examples=["1"])
+    input_sha256: str = Field(
+        description="of the text in UTF-8, of token ids as a JSON array without spaces, of the picture file, "
+        "or of the request's body (`inference`)",
+        examples=["ab530a13e45914982b79f9b7e3fba994cfd1f3fb22f71cea1afbf02b460c6d1d"],
+    )
+    outputs: Any | None = Field(
+        description="the answer in short: scores by label, detections, the shape of an embedding, tensors; "
+        "null if it was too large to keep",
+        examples=[{"scores": {"complaint": 0.81, "praise": 0.19}}],
+    )
+    created_at: datetime

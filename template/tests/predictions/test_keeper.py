@@ -1,0 +1,151 @@
+"""How predictions get behind an answer: never in its way, never without end."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.auth.caller import Caller
+from app.database import Database, DatabaseSettings, open_database
+from app.errors import UnavailableError
+from app.predictions.keeper import MOST_OUTPUT_BYTES, Keeper, Waiting, open_keeper, writing
+from app.predictions.outcome import Outcome, sha256_of
+from app.predictions.settings import PredictionsSettings
+from tests.predictions.rows import read_predictions
+
+KEEP = PredictionsSettings(keep=True)
+ADA = Caller(UUID(int=1))
+
+
+def outcome(outputs: object = None) -> Outcome:
+    return Outcome("classifications", "moods", "1", sha256_of("a text"), outputs)
+
+
+class Shelf:
+    """Keeps what it is given, once it may, and fails as it is told to."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.saved: list[Waiting] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.called = asyncio.Event()
+        self.failures = list(failures)
+
+    async def save(self, batch: Sequence[Waiting]) -> None:
+        """Keep a batch."""
+        self.called.set()
+        await self.open.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        self.saved += batch
+
+
+def many(count: int) -> Iterable[Outcome]:
+    return [outcome(number) for number in range(count)]
+
+
+async def test_what_waits_at_the_end_is_saved(database: Database, account_id: UUID) -> None:
+    async with open_keeper(KEEP, database) as keeper:
+        await keeper.keep(lambda: many(1200), caller=Caller(account_id))
+    rows = await read_predictions(database)
+    assert {row.outputs for row in rows} == set(range(1200))
+    assert {row.owner_id for row in rows} == {account_id}
+
+
+async def test_nothing_is_kept_unless_it_is_wanted(database: Database, account_id: UUID) -> None:
+    async with open_keeper(PredictionsSettings(), database) as keeper:
+        await keeper.keep(lambda: pytest.fail("was made"), caller=Caller(account_id))
+    assert await read_predictions(database) == []
+
+
+async def test_an_owner_who_is_gone_does_not_take_those_of_others_along(database: Database, account_id: UUID) -> None:
+    async with open_keeper(KEEP, database) as keeper:
+        await keeper.keep(lambda: many(2), caller=Caller(uuid4()))
+        await keeper.keep(lambda: many(3), caller=Caller(account_id))
+    assert len(await read_predictions(database)) == 3
+
+
+async def test_texts_and_numbers_that_the_database_lacks_are_replaced(database: Database, account_id: UUID) -> None:
+    odd = {"nul\0": "a\0b", "numbers": [float("nan"), float("inf"), 1.5], "text": "\\u0000"}
+    async with open_keeper(KEEP, database) as keeper:
+        await keeper.keep(lambda: [outcome(odd)], caller=Caller(account_id))
+    [row] = await read_predictions(database)
+    assert row.outputs is not None
+    assert row.outputs["nul\ufffd"] == "a\ufffdb"
+    assert row.outputs["numbers"] == [None, None, 1.5]
+
+
+async def test_outputs_that_are_too_large_are_left_out(database: Database, account_id: UUID) -> None:
+    async with open_keeper(KEEP, database) as keeper:
+        await keeper.keep(lambda: [outcome("x" * MOST_OUTPUT_BYTES)], caller=Caller(account_id))
+    [row] = await read_predictions(database)
+    assert (row.outputs, row.input_sha256) == (None, sha256_of("a text"))
+
+
+async def test_what_cannot_be_made_into_a_prediction_is_in_the_log_alone() -> None:
+    shelf = Shelf()
+    with capture_logs() as logs:
+        async with writing(Keeper(shelf.save)) as keeper:
+            await keeper.keep(lambda: [outcome(object())], caller=ADA)
+    assert [line["event"] for line in logs] == ["predictions.lost"]
+    assert shelf.saved == []
+
+
+async def test_too_many_are_dropped_and_counted_and_told_of_once() -> None:
+    shelf = Shelf()
+    shelf.open.clear()
+    with capture_logs() as logs:
+        async with writing(Keeper(shelf.save, most_bytes=10_000)) as keeper:
+            for _ in range(5):
+                await keeper.keep(lambda: many(4), caller=ADA)
+            assert keeper.waiting == 8
+            assert [line["event"] for line in logs] == ["predictions.dropping"]
+            shelf.open.set()
+    assert len(shelf.saved) == 8
+    assert [(line["event"], line.get("predictions")) for line in logs[1:]] == [("predictions.dropped", 12)]
+
+
+async def test_after_a_flood_predictions_are_kept_again() -> None:
+    shelf = Shelf()
+    async with writing(Keeper(shelf.save, most_bytes=5_000)) as keeper:
+        for _ in range(10):
+            await keeper.keep(lambda: many(4), caller=ADA)
+            while keeper.waiting:
+                await asyncio.sleep(0)
+    assert len(shelf.saved) == 40
+
+
+async def test_a_database_that_is_away_for_a_while_loses_nothing() -> None:
+    shelf = Shelf(UnavailableError("away"), UnavailableError("away"))
+    with capture_logs() as logs:
+        async with writing(Keeper(shelf.save, retry_seconds=0)) as keeper:
+            await keeper.keep(lambda: many(3), caller=ADA)
+    assert len(shelf.saved) == 3
+    assert [line["event"] for line in logs] == ["predictions.delayed"]
+
+
+async def test_a_batch_that_the_database_refuses_is_told_of_and_the_next_is_saved() -> None:
+    shelf = Shelf(ValueError("no"))
+    with capture_logs() as logs:
+        async with writing(Keeper(shelf.save)) as keeper:
+            await keeper.keep(lambda: many(2), caller=ADA)
+            await shelf.called.wait()
+            await keeper.keep(lambda: many(3), caller=ADA)
+    assert len(shelf.saved) == 3
+    assert [(line["event"], line["predictions"]) for line in logs] == [("predictions.lost", 2)]
+
+
+async def test_a_database_that_stays_away_does_not_hold_up_the_end() -> None:
+    settings = DatabaseSettings.model_validate({"url": "postgresql+asyncpg://app:app@127.0.0.1:1/app"})
+    async with open_database(settings) as database:
+
+        async def save(_: Sequence[Waiting]) -> None:
+            async with database.transaction() as session:
+                await session.connection()
+
+        with capture_logs() as logs:
+            async with writing(Keeper(save), grace=0.05) as keeper:
+                await keeper.keep(lambda: many(3), caller=ADA)
+    assert (logs[-1]["event"], logs[-1]["predictions"]) == ("predictions.lost", 3)
