@@ -1,6 +1,7 @@
 """Opening an ONNX model so that it runs on the providers that were asked for."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import onnxruntime
 
 from app.errors import StartupError
+from app.inference.memory import available_bytes
 from app.inference.ports import Tensor, TensorSpec
 
 DATATYPES = {
@@ -24,6 +26,16 @@ DATATYPES = {
     "tensor(uint32)": "UINT32",
     "tensor(uint64)": "UINT64",
     "tensor(uint8)": "UINT8",
+}
+
+GIGABYTE = 1_000_000_000
+# Words of onnxruntime, and what they mean to whoever has put the file there.
+MEANINGS = {
+    r"official support for domain|IR version": "it is for a newer ONNX than this release of onnxruntime knows; "
+    "export it for an older opset, or update onnxruntime",
+    r"Protobuf parsing failed": "it is cut off, or no ONNX graph",
+    r"No Op registered|not a registered function/op": "it has operators that onnxruntime lacks",
+    r"bad_alloc|[Ff]ailed to allocate|out of memory": "there is not enough memory for it",
 }
 
 
@@ -75,8 +87,9 @@ async def load_session(
         threads: threads that one run may use; 0 leaves it to onnxruntime.
 
     Raises:
-        StartupError: the file is not a model that onnxruntime can run.
+        StartupError: the file is not a model that onnxruntime can run, or larger than the memory that is left.
     """
+    _check_memory(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -87,5 +100,22 @@ async def load_session(
             onnxruntime.InferenceSession, str(path), sess_options=options, providers=list(providers)
         )
     except Exception as error:
-        raise StartupError(f"onnxruntime cannot load {path}: {error}") from error
+        raise StartupError(f"onnxruntime cannot load {path}: {_meaning(str(error))}") from error
     return OnnxModelSession(session)
+
+
+def _check_memory(path: Path) -> None:
+    # Weights may lie beside the graph, in files whose names begin with its own.
+    needed = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
+    available = available_bytes()
+    if available is not None and needed > available:
+        size, left = f"{needed / GIGABYTE:.1f} GB", f"{available / GIGABYTE:.1f} GB"
+        raise StartupError(f"The model {path} has {size}, but only {left} of memory are left.")
+
+
+def _meaning(reason: str) -> str:
+    """Say first what a reason means, where that is known."""
+    line = " ".join(reason.split())
+    known = (meaning for words, meaning in MEANINGS.items() if re.search(words, line))
+    meaning = next(known, None)
+    return line if meaning is None else f"{meaning}. It says: {line}"
