@@ -1,6 +1,9 @@
 """Triton's HTTP client, as it is, against the service."""
 
 import asyncio
+import hashlib
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,7 @@ def test_tritons_client_runs_tensors_in_bytes_and_in_json(project: Path) -> None
                 client.infer(MODEL, [http.InferInput("other", [1, 1], "INT64")], headers=stack.headers)
             with pytest.raises(InferenceServerException, match="Bearer"):
                 client.infer(MODEL, inputs(binary=True))
+            load_and_unload(client, stack.headers, project)
         finally:
             client.close()
         check(asyncio.run(infer_asynchronously(stack)), expected)
@@ -48,6 +52,30 @@ def describe(client: http.InferenceServerClient, headers: dict[str, str]) -> Non
     assert "binary_tensor_data" in client.get_server_metadata(headers=headers)["extensions"]
     model = client.get_model_metadata(MODEL, headers=headers)
     assert [each["name"] for each in model["inputs"]] == ["input_ids", "attention_mask"]
+
+
+def load_and_unload(client: http.InferenceServerClient, headers: dict[str, str], project: Path) -> None:
+    folder = project / "models" / "copy"
+    shutil.copytree(project / "models" / "embedding", folder)
+    try:
+        checksum = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+        manifest = {"name": "copy", "version": "7", "task": "tensors", "files": {"model.onnx": checksum}}
+        (folder / "model.json").write_text(json.dumps(manifest))
+        assert state(client, headers) == "UNAVAILABLE"
+        client.load_model("copy", headers=headers)
+        assert state(client, headers) == "READY"
+        assert client.infer("copy", inputs(binary=True), headers=headers).get_response()["model_version"] == "7"
+        with pytest.raises(InferenceServerException, match="send no configuration"):
+            client.load_model("copy", headers=headers, config="{}")
+        client.unload_model("copy", headers=headers)
+        assert not client.is_model_ready("copy", headers=headers)
+    finally:
+        shutil.rmtree(folder)
+
+
+def state(client: http.InferenceServerClient, headers: dict[str, str]) -> str:
+    index = client.get_model_repository_index(headers=headers)
+    return next(each["state"] for each in index if (each["name"], each["version"]) == ("copy", "7"))
 
 
 def inputs(*, binary: bool) -> list[http.InferInput]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from app.adapters.circuit_breaker import open_circuit_breaker
 from app.adapters.file_store import open_file_store
@@ -11,6 +12,7 @@ from app.adapters.job_queue import open_job_queue
 from app.adapters.language_model import open_language_models
 from app.adapters.model_session import open_model_session
 from app.adapters.rate_limiter import open_rate_limiter
+from app.adapters.remote_inference import RemoteInference, open_remote_inference
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
 from app.answers.prompts import ANSWERS_PROMPT
@@ -28,6 +30,7 @@ from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
+from app.errors import StartupError
 from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
@@ -38,8 +41,9 @@ from app.health.service import HealthService
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import load_embedding_model
 from app.inference.model_folders import find_tensor_models
+from app.inference.model_repository import ModelRepository, open_model_repository
+from app.inference.placement import Placement
 from app.inference.resident import Resident
-from app.inference.served_models import ServedModels, open_served_models
 from app.inference.service import EmbeddingService
 from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
@@ -74,8 +78,9 @@ class Ports:
     files: FileStore
     keeper: Keeper
     language_models: Mapping[str, LanguageModel]
-    models: ServedModels
+    models: ModelRepository
     queue: JobQueue
+    remote_inference: RemoteInference
     rerankers: Sequence[Reranker]
     rate_limiter: RateLimiter
     vectors: VectorStore
@@ -120,18 +125,17 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         StartupError: the configuration or the machine does not allow the process to start.
     """
     async with AsyncExitStack() as stack:
+        remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
         model = load_embedding_model(settings.embedding.folder)
-        open_model = partial(open_model_session, settings.model_session)
-        open_embedding = partial(open_model, model.folder / "model.onnx")
-        cores = settings.model_session.threads
-        opening = open_embedder(settings.embedding, settings.batching, open_embedding, model, cores=cores)
-        detection = load_detection_model(settings.detection.folder)
-        open_detection = partial(open_model, detection.graph)
-        looking = open_detector(settings.detection, settings.batching, open_detection, detection, cores=cores)
+        home = _place(settings, remote, model.name, model.version, model.folder / "model.onnx")
+        opening = open_embedder(settings.embedding, home.batching, home.open_session, model, cores=home.cores)
+        seen = load_detection_model(settings.detection.folder)
+        home = _place(settings, remote, seen.manifest.name, seen.manifest.version, seen.graph)
+        looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
         detector = await stack.enter_async_context(looking)
         embedder = await stack.enter_async_context(opening)
         own = [embedder.resident(), detector.resident()]
-        registered = await stack.enter_async_context(_open_registered(settings, own if serving else None))
+        registered = await stack.enter_async_context(_open_registered(settings, remote, own if serving else None))
         valkey = await stack.enter_async_context(open_valkey(settings.valkey))
         breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
         writers = open_language_models(settings.language_model, breaker)
@@ -147,6 +151,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             language_models=await stack.enter_async_context(writers),
             models=registered.models,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
+            remote_inference=remote,
             rerankers=registered.rerankers,
             rate_limiter=open_rate_limiter(settings.valkey, valkey),
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
@@ -156,20 +161,44 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 @dataclass(frozen=True, slots=True)
 class _Registered:
     classifiers: Mapping[str, TextClassifier]
-    models: ServedModels
+    models: ModelRepository
     rerankers: Sequence[Reranker]
 
 
 @asynccontextmanager
-async def _open_registered(settings: Settings, own: Sequence[Resident] | None) -> AsyncIterator[_Registered]:
+async def _open_registered(
+    settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
+) -> AsyncIterator[_Registered]:
     """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
     folder, cores = settings.models.folder, settings.model_session.threads
     open_model = partial(open_model_session, settings.model_session)
     crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
+    if own is not None:
+        _check_remote(settings, {*(each.name for each in own), *(each.manifest.name for each in tensors)})
+    place = partial(_place, settings, remote)
     async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
         residents = [*(own or ()), *(each.resident() for each in rerankers)]
-        async with open_served_models(tensors, residents, settings.batching, open_model, cores=cores) as models:
-            yield _Registered(await open_classifiers(tensors, models), models, rerankers)
+        async with open_model_repository(folder, tensors, residents, settings.batching, place) as models:
+            yield _Registered(await open_classifiers(tensors, models.served), models, rerankers)
+
+
+def _place(settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path) -> Placement:
+    open_session = remote.find(name, version)
+    if open_session is None:
+        open_here = partial(open_model_session, settings.model_session, graph)
+        return Placement(open_here, settings.batching, settings.model_session.threads)
+    # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
+    batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
+    return Placement(open_session, batching, cores=1)
+
+
+def _check_remote(settings: Settings, known: set[str]) -> None:
+    strangers = settings.remote_inference.models.keys() - known
+    if strangers:
+        raise StartupError(
+            f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(strangers))}; the models that may run elsewhere are "
+            f"{', '.join(sorted(known))}."
+        )
 
 
 def build_services(settings: Settings, ports: Ports) -> Services:
@@ -196,6 +225,8 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         "job_queue": ports.queue.ping,
         "vector_store": ports.vectors.ping,
     }
+    if settings.remote_inference.models:
+        pings["remote_inference"] = ports.remote_inference.ping
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,

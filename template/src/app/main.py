@@ -26,12 +26,14 @@ from app.jobs import routes as jobs
 from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
 from app.observability.requests import RequestMiddleware
+from app.open_inference import repository_routes as model_repository
 from app.open_inference import routes as open_inference
 from app.predictions import routes as predictions
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.prompts import routes as prompts
 from app.reranking import routes as reranking
 from app.reviews import routes as reviews
+from app.reranking import routes as reranking
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision
@@ -51,6 +53,7 @@ FEATURES = (
     health,
     inference,
     jobs,
+    model_repository,
     open_inference,
     predictions,
     prompts,

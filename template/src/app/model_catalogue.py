@@ -1,10 +1,12 @@
 """The models that the settings name, opened one by one as the service opens them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -16,13 +18,19 @@ from app.inference.embedder import load_tokenizer, open_embedder
 from app.inference.encoder import encoder_workload
 from app.inference.latency_curve import time_batches
 from app.inference.manifest import MANIFEST, load_embedding_model
-from app.inference.model_folders import GRAPH, find_tensor_folders, load_tensor_model
-from app.inference.served_models import open_served_models, tensor_workload, try_registered
+from app.inference.model_folders import GRAPH, TensorModel, find_manifests, load_tensor_model
+from app.inference.model_opening import tensor_workload, try_registered
+from app.inference.model_repository import open_model_repository
+from app.inference.placement import Placement
+from app.inference.resident import Resident
+from app.reranking.manifest import load_cross_encoder
+from app.reranking.reranker import open_rerankers
 from app.settings import Settings
-from app.vision.detector import detector_workload, open_detector
+from app.vision.detector import open_detector
 from app.vision.manifest import load_detection_model
+from app.vision.raw_detections import detector_workload
 
-EMBEDDING, DETECTION, TENSORS = "embedding", "detection", "tensors"
+EMBEDDING, DETECTION, RERANK, TENSORS = "embedding", "detection", "rerank", "tensors"
 # Batches of each size whose middle time is told.
 REPEATS = 9
 
@@ -102,7 +110,12 @@ def find_models(settings: Settings) -> list[ModelFolder]:
         StartupError: there is no folder to look for registered ones in.
     """
     chosen = [ModelFolder(EMBEDDING, settings.embedding.folder), ModelFolder(DETECTION, settings.detection.folder)]
-    return chosen + [ModelFolder(TENSORS, folder) for folder in find_tensor_folders(settings.models.folder)]
+    registered = {
+        manifest.parent: RERANK if task == RERANK else TENSORS
+        for manifest, task in find_manifests(settings.models.folder).items()
+        if task not in {EMBEDDING, DETECTION}
+    }
+    return chosen + [ModelFolder(task, folder) for folder, task in registered.items()]
 
 
 async def verify(model: ModelFolder, settings: Settings) -> str:
@@ -112,28 +125,39 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
         StartupError: the service would not start with it.
     """
     batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
+    cores = _cores(settings)
     open_model = partial(open_model_session, settings.model_session)
-    serve = partial(open_served_models, batching=batching, open_model=open_model, cores=_cores(settings))
-    if model.task == EMBEDDING:
-        embedding = load_embedding_model(model.folder)
-        opening = partial(open_model, embedding.folder / GRAPH)
-        async with open_embedder(settings.embedding, batching, opening, embedding, cores=_cores(settings)) as embedder:
+    open_session = partial(open_model, model.folder / GRAPH)
+
+    def serve(registered: Sequence[TensorModel], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
+        place = Placement(open_session, batching, cores)
+        return open_model_repository(model.folder, registered, residents, batching, lambda *_: place)
+
+    async with AsyncExitStack() as stack:
+        if model.task == EMBEDDING:
+            opening = open_embedder(
+                settings.embedding, batching, open_session, load_embedding_model(model.folder), cores=cores
+            )
+            embedder = await stack.enter_async_context(opening)
             await embedder.embed(["A text to try the tokenizer with."])
-            async with serve([], [embedder.resident()]):
-                return embedder.provider
-    if model.task == DETECTION:
-        detection = load_detection_model(model.folder)
-        detecting = settings.detection.model_copy(update={"folder": model.folder})
-        async with (
-            open_model(detection.graph) as session,
-            open_detector(detecting, session, detection) as detector,
-            serve([], [detector.resident()]),
-        ):
+            await stack.enter_async_context(serve([], [embedder.resident()]))
+            return embedder.provider
+        if model.task == DETECTION:
+            looking = open_detector(
+                settings.detection, batching, open_session, load_detection_model(model.folder), cores=cores
+            )
+            detector = await stack.enter_async_context(looking)
+            await stack.enter_async_context(serve([], [detector.resident()]))
             return detector.provider
-    registered = load_tensor_model(model.folder)
-    async with serve([registered], []) as served:
-        await open_classifiers([registered], served)
-        return served.find(registered.manifest.name).provider
+        if model.task == RERANK:
+            judging = open_rerankers([load_cross_encoder(model.folder)], batching, open_model, cores=cores)
+            [reranker] = await stack.enter_async_context(judging)
+            await stack.enter_async_context(serve([], [reranker.resident()]))
+            return reranker.session.provider
+        registered = load_tensor_model(model.folder)
+        repository = await stack.enter_async_context(serve([registered], []))
+        await open_classifiers([registered], repository.served)
+        return str(repository.served.find(registered.manifest.name).provider)
 
 
 async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple[Choice, list[Timing]]:
@@ -145,13 +169,10 @@ async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple
     cores = _cores(settings)
     batching = settings.batching.model_copy(update={"measure_seconds": seconds})
     unit, open_session, workload = await _workload(model, settings)
-    if model.task == DETECTION:  # it has one lane, and its batches are as large as the settings say
-        batching = batching.model_copy(update={"lanes": 1})
     async with open_capacity(batching, open_session, workload, cores=cores) as capacity:
         curve = capacity.curve
         threads = threads_of(curve.lanes, cores)
-        limit = workload.sizes[-1] if model.task == DETECTION else curve.limit
-        choice = Choice(capacity.sessions[0].provider, unit, curve.lanes, threads, limit)
+        choice = Choice(capacity.sessions[0].provider, unit, curve.lanes, threads, curve.limit)
         return choice, list(_time(capacity, workload))
 
 
@@ -169,6 +190,10 @@ async def _workload(model: ModelFolder, settings: Settings) -> tuple[str, OpenSe
             partial(open_model, detection.graph),
             detector_workload(detection, settings.detection.batch_size),
         )
+    if model.task == RERANK:
+        cross = load_cross_encoder(model.folder)
+        vocabulary = open_pair_reader(model.folder, cross.manifest.max_tokens).tokenizer.get_vocab_size()
+        return "tokens", partial(open_model, cross.graph), cross_encoder_workload(cross, vocabulary)
     registered = load_tensor_model(model.folder)
     open_session = partial(open_model, registered.graph)
     async with open_session(_cores(settings)) as session:

@@ -11,6 +11,7 @@ from app.adapters.file_store import FileStoreSettings
 from app.adapters.job_queue import JobQueueSettings
 from app.adapters.language_model import LanguageModelSettings
 from app.adapters.model_session import ModelSessionSettings
+from app.adapters.remote_inference import RemoteInferenceSettings
 from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.auth.tokens import AuthSettings
@@ -22,7 +23,7 @@ from app.extraction.settings import ExtractionSettings
 from app.guardrails.settings import GuardrailSettings
 from app.inference.capacity import BatchingSettings
 from app.inference.embedder import EmbeddingSettings
-from app.inference.served_models import ModelsSettings
+from app.inference.model_folders import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.reviews.settings import ReviewsSettings
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
     predictions: PredictionsSettings = Field(default_factory=PredictionsSettings)
+    remote_inference: RemoteInferenceSettings = Field(default_factory=RemoteInferenceSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)

@@ -11,7 +11,7 @@ import pytest
 from app.auth.caller import Scope
 from app.bootstrap import Services, open_ports
 from app.errors import StartupError
-from app.inference.served_models import ModelsSettings
+from app.inference.model_folders import ModelsSettings
 from app.settings import Settings
 from tests.classification.graphs import LABELS, register_classifier, summing_classifier, table
 from tests.http import Person, join

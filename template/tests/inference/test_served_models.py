@@ -18,23 +18,28 @@ from app.adapters.onnx_session import load_session
 from app.errors import ModelNotFoundError, StartupError, UnprocessableError
 from app.inference.capacity import BatchingSettings
 from app.inference.model_folders import find_tensor_models
+from app.inference.model_repository import open_model_repository
+from app.inference.placement import Placement
 from app.inference.ports import ModelSession
-from app.inference.served_models import ServedModels, open_served_models
+from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
 from tests.inference.tensor_graphs import affine, centred, echo, lookup, masked_sum, register
 
 UNMEASURED = BatchingSettings(measure_seconds=0)
 
 
-@asynccontextmanager
-async def open_model(path: Path, threads: int) -> AsyncIterator[ModelSession]:
-    yield await load_session(path, providers=["CPUExecutionProvider"], threads=threads)
+def here(_name: str, _version: str, graph: Path) -> Placement:
+    @asynccontextmanager
+    async def open_session(threads: int) -> AsyncIterator[ModelSession]:
+        yield await load_session(graph, providers=["CPUExecutionProvider"], threads=threads)
+
+    return Placement(open_session, UNMEASURED, cores=1)
 
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[ServedModels]:
-    async with open_served_models(find_tensor_models(folder), [], UNMEASURED, open_model, cores=1) as models:
-        yield models
+    async with open_model_repository(folder, find_tensor_models(folder), [], UNMEASURED, here) as repository:
+        yield repository.served
 
 
 async def refusal(folder: Path) -> str:

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.bootstrap import Services
-from app.inference.served_models import ModelsSettings
+from app.inference.model_folders import ModelsSettings
 from app.settings import Settings
 from tests.http import Person, join
 from tests.inference.tensor_graphs import affine, centred, echo, lookup, masked_sum, register

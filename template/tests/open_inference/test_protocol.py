@@ -25,7 +25,7 @@ async def infer(person: Person, model: str, body: object, **options: Any) -> htt
 
 async def test_the_server_and_its_models_describe_themselves(ada: Person) -> None:
     server = (await ada.request("GET", "/v2")).json()
-    assert server["extensions"] == ["binary_tensor_data"]
+    assert server["extensions"] == ["binary_tensor_data", "model_repository"]
     assert server["name"]
     assert server["version"]
     expected = {
@@ -47,7 +47,7 @@ async def test_probes_need_no_credentials(client: httpx2.AsyncClient) -> None:
 
 
 async def test_a_model_that_goes_down_is_not_ready(ada: Person, services: Services) -> None:
-    await services.ports.models.find("affine").batcher.close(0)
+    await services.ports.models.served.find("affine").batcher.close(0)
     for path in ("/v2/health/ready", "/v2/models/affine/ready"):
         response = await ada.request("GET", path)
         assert response.status_code == 503
@@ -71,7 +71,7 @@ async def test_the_newest_version_answers_and_an_older_one_on_request(ada: Perso
 async def test_headers_name_what_ran_and_how_long_it_took(ada: Person, services: Services) -> None:
     headers = (await infer(ada, "affine", GOOD)).headers
     assert headers["X-Model"] == "affine@2"
-    assert headers["X-Model-Provider"] == services.ports.models.find("affine").provider
+    assert headers["X-Model-Provider"] == services.ports.models.served.find("affine").provider
     assert headers["Server-Timing"].startswith("queue;dur=")
 
 
@@ -110,7 +110,7 @@ async def test_the_models_that_the_service_itself_uses_take_tensors_too(ada: Per
     vector = np.array(answer["outputs"][0]["data"])
     expected = (await embedder.embed_tokens([ids])).vectors[0]
     np.testing.assert_allclose(vector / np.linalg.norm(vector), expected, atol=1e-5)
-    assert services.ports.models.find(embedder.model.name).signature.by_rows
+    assert services.ports.models.served.find(embedder.model.name).signature.by_rows
     picture = {"name": "images", "datatype": "FP32", "shape": [1, 3, 192, 192], "data": [0.5] * (3 * 192 * 192)}
     assert (await infer(ada, "shapes", {"inputs": [picture]})).status_code == 200
     too_long = [each | {"shape": [1, 513], "data": [1] * 513} for each in inputs]

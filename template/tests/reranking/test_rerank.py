@@ -12,7 +12,7 @@ import pytest
 from app.auth.caller import Scope
 from app.bootstrap import Services, open_ports
 from app.errors import StartupError, UpstreamFailedError
-from app.inference.served_models import ModelsSettings
+from app.inference.model_folders import ModelsSettings
 from app.settings import Settings
 from tests.classification.graphs import summing_classifier
 from tests.http import Person, join

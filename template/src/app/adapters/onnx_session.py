@@ -87,8 +87,10 @@ async def load_session(
         threads: threads that one run may use; 0 leaves it to onnxruntime.
 
     Raises:
-        StartupError: the file is not a model that onnxruntime can run, or larger than the memory that is left.
+        StartupError: the file is missing, larger than the memory that is left, or not a model that onnxruntime can run.
     """
+    if not await asyncio.to_thread(path.is_file):
+        raise StartupError(f"The model file {path} is missing.")
     _check_memory(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

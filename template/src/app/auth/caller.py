@@ -21,17 +21,18 @@ class Scope(StrEnum):
     EXTRACTIONS = "extractions"
     INFERENCE = "inference"
     JOBS = "jobs"
+    MODELS = "models"
+    PREDICTIONS = "predictions"
     PROMPTS_WRITE = "prompts:write"
     RERANK = "rerank"
     REVIEWS = "reviews"
     REVIEWS_DECIDE = "reviews:decide"
-    PREDICTIONS = "predictions"
     SEARCH = "search"
     USAGE = "usage"
 
 
 # They reach what belongs to others, so only operators give them away: `app create-key --role`.
-OPERATOR_SCOPES = frozenset({Scope.PROMPTS_WRITE, Scope.REVIEWS_DECIDE})
+OPERATOR_SCOPES = frozenset({Scope.MODELS, Scope.PROMPTS_WRITE, Scope.REVIEWS_DECIDE})
 REVIEWER_SCOPES = frozenset({Scope.REVIEWS, Scope.REVIEWS_DECIDE})
 # What people may do with what is theirs; who signs in with a password holds all of it.
 ACCOUNT_SCOPES = frozenset(Scope) - OPERATOR_SCOPES

@@ -41,6 +41,10 @@ async def ready(services: ServicesDep, response: Response) -> Readiness:
         detection_model=ModelState(
             name=detector.model.manifest.name, version=detector.model.manifest.version, provider=detector.provider
         ),
+        registered_models=[
+            ModelState(name=model.name, version=model.version, provider=model.provider)
+            for model in services.open_inference.repository.registered()
+        ],
         language_model=services.answers.language_model.name,
         language_models=circuits,
     )

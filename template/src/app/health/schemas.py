@@ -35,6 +35,7 @@ class Readiness(BaseModel):
     checks: dict[str, Check]
     embedding_model: ModelState
     detection_model: ModelState
+    registered_models: list[ModelState] = Field(description="the operator's own that are loaded")
     language_model: str = Field(examples=["offline:extractive"])
     language_models: dict[str, CircuitState] = Field(
         description="the circuit of each language model: one that is open is left alone for a while. Another model "

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from app.errors import OverloadedError, UnavailableError, UpstreamFailedError
+from app.errors import OverloadedError, RequestRefusedError, UnavailableError, UpstreamError
 from app.inference.fair_queue import BatchLimit, FairQueue, Item
 from app.inference.forecast import Forecast
 from app.inference.lanes import Lanes, Ran, Run
@@ -66,7 +66,8 @@ class Batcher:
         Raises:
             OverloadedError: the answer cannot be, or was not, ready in time; nothing of it runs any more.
             UnavailableError: the service is going down.
-            UpstreamFailedError: the model failed on this input.
+            RequestRefusedError: the model failed on this input.
+            UpstreamError: the model runs elsewhere, and gave no answer for a reason of its own.
         """
         self.ping()
         if not payloads:
@@ -176,9 +177,7 @@ class Batcher:
             work: Submission = item.group
             work.started = min(work.started, ran.started)
             if ran.results is None:
-                error = UpstreamFailedError("The model failed on this input.")
-                error.__cause__ = ran.error
-                work.fail(error)
+                work.fail(_failure(ran.error))
                 continue
             if work.put(item.index, ran.results[at], ran.ended):
                 self._metrics.waited(work.started - work.submitted)
@@ -202,6 +201,14 @@ class Batcher:
 
 def _overloaded(seconds: float) -> OverloadedError:
     return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
+
+
+def _failure(error: BaseException | None) -> UpstreamError:
+    if isinstance(error, UpstreamError):
+        return error
+    failure = RequestRefusedError("The model failed on this input.")
+    failure.__cause__ = error
+    return failure
 
 
 @asynccontextmanager

@@ -29,6 +29,8 @@ def encode(session: ModelSession, ids: Sequence[Sequence[int]]) -> NDArray[np.fl
 def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale rows in place to the unit length that vector stores rely on, and that not every exported model gives."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise ValueError("The model gave NaN or infinities.")
     np.divide(vectors, lengths, out=vectors, where=lengths > 0)
     return vectors
 

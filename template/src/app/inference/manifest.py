@@ -69,7 +69,9 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
         raise StartupError(f"No embedding model in {folder}: {MANIFEST} cannot be read ({error.strerror}).") from error
     except (ValidationError, ValueError) as error:
         raise StartupError(f"{folder / MANIFEST} is not a valid model manifest: {error}") from error
-    for name in ("model.onnx", "tokenizer.json"):
+    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
+    graph = {"model.onnx"} if (folder / "model.onnx").exists() else set()
+    for name in sorted({"tokenizer.json", *graph, *manifest.files}):
         verify_file(folder / name, manifest.files.get(name))
     return EmbeddingModel(
         manifest.name,

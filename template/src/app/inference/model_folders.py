@@ -1,10 +1,10 @@
 """Models that the operator registers: each a folder with an ONNX graph and a manifest, found at start-up."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,14 @@ TOKENIZER = "tokenizer.json"
 FEATURES = {"embedding", "detection", "rerank"}
 
 Shape = list[Annotated[int, Field(ge=1)]]
+
+
+class ModelsSettings(BaseModel):
+    """Where the operator's own models are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    folder: Path = Field(default=Path("models"), description="has a folder with a model.json for each model")
 
 
 class TensorManifest(BaseModel):
@@ -50,17 +58,26 @@ class TensorModel:
 
     @property
     def graph(self) -> Path:
-        """The ONNX file."""
+        """The ONNX file, which a model that runs elsewhere may lack."""
         return self.folder / GRAPH
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Name and version."""
+        return self.manifest.name, self.manifest.version
 
-def find_tensor_models(folder: Path) -> list[TensorModel]:
-    """Read every model below a folder whose task is `tensors`, and check its files.
+
+def find_tensor_models(folder: Path, name: str | None = None) -> list[TensorModel]:
+    """Read every model below a folder whose task is `tensors`, or all versions of one, and check its files.
 
     Raises:
-        StartupError: the folder, a manifest, a file or a checksum is not what it should be.
+        StartupError: the folder, a manifest, a file or a checksum is not what it should be, or two have the same name
+            and version.
     """
-    return [load_tensor_model(each) for each in find_tensor_folders(folder)]
+    mine = [each for each in find_tensor_folders(folder) if name in {None, _read(each / MANIFEST).get("name")}]
+    found = [load_tensor_model(each) for each in mine]
+    check_identities([model.identity for model in found])
+    return found
 
 
 def find_tensor_folders(folder: Path) -> list[Path]:
@@ -72,6 +89,27 @@ def find_tensor_folders(folder: Path) -> list[Path]:
     return [manifest.parent for manifest, task in find_manifests(folder).items() if task not in FEATURES]
 
 
+def list_registered(folder: Path) -> list[tuple[str, str]]:
+    """List name and version of whatever is registered below a folder, be it in order or not.
+
+    Raises:
+        StartupError: there is no such folder.
+    """
+    contents = [_read(each / MANIFEST) for each in find_tensor_folders(folder)]
+    return sorted({(str(content["name"]), str(content.get("version"))) for content in contents if "name" in content})
+
+
+def check_identities(identities: Sequence[tuple[str, str]]) -> None:
+    """Pass if no two models have the same name and version.
+
+    Raises:
+        StartupError: two have.
+    """
+    for name, version in identities:
+        if identities.count((name, version)) > 1:
+            raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")
+
+
 def find_manifests(folder: Path) -> dict[Path, object]:
     """Find the manifest of every model below a folder, and the task that it declares; None if it cannot be read.
 
@@ -80,28 +118,7 @@ def find_manifests(folder: Path) -> dict[Path, object]:
     """
     if not folder.is_dir():
         raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
-    return {manifest: _task(manifest) for manifest in sorted(folder.glob(f"*/{MANIFEST}"))}
-
-
-def check_files(manifest: Path, files: Mapping[str, str], needed: Collection[str]) -> None:
-    """Pass if the files that a manifest declares, and those that are needed, lie beside it and are the declared ones.
-
-    Raises:
-        StartupError: they do not, or are others.
-    """
-    elsewhere = [name for name in files if Path(name).name != name]
-    if elsewhere:
-        raise StartupError(f"{manifest} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
-    for name in sorted({*needed, *files}):
-        verify_file(manifest.parent / name, files.get(name))
-
-
-def _task(manifest: Path) -> object:
-    try:
-        content = json.loads(manifest.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return content.get("task", "embedding") if isinstance(content, dict) else None
+    return {manifest: _read(manifest).get("task", "embedding") for manifest in sorted(folder.glob(f"*/{MANIFEST}"))}
 
 
 def load_tensor_model(folder: Path) -> TensorModel:
@@ -117,5 +134,29 @@ def load_tensor_model(folder: Path) -> TensorModel:
         raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
-    check_files(path, manifest.files, {GRAPH, TOKENIZER} if manifest.labels else {GRAPH})
+    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
+    has_graph = (folder / GRAPH).exists()
+    check_files(path, manifest.files, {name for name, has in ((GRAPH, has_graph), (TOKENIZER, manifest.labels)) if has})
     return TensorModel(manifest, folder)
+
+
+def check_files(manifest: Path, files: Mapping[str, str], needed: Collection[str]) -> None:
+    """Pass if the files that a manifest declares, and those that are needed, lie beside it and are the declared ones.
+
+    Raises:
+        StartupError: they do not, or are others.
+    """
+    elsewhere = [name for name in files if Path(name).name != name]
+    if elsewhere:
+        raise StartupError(f"{manifest} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
+    for name in sorted({*needed, *files}):
+        verify_file(manifest.parent / name, files.get(name))
+
+
+def _read(manifest: Path) -> dict[str, Any]:
+    """Read a manifest; what is none is found fault with when it is loaded."""
+    try:
+        content = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        content = None
+    return content if isinstance(content, dict) else {"task": None}

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from app.errors import UnprocessableError, UpstreamFailedError
+from app.errors import RequestRefusedError, UnprocessableError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, Capacity
 from app.inference.ports import ModelSession, Tensor
@@ -35,10 +35,15 @@ class ServedModel:
 
     name: str
     version: str
-    provider: str
+    session: ModelSession
     signature: Signature
     batcher: Batcher
     deadline: float
+
+    @property
+    def provider(self) -> str:
+        """What the model runs on."""
+        return self.session.provider
 
     @property
     def identity(self) -> str:
@@ -55,13 +60,14 @@ class ServedModel:
         Raises:
             OverloadedError: the answer cannot be had in time.
             UnprocessableError: they are not what the model needs, or it cannot compute them.
+            UpstreamError: it runs elsewhere, and gave no answer.
         """
         self.signature.check(tensors)
         whole = tuple(tensors[spec.name] for spec in self.signature.inputs)
         payloads: list[Row] = list(zip(*whole, strict=True)) if self.signature.by_rows else [whole]
         try:
             done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=self.deadline)
-        except UpstreamFailedError as error:
+        except RequestRefusedError as error:
             # The tensors are the caller's own, untouched: what the graph finds fault with are those.
             raise UnprocessableError(
                 "The model cannot compute these inputs: a value may be out of its range, or lengths do not go together."
@@ -119,4 +125,4 @@ async def open_served_model(
     rows = max_batch if signature.by_rows else 1
     title, grace = f"{name}@{version} tensors", batching.shutdown_grace
     async with open_batcher(title, runs, capacity.curve, rows=rows, grace=grace) as batcher:
-        yield ServedModel(name, version, capacity.sessions[0].provider, signature, batcher, batching.deadline)
+        yield ServedModel(name, version, capacity.sessions[0], signature, batcher, batching.deadline)

@@ -52,7 +52,9 @@ INFER: dict[str, Any] = {"response_model": InferenceResponse, "openapi_extra": R
 @router.get("")
 async def server_metadata(_: CallerDep, request: Request) -> ServerRead:
     """Tell what this server is, and which extensions it knows."""
-    return ServerRead(name=request.app.title, version=request.app.version, extensions=["binary_tensor_data"])
+    return ServerRead(
+        name=request.app.title, version=request.app.version, extensions=["binary_tensor_data", "model_repository"]
+    )
 
 
 @router.get("/health/live")

@@ -1,6 +1,6 @@
 """What the Open Inference Protocol sends and answers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -96,12 +96,33 @@ class TensorModelReady(BaseModel):
     ready: bool
 
 
+class RepositoryIndexRequest(BaseModel):
+    """Which models to list."""
+
+    ready: bool = Field(default=False, description="only those that are served")
+
+
+class RepositoryModelRequest(BaseModel):
+    """How to load or unload a model."""
+
+    parameters: Parameters = {}
+
+
+class RepositoryModelRead(BaseModel):
+    """A version of a model, and whether it is served."""
+
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str = Field(examples=["not loaded"])
+
+
 class ServerRead(BaseModel):
     """What this server is."""
 
     name: str
     version: str
-    extensions: list[str] = Field(examples=[["binary_tensor_data"]])
+    extensions: list[str] = Field(examples=[["binary_tensor_data", "model_repository"]])
 
 
 class ServerLive(BaseModel):

@@ -1,12 +1,13 @@
 """Running callers' tensors through models."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 from app.auth.caller import Caller, Scope
+from app.inference.model_repository import ModelRepository
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import Inferred, ServedModel
 from app.open_inference.messages import Asked, Message, read_request, write_answer
@@ -32,10 +33,15 @@ class Inference:
 
 @dataclass(frozen=True, slots=True)
 class OpenInferenceService:
-    """Describes models, and lets them run what callers send."""
+    """Describes models, lets them run what callers send, and loads and unloads them for the operator."""
 
-    models: ServedModels
+    repository: ModelRepository
     keeper: Keeper = field(default_factory=Keeper)
+
+    @property
+    def models(self) -> ServedModels:
+        """What is served."""
+        return self.repository.served
 
     def describe(self, name: str, version: str | None, *, caller: Caller) -> ServedModel:
         """Find a model.
@@ -56,13 +62,29 @@ class OpenInferenceService:
             OverloadedError: it has too much to do to answer in time.
             UnprocessableError: the request is not what the model takes.
         """
-        model = self.describe(name, version, caller=caller)
-        asked = await _in_thread(len(message.content), partial(read_request, message, model.signature))
-        inferred = await model.infer(asked.tensors, owner=caller.id)
+        caller.require(Scope.INFERENCE)
+        with self.models.lease(name, version) as model:
+            asked = await _in_thread(len(message.content), partial(read_request, message, model.signature))
+            inferred = await model.infer(asked.tensors, owner=caller.id)
         size = sum(tensor.nbytes for tensor in inferred.outputs)
         answer = await _in_thread(size, partial(write_answer, model, asked, inferred))
         await self.keeper.keep(partial(_outcomes, message, model, asked, inferred), caller=caller)
         return Inference(answer, model, inferred)
+
+    async def index(self, *, caller: Caller) -> Mapping[tuple[str, str], bool]:
+        """Tell of every model, by name and version, whether it is served; raises what the repository raises."""
+        caller.require(Scope.MODELS)
+        return await self.repository.index()
+
+    async def load(self, name: str, *, caller: Caller) -> None:
+        """Serve a model as its folders have it now; raises what the repository raises."""
+        caller.require(Scope.MODELS)
+        await self.repository.load(name)
+
+    async def unload(self, name: str, *, caller: Caller) -> None:
+        """Serve a model no more; raises what the repository raises."""
+        caller.require(Scope.MODELS)
+        await self.repository.unload(name)
 
 
 def _outcomes(message: Message, model: ServedModel, asked: Asked, inferred: Inferred) -> Iterator[Outcome]:

@@ -51,13 +51,19 @@ def find_cross_encoders(folder: Path) -> Sequence[CrossEncoderModel]:
     Raises:
         StartupError: the folder, a manifest, a file or a checksum is not what it should be.
     """
-    return [_load(path) for path, task in find_manifests(folder).items() if task == TASK]
+    return [load_cross_encoder(path.parent) for path, task in find_manifests(folder).items() if task == TASK]
 
 
-def _load(path: Path) -> CrossEncoderModel:
+def load_cross_encoder(folder: Path) -> CrossEncoderModel:
+    """Read the folder of a cross-encoder, and check its files.
+
+    Raises:
+        StartupError: the manifest, a file or a checksum is not what it should be.
+    """
+    path = folder / MANIFEST
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a cross-encoder: {error}") from error
     check_files(path, manifest.files, {GRAPH, TOKENIZER})
-    return CrossEncoderModel(manifest, path.parent)
+    return CrossEncoderModel(manifest, folder)

@@ -124,17 +124,6 @@ class Detector:
         self.batcher.ping()
 
 
-def detector_workload(model: DetectionModel, batch_size: int) -> Workload:
-    """Say what to measure a detector with: more and more pictures."""
-    manifest = model.manifest
-    most = min(batch_size, manifest.max_batch)
-
-    def probe(session: ModelSession, pictures: int) -> None:
-        session.run({manifest.input: np.zeros((pictures, 3, manifest.height, manifest.width), np.float32)})
-
-    return Workload(probe, sorted({*(2**power for power in range(most.bit_length())), most}))
-
-
 @asynccontextmanager
 async def open_detector(
     settings: DetectionSettings,

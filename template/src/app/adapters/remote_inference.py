@@ -1,0 +1,217 @@
+"""Models that run on other servers, by the Open Inference Protocol: Triton, KServe, or another instance of this."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Self
+from urllib.parse import quote
+
+import httpx2
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from app.adapters.remote_endpoints import Endpoint, EndpointFailedError, Endpoints
+from app.adapters.remote_messages import read_answer, read_metadata, write_request
+from app.errors import RequestRefusedError, StartupError, UpstreamFailedError
+from app.inference.capacity import OpenSession
+from app.inference.ports import Tensor, TensorSpec
+
+JSON_LENGTH = "Inference-Header-Content-Length"
+# Servers close connections that are idle, uvicorn after 5 seconds; ours go first, or a request may meet a closed one.
+KEPT_SECONDS = 2.0
+REASON_BYTES = 500
+
+SUCCESS = 200
+REFUSED = {400, 413, 422}
+AWAY = {408, 429, 502, 503, 504}
+FAILED = 500
+
+Specs = tuple[list[TensorSpec], list[TensorSpec]]
+
+
+class RemoteInferenceSettings(BaseModel):
+    """Which models run on other servers, and how those are asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    urls: list[AnyHttpUrl] = Field(default=[], description="of servers that have the same models, preferred first")
+    models: dict[str, str] = Field(default={}, description="a model's name here to NAME or NAME@VERSION there")
+    api_key: SecretStr | None = Field(default=None, description="sent as a bearer token")
+    lanes: int = Field(default=4, ge=1, le=64, description="batches of a model that are under way at the same time")
+    connect_timeout: float = Field(default=2.0, gt=0, description="seconds to reach a server")
+    timeout: float = Field(default=10.0, gt=0, description="seconds in which a server must have answered")
+    max_pause: float = Field(default=30.0, gt=0, description="seconds that a failing server is left alone, at most")
+    max_bytes: int = Field(default=100_000_000, ge=1, description="of an answer")
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if self.models and not self.urls:
+            raise ValueError("models run on other servers, but urls names none")
+        return self
+
+
+class RemoteModelSession:
+    """A model on another server, behind the same port as one that is loaded here."""
+
+    def __init__(self, remote: "RemoteInference", path: str, version: str | None, specs: Specs) -> None:
+        self._remote = remote
+        self._path = path
+        self._version = version
+        self._inputs, self._outputs = specs
+        self._answered_by = ""
+
+    @property
+    def provider(self) -> str:
+        """`remote:`, and the server that answered last."""
+        return f"remote:{self._answered_by}"
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs, in the order in which `run` returns them."""
+        return [output.name for output in self._outputs]
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """What `run` must be given."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> list[TensorSpec]:
+        """What `run` returns, in this order."""
+        return self._outputs
+
+    def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Have all outputs computed by the first server that can.
+
+        Raises:
+            RequestRefusedError: the model finds fault with the inputs.
+            UnavailableError: no server answers.
+            UpstreamFailedError: a server does not serve us.
+            ValueError: the inputs are not those that the model takes.
+        """
+        body, json_bytes = write_request(inputs, self._inputs, self._outputs)
+        headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(json_bytes)}
+
+        def infer(endpoint: Endpoint) -> list[Tensor]:
+            content, length = self._remote.send(endpoint, "POST", f"{self._path}/infer", headers, body)
+            tensors = read_answer(content, length, self._outputs, self._version)
+            self._answered_by = endpoint.host
+            return tensors
+
+        return self._remote.endpoints.ask(infer)
+
+
+class RemoteInference:
+    """The other servers, shared by every model that runs there."""
+
+    def __init__(self, settings: RemoteInferenceSettings, client: httpx2.Client) -> None:
+        self._settings = settings
+        self._client = client
+        self.endpoints = Endpoints([str(url) for url in settings.urls], settings.max_pause)
+
+    def find(self, name: str, version: str) -> OpenSession | None:
+        """Tell how a model is opened if it runs elsewhere; all its lanes can share one session."""
+        there = self._settings.models.get(name)
+        return None if there is None else lambda _threads: self._open(there, version)
+
+    async def ping(self) -> None:
+        """Pass if a server has answered when last asked; if all have failed, ask those whose pause is over.
+
+        Raises:
+            UnavailableError: none answers.
+        """
+        if self._settings.models and not self.endpoints.any_well():
+            await asyncio.to_thread(self.endpoints.ask, partial(self.send, method="GET", path="v2/health/ready"))
+
+    def send(
+        self,
+        endpoint: Endpoint,
+        method: str,
+        path: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> tuple[bytes, str | None]:
+        """Ask one server; gives the body, and what it says of how much of it is JSON.
+
+        Raises:
+            EndpointFailedError: it is away, has too much to do, failed, or answers with too much.
+            RequestRefusedError: it finds fault with the request.
+            UpstreamFailedError: it does not serve us.
+        """
+        until = time.monotonic() + self._settings.timeout
+        try:
+            with self._client.stream(method, f"{endpoint.url}/{path}", headers=headers, content=body) as response:
+                _refuse(response, endpoint)
+                return self._read(response, until), response.headers.get(JSON_LENGTH)
+        except httpx2.RequestError as error:
+            raise EndpointFailedError(f"{type(error).__name__}: {error}") from error
+
+    def _read(self, response: httpx2.Response, until: float) -> bytes:
+        most = self._settings.max_bytes
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise EndpointFailedError("its answer is compressed, though nobody asked for that")
+        content = bytearray()
+        declared = response.headers.get("Content-Length", "")
+        if declared.isdigit() and int(declared) > most:
+            raise EndpointFailedError(f"its answer has {declared} bytes, more than APP_REMOTE_INFERENCE__MAX_BYTES")
+        for chunk in response.iter_raw():
+            content += chunk
+            if len(content) > most:
+                raise EndpointFailedError("its answer has more bytes than APP_REMOTE_INFERENCE__MAX_BYTES")
+            if time.monotonic() > until:
+                raise EndpointFailedError("its answer takes longer than APP_REMOTE_INFERENCE__TIMEOUT")
+        return bytes(content)
+
+    @asynccontextmanager
+    async def _open(self, there: str, version: str) -> AsyncIterator[RemoteModelSession]:
+        name, pinned, other = there.partition("@")
+        wanted = (other or None) if pinned else version
+        path = f"v2/models/{quote(name, safe='')}" + (f"/versions/{quote(wanted, safe='')}" if wanted else "")
+
+        def describe(endpoint: Endpoint) -> tuple[str, Specs]:
+            content, _ = self.send(endpoint, "GET", path)
+            return endpoint.host, read_metadata(content)
+
+        title = f"{name}@{wanted}" if wanted else name
+        try:
+            described = await asyncio.to_thread(self.endpoints.each, describe)
+        except (RequestRefusedError, UpstreamFailedError) as error:
+            raise StartupError(f"The remote model {title} cannot be used: {error.__cause__}.") from error
+        if not described:
+            urls = ", ".join(map(str, self._settings.urls))
+            raise StartupError(f"The remote model {title} cannot be reached at {urls}; the log says why for each.")
+        (first, specs), *others = described
+        for host, other_specs in others:
+            if other_specs != specs:
+                raise StartupError(f"{first} and {host} have different models {title}: inputs or outputs differ.")
+        yield RemoteModelSession(self, path, wanted, specs)
+
+
+@asynccontextmanager
+async def open_remote_inference(settings: RemoteInferenceSettings) -> AsyncIterator[RemoteInference]:
+    """Keep connections to the other servers; none is asked before a model is opened."""
+    headers = {"Accept-Encoding": "identity"}
+    if settings.api_key:
+        headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
+    limits = httpx2.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS)
+    timeout = httpx2.Timeout(settings.timeout, connect=settings.connect_timeout)
+    with httpx2.Client(headers=headers, limits=limits, timeout=timeout) as client:
+        yield RemoteInference(settings, client)
+
+
+def _refuse(response: httpx2.Response, endpoint: Endpoint) -> None:
+    status = response.status_code
+    if status == SUCCESS:
+        return
+    if status in AWAY:
+        wanted = response.headers.get("Retry-After", "")
+        raise EndpointFailedError(f"status {status}", pause=float(wanted) if wanted.isdecimal() else 0.0)
+    reason = next(response.iter_raw(REASON_BYTES), b"").decode(errors="replace")
+    if status >= FAILED:
+        # Some servers say this, too, of inputs that a model cannot compute: no reason to leave one alone.
+        raise EndpointFailedError(f"status {status}: {reason}", away=False)
+    if status in REFUSED:
+        raise RequestRefusedError("The remote model finds fault with this input.") from ValueError(reason)
+    cause = EndpointFailedError(f"{endpoint.host} answers with status {status}: check the model's name and the key")
+    raise UpstreamFailedError("The server that has the model does not serve this service.") from cause
