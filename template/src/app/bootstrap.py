@@ -3,16 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 from app.adapters.circuit_breaker import open_circuit_breaker
 from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
 from app.adapters.language_model import open_language_models
-from app.adapters.model_session import open_model_session
 from app.adapters.rate_limiter import open_rate_limiter
-from app.adapters.remote_inference import RemoteInference, open_remote_inference
+from app.adapters.remote_inference import RemoteInference
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
 from app.answers.prompts import ANSWERS_PROMPT
@@ -22,7 +19,7 @@ from app.auth.service import AuthService
 from app.chat.capped_model import cap_calls
 from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
 from app.chat.service import ChatService
-from app.classification.classifier import TextClassifier, open_classifiers
+from app.classification.classifier import TextClassifier
 from app.classification.service import ClassificationService
 from app.conversations.service import ConversationService
 from app.conversations.turns import TurnService
@@ -30,39 +27,33 @@ from app.database import Database, open_database
 from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
-from app.errors import StartupError
 from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
 from app.guardrails.service import Guardrails
 from app.guardrails.topics import make_topics
-from app.health.service import HealthService
-from app.inference.embedder import Embedder, open_embedder
-from app.inference.manifest import load_embedding_model
-from app.inference.model_folders import find_tensor_models
-from app.inference.model_repository import ModelRepository, open_model_repository
-from app.inference.placement import Placement
-from app.inference.resident import Resident
+from app.health.service import HealthService, Ping
+from app.inference.embedder import Embedder
+from app.inference.model_repository import ModelRepository
 from app.inference.service import EmbeddingService
 from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
+from app.model_loading import open_models
 from app.open_inference.service import OpenInferenceService
-from app.prompts.service import PromptService
-from app.reranking.manifest import find_cross_encoders
-from app.reranking.reranker import Reranker, open_rerankers
-from app.reranking.service import RerankService
-from app.reviews.service import ReviewService
 from app.predictions.keeper import Keeper, open_keeper
 from app.predictions.service import PredictionService
+from app.prompts.service import PromptService
+from app.reranking.reranker import Reranker
+from app.reranking.service import RerankService
+from app.reviews.service import ReviewService
 from app.settings import Settings
 from app.usage.budgets import Budgets
 from app.usage.ports import RateLimiter
 from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
-from app.vision.detector import Detector, open_detector
-from app.vision.manifest import load_detection_model
+from app.vision.detector import Detector
 from app.vision.service import DetectionService
 
 
@@ -80,9 +71,9 @@ class Ports:
     language_models: Mapping[str, LanguageModel]
     models: ModelRepository
     queue: JobQueue
+    rate_limiter: RateLimiter
     remote_inference: RemoteInference
     rerankers: Sequence[Reranker]
-    rate_limiter: RateLimiter
     vectors: VectorStore
 
 
@@ -104,12 +95,12 @@ class Services:
     job_runner: JobRunner
     jobs: JobService
     open_inference: OpenInferenceService
-    reranking: RerankService
-    prompts: PromptService
     predictions: PredictionService
+    prompts: PromptService
+    reranking: RerankService
     retrieval: RetrievalService
-    turns: TurnService
     reviews: ReviewService
+    turns: TurnService
     usage: UsageService
 
 
@@ -125,79 +116,26 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         StartupError: the configuration or the machine does not allow the process to start.
     """
     async with AsyncExitStack() as stack:
-        remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
-        model = load_embedding_model(settings.embedding.folder)
-        home = _place(settings, remote, model.name, model.version, model.folder / "model.onnx")
-        opening = open_embedder(settings.embedding, home.batching, home.open_session, model, cores=home.cores)
-        seen = load_detection_model(settings.detection.folder)
-        home = _place(settings, remote, seen.manifest.name, seen.manifest.version, seen.graph)
-        looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
-        detector = await stack.enter_async_context(looking)
-        embedder = await stack.enter_async_context(opening)
-        own = [embedder.resident(), detector.resident()]
-        registered = await stack.enter_async_context(_open_registered(settings, remote, own if serving else None))
+        models = await stack.enter_async_context(open_models(settings, serving=serving))
         valkey = await stack.enter_async_context(open_valkey(settings.valkey))
         breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
         writers = open_language_models(settings.language_model, breaker)
         database = await stack.enter_async_context(open_database(settings.database))
         yield Ports(
             circuit_breaker=breaker,
-            classifiers=registered.classifiers,
+            classifiers=models.classifiers,
             database=database,
-            detector=detector,
-            embedder=embedder,
+            detector=models.detector,
+            embedder=models.embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             keeper=await stack.enter_async_context(open_keeper(settings.predictions, database)),
             language_models=await stack.enter_async_context(writers),
-            models=registered.models,
+            models=models.repository,
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
-            remote_inference=remote,
-            rerankers=registered.rerankers,
             rate_limiter=open_rate_limiter(settings.valkey, valkey),
+            remote_inference=models.remote_inference,
+            rerankers=models.rerankers,
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Registered:
-    classifiers: Mapping[str, TextClassifier]
-    models: ModelRepository
-    rerankers: Sequence[Reranker]
-
-
-@asynccontextmanager
-async def _open_registered(
-    settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
-) -> AsyncIterator[_Registered]:
-    """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
-    folder, cores = settings.models.folder, settings.model_session.threads
-    open_model = partial(open_model_session, settings.model_session)
-    crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
-    if own is not None:
-        _check_remote(settings, {*(each.name for each in own), *(each.manifest.name for each in tensors)})
-    place = partial(_place, settings, remote)
-    async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
-        residents = [*(own or ()), *(each.resident() for each in rerankers)]
-        async with open_model_repository(folder, tensors, residents, settings.batching, place) as models:
-            yield _Registered(await open_classifiers(tensors, models.served), models, rerankers)
-
-
-def _place(settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path) -> Placement:
-    open_session = remote.find(name, version)
-    if open_session is None:
-        open_here = partial(open_model_session, settings.model_session, graph)
-        return Placement(open_here, settings.batching, settings.model_session.threads)
-    # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
-    batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
-    return Placement(open_session, batching, cores=1)
-
-
-def _check_remote(settings: Settings, known: set[str]) -> None:
-    strangers = settings.remote_inference.models.keys() - known
-    if strangers:
-        raise StartupError(
-            f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(strangers))}; the models that may run elsewhere are "
-            f"{', '.join(sorted(known))}."
         )
 
 
@@ -205,7 +143,6 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     """Join the use cases to the ports."""
     jobs = JobService(ports.database, ports.queue)
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
-    ingest = IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)
@@ -213,20 +150,6 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     chat = ChatService(language_models, usage, settings.chat, guardrails)
     extractor = Extractor(language_models, usage, settings.extraction)
     reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
-    handlers: Mapping[str, JobHandler] = {
-        BATCH: ExtractBatch(ports.database, extractor, reviews),
-        INGEST: ingest,
-        PURGE: PurgeDocument(ports.files, ports.vectors),
-    }
-    pings = {
-        "database": ports.database.ping,
-        "detection_model": ports.detector.ping,
-        "embedding_model": ports.embedder.ping,
-        "job_queue": ports.queue.ping,
-        "vector_store": ports.vectors.ping,
-    }
-    if settings.remote_inference.models:
-        pings["remote_inference"] = ports.remote_inference.ping
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
@@ -239,18 +162,41 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder, ports.keeper),
         extractions=ExtractionService(ports.database, extractor, jobs, reviews),
-        health=HealthService(pings),
-        job_runner=JobRunner(ports.database, handlers, settings.jobs),
+        health=HealthService(_pings(settings, ports)),
+        job_runner=JobRunner(ports.database, _handlers(settings, ports, extractor, reviews), settings.jobs),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models, ports.keeper),
         predictions=PredictionService(ports.database),
-        reranking=RerankService(ports.rerankers),
         prompts=prompts,
+        reranking=RerankService(ports.rerankers),
         retrieval=retrieval,
-        turns=TurnService(ports.database, chat, settings.conversations),
         reviews=reviews,
+        turns=TurnService(ports.database, chat, settings.conversations),
         usage=usage,
     )
+
+
+def _handlers(
+    settings: Settings, ports: Ports, extractor: Extractor, reviews: ReviewService
+) -> Mapping[str, JobHandler]:
+    return {
+        BATCH: ExtractBatch(ports.database, extractor, reviews),
+        INGEST: IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents),
+        PURGE: PurgeDocument(ports.files, ports.vectors),
+    }
+
+
+def _pings(settings: Settings, ports: Ports) -> Mapping[str, Ping]:
+    pings = {
+        "database": ports.database.ping,
+        "detection_model": ports.detector.ping,
+        "embedding_model": ports.embedder.ping,
+        "job_queue": ports.queue.ping,
+        "vector_store": ports.vectors.ping,
+    }
+    if settings.remote_inference.models:
+        pings["remote_inference"] = ports.remote_inference.ping
+    return pings
 
 
 @asynccontextmanager

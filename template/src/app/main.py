@@ -33,7 +33,6 @@ from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.prompts import routes as prompts
 from app.reranking import routes as reranking
 from app.reviews import routes as reviews
-from app.reranking import routes as reranking
 from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision

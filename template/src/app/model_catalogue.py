@@ -23,7 +23,9 @@ from app.inference.model_opening import tensor_workload, try_registered
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
 from app.inference.resident import Resident
+from app.reranking.cross_encoder import cross_encoder_workload
 from app.reranking.manifest import load_cross_encoder
+from app.reranking.pairs import open_pair_reader
 from app.reranking.reranker import open_rerankers
 from app.settings import Settings
 from app.vision.detector import open_detector

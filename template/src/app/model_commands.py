@@ -103,7 +103,7 @@ def verify() -> None:
     Ends with status 1 if the service would not start with one of them.
     """
     from app.command_settings import load_settings
-    from app.inference.served_models import check_names
+    from app.inference.model_folders import check_identities
     from app.model_catalogue import find_models
     from app.model_catalogue import verify as verify_model
 
@@ -114,7 +114,7 @@ def verify() -> None:
         try:
             declared = model.read()
             provider = asyncio.run(verify_model(model, settings))
-            check_names([*names, (declared.name, declared.version)])
+            check_identities([*names, (declared.name, declared.version)])
         except AppError as error:
             _fail(f"{model.folder}: {error}")
             failed = True

@@ -26,9 +26,9 @@ from app.inference.embedder import EmbeddingSettings
 from app.inference.model_folders import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
+from app.predictions.settings import PredictionsSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
-from app.predictions.settings import PredictionsSettings
 from app.vision.detector import DetectionSettings
 
 

@@ -16,7 +16,8 @@ from app.errors import (
     ForbiddenError,
     TooManyRequestsError,
     UnavailableError,
-    UnprocessableError, UpstreamFailedError,
+    UnprocessableError,
+    UpstreamFailedError,
 )
 from app.prompts.service import PromptChoice
 from tests.answers.fakes import DOCUMENT, FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage_of
@@ -24,6 +25,10 @@ from tests.answers.fakes import DOCUMENT, FakeLanguageModel, FakePrompts, FakeRe
 QUESTION = "How long does the warranty last?"
 WARRANTY = passage_of("The warranty lasts 24 months. It covers the battery [2], but not the cable.")
 RETURNS = passage_of("Goods can be returned within 30 days. The buyer pays for the parcel.")
+
+
+def service_of(model: FakeLanguageModel, usage: FakeUsage) -> AnswerService:
+    return AnswerService(FakeRetrieval([WARRANTY]), model, usage, FakePrompts())
 
 
 async def test_an_answer_carries_text_citations_model_and_usage() -> None:
@@ -57,13 +62,13 @@ async def test_a_limit_that_is_reached_is_said_before_the_first_event() -> None:
     model = FakeLanguageModel(["Something."])
     usage = FakeUsage(TooManyRequestsError("Later.", retry_after=1))
     with pytest.raises(TooManyRequestsError):
-        await anext(AnswerService(FakeRetrieval([WARRANTY]), model, usage).stream(QUESTION, caller=caller()))
+        await anext(service_of(model, usage).stream(QUESTION, caller=caller()))
     assert model.requests == []
 
 
 async def test_who_leaves_before_the_model_is_asked_gets_back_what_was_held() -> None:
     model, usage = FakeLanguageModel(["Something."]), FakeUsage()
-    async with aclosing(AnswerService(FakeRetrieval([WARRANTY]), model, usage).stream(QUESTION, caller=caller())) as it:
+    async with aclosing(service_of(model, usage).stream(QUESTION, caller=caller())) as it:
         assert await anext(it) == Passages([WARRANTY])
     assert (model.requests, usage.measurements, len(usage.released)) == ([], [], 1)
 

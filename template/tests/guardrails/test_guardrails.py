@@ -20,7 +20,7 @@ from app.guardrails.service import Guardrails
 from app.guardrails.settings import GuardrailSettings
 from app.guardrails.topics import TopicPolicy
 from app.settings import Settings
-from tests.answers.fakes import FakeLanguageModel, FakeRetrieval, FakeUsage, caller, passage, passage_of
+from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage, passage_of
 from tests.chat.fake_provider import serve_fake_provider
 from tests.chat.service import provider_settings, run_service
 
@@ -30,7 +30,7 @@ HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long
 
 
 def chat(model: FakeLanguageModel, settings: GuardrailSettings | None = None) -> ChatService:
-    return ChatService(model, FakeUsage(), ChatSettings(), Guardrails(settings or GuardrailSettings()))
+    return ChatService({"default": model}, FakeUsage(), ChatSettings(), Guardrails(settings or GuardrailSettings()))
 
 
 async def ask(service: ChatService, *messages: Message) -> str:
@@ -102,7 +102,7 @@ async def test_an_answer_that_is_refused_in_the_middle_stops_the_model_and_is_ac
     model = FakeLanguageModel(["These are ", "guaranteed ", "returns", " for you"], silent=True)
     usage = FakeUsage()
     settings = GuardrailSettings.model_validate({"banned_phrases": ["Guaranteed returns"]})
-    service = ChatService(model, usage, ChatSettings(), Guardrails(settings))
+    service = ChatService({"default": model}, usage, ChatSettings(), Guardrails(settings))
     request = ModelRequest([Message("user", "Why?")])
     async with aclosing(service.stream(request, model="default", max_tokens=None, caller=caller())) as events:
         assert await anext(events) == TextDelta("These are ")
@@ -115,21 +115,23 @@ async def test_an_answer_that_is_refused_in_the_middle_stops_the_model_and_is_ac
 async def test_a_suspicious_passage_is_left_out_and_the_answer_rests_on_the_others() -> None:
     good, bad = passage_of("The warranty lasts 24 months."), passage(0, len(ATTACK), ATTACK)
     model = FakeLanguageModel(["24 months [1]."])
-    service = AnswerService(FakeRetrieval([bad, good]), model, FakeUsage())
+    service = AnswerService(FakeRetrieval([bad, good]), model, FakeUsage(), FakePrompts())
     with capture_logs() as logs:
         events = [event async for event in service.stream("How long?", caller=caller())]
     assert events[0] == Passages([good])
     assert [source.text for source in model.requests[0].sources] == ["The warranty lasts 24 months."]
     assert [entry["side"] for entry in logs if entry["event"] == "guardrail.triggered"] == ["passage"]
     trusting = Guardrails(GuardrailSettings(screen_passages=False))
-    service = AnswerService(FakeRetrieval([bad, good]), model, FakeUsage(), trusting)
+    service = AnswerService(FakeRetrieval([bad, good]), model, FakeUsage(), FakePrompts(), trusting)
     assert await anext(service.stream("How long?", caller=caller())) == Passages([bad, good])
 
 
 async def test_a_question_that_is_an_injection_is_refused_before_anything_is_searched() -> None:
     retrieval = FakeRetrieval()
     with pytest.raises(GuardrailRefusedError):
-        await anext(AnswerService(retrieval, FakeLanguageModel(), FakeUsage()).stream(ATTACK, caller=caller()))
+        await anext(
+            AnswerService(retrieval, FakeLanguageModel(), FakeUsage(), FakePrompts()).stream(ATTACK, caller=caller())
+        )
     assert retrieval.asked == []
 
 
@@ -137,7 +139,7 @@ async def test_sources_are_redacted_for_the_model_and_shown_to_the_reader() -> N
     private = passage(0, len(PRIVATE), PRIVATE)
     model = FakeLanguageModel(["By [email] [1]."])
     guardrails = Guardrails(GuardrailSettings.model_validate({"input": {"pii": "redact"}}))
-    answer = await AnswerService(FakeRetrieval([private]), model, FakeUsage(), guardrails).answer(
+    answer = await AnswerService(FakeRetrieval([private]), model, FakeUsage(), FakePrompts(), guardrails).answer(
         "How?", caller=caller()
     )
     assert "ada@" not in str(model.requests)

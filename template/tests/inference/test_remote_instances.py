@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.adapters.remote_inference import RemoteInferenceSettings
-from app.auth.caller import ALL_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES
 from app.auth.service import AuthService
 from app.bootstrap import Services
 from app.database import Database
@@ -45,7 +45,7 @@ async def settings(settings: Settings, remotes: list[Instance], database: Databa
     for name, folder in (folders | {"static-minilm": EMBEDDING}).items():
         without_graph(folder, tmp_path / "ours" / name)
     auth = AuthService(database, settings.auth)
-    key = await auth.create_key("front", ALL_SCOPES, caller=await auth.ensure_account("front@example.com"))
+    key = await auth.create_key("front", ACCOUNT_SCOPES, caller=await auth.ensure_account("front@example.com"))
     remote = RemoteInferenceSettings.model_validate(
         {
             "urls": [each.url for each in remotes],

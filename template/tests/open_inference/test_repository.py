@@ -9,7 +9,7 @@ import httpx2
 import onnx
 import pytest
 
-from app.auth.caller import ALL_SCOPES, OPERATOR_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES, Scope
 from app.bootstrap import Services
 from app.settings import Settings
 from tests.http import Person, join
@@ -22,7 +22,7 @@ RELOADS = 5
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
     """Somebody with a key from the command line."""
-    return await join(client, services, "operator@example.com")
+    return await join(client, services, "operator@example.com", *Scope)
 
 
 async def change(person: Person, verb: str, name: str = "affine", content: bytes = b"") -> httpx2.Response:
@@ -209,7 +209,7 @@ async def test_models_come_from_folders_alone(operator: Person, content: bytes) 
 
 
 async def test_callers_may_not(client: httpx2.AsyncClient, services: Services) -> None:
-    eve = await join(client, services, "eve@example.com", *(ALL_SCOPES - OPERATOR_SCOPES))
+    eve = await join(client, services, "eve@example.com", *ACCOUNT_SCOPES)
     for path in ("index", "models/affine/load", "models/affine/unload"):
         assert (await eve.request("POST", f"/v2/repository/{path}")).status_code == 403
         assert (await client.post(f"/v2/repository/{path}")).status_code == 401

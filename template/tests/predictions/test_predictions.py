@@ -15,7 +15,7 @@ from app.auth.caller import Scope
 from app.auth.models import Account
 from app.bootstrap import Services
 from app.database import Database
-from app.inference.served_models import ModelsSettings
+from app.inference.model_folders import ModelsSettings
 from app.predictions.retention import expire
 from app.predictions.settings import PredictionsSettings
 from app.settings import Settings

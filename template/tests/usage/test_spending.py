@@ -18,7 +18,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from app.adapters.rate_limiter import LocalRateLimiter
-from app.auth.caller import ALL_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES
 from app.auth.service import AuthService
 from app.database import Database
 from app.settings import Settings
@@ -158,7 +158,7 @@ async def test_a_killed_process_leaves_no_call_unpaid_and_no_budget_overdrawn(
 ) -> None:
     auth = AuthService(database, settings.auth)
     caller = await auth.ensure_account("ada@example.com")
-    key = (await auth.create_key("test", ALL_SCOPES, caller=caller)).secret
+    key = (await auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
     async with (
         process_of_its_own(provider, settings, tmp_path / "log") as (url, process),
         openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client,

@@ -16,8 +16,8 @@ from app.chat.guarding import guarded, redact_request
 from app.chat.metering import metered
 from app.chat.ports import Finished, LanguageModel, TextDelta, Usage, UsageRecorder
 from app.errors import UpstreamFailedError
-from app.prompts.service import FilledPrompt, PromptChoice
 from app.guardrails.service import Guardrails
+from app.prompts.service import FilledPrompt, PromptChoice
 
 log = structlog.get_logger(__name__)
 

@@ -28,7 +28,7 @@ CHARACTERS_PER_TOKEN = 4  # of English, about; only for answers whose provider n
 
 
 @asynccontextmanager
-async def metered(
+async def metered(  # noqa: PLR0913 - each is named where it is called
     model: LanguageModel,
     request: ModelRequest,
     *,

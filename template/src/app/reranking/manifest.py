@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import StartupError
+from app.inference.manifest import MANIFEST
 from app.inference.model_folders import GRAPH, TOKENIZER, check_files, find_manifests
 
 TASK = "rerank"

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import AppError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
-from app.inference.capacity import Workload
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.vision.decoding import decoding_units, open_decoders

@@ -122,7 +122,6 @@ class DetectionService:
         milliseconds = sum(raw.milliseconds / raw.batch for raw in looked.raws)
         return DetectionsOfMany(results, milliseconds, looked.queue_seconds)
 
-
     async def _keep(
         self, contents: Sequence[Content], results: Sequence[Detections | AppError], caller: Caller
     ) -> None:

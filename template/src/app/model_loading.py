@@ -1,0 +1,111 @@
+"""The ONNX models, opened: those of the features, those that the operator registers, here or on other servers."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.adapters.model_session import open_model_session
+from app.adapters.remote_inference import RemoteInference, open_remote_inference
+from app.classification.classifier import TextClassifier, open_classifiers
+from app.errors import StartupError
+from app.inference.embedder import Embedder, open_embedder
+from app.inference.manifest import load_embedding_model
+from app.inference.model_folders import find_tensor_models
+from app.inference.model_repository import ModelRepository, open_model_repository
+from app.inference.placement import Placement
+from app.inference.resident import Resident
+from app.reranking.manifest import find_cross_encoders
+from app.reranking.reranker import Reranker, open_rerankers
+from app.settings import Settings
+from app.vision.detector import Detector, open_detector
+from app.vision.manifest import load_detection_model
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What runs tensors, ready."""
+
+    classifiers: Mapping[str, TextClassifier]
+    detector: Detector
+    embedder: Embedder
+    remote_inference: RemoteInference
+    repository: ModelRepository
+    rerankers: Sequence[Reranker]
+
+
+@asynccontextmanager
+async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Models]:
+    """Open, measure and warm the models.
+
+    Args:
+        settings: the whole configuration.
+        serving: whether callers may send tensors, so that the operator's own models are opened, too.
+
+    Raises:
+        StartupError: one cannot be opened, or does not do what its manifest says.
+    """
+    async with AsyncExitStack() as stack:
+        remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
+        seen = load_detection_model(settings.detection.folder)
+        home = _place(settings, remote, seen.manifest.name, seen.manifest.version, seen.graph)
+        looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
+        detector = await stack.enter_async_context(looking)
+        read = load_embedding_model(settings.embedding.folder)
+        home = _place(settings, remote, read.name, read.version, read.folder / "model.onnx")
+        reading = open_embedder(settings.embedding, home.batching, home.open_session, read, cores=home.cores)
+        embedder = await stack.enter_async_context(reading)
+        own = [embedder.resident(), detector.resident()]
+        registered = await stack.enter_async_context(_open_registered(settings, remote, own if serving else None))
+        yield Models(
+            classifiers=registered.classifiers,
+            detector=detector,
+            embedder=embedder,
+            remote_inference=remote,
+            repository=registered.models,
+            rerankers=registered.rerankers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    classifiers: Mapping[str, TextClassifier]
+    models: ModelRepository
+    rerankers: Sequence[Reranker]
+
+
+@asynccontextmanager
+async def _open_registered(
+    settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
+) -> AsyncIterator[_Registered]:
+    """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
+    folder, cores = settings.models.folder, settings.model_session.threads
+    open_model = partial(open_model_session, settings.model_session)
+    crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
+    if own is not None:
+        _check_remote(settings, {*(each.name for each in own), *(each.manifest.name for each in tensors)})
+    place = partial(_place, settings, remote)
+    async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
+        residents = [*(own or ()), *(each.resident() for each in rerankers)]
+        async with open_model_repository(folder, tensors, residents, settings.batching, place) as models:
+            yield _Registered(await open_classifiers(tensors, models.served), models, rerankers)
+
+
+def _place(settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path) -> Placement:
+    open_session = remote.find(name, version)
+    if open_session is None:
+        open_here = partial(open_model_session, settings.model_session, graph)
+        return Placement(open_here, settings.batching, settings.model_session.threads)
+    # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
+    batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
+    return Placement(open_session, batching, cores=1)
+
+
+def _check_remote(settings: Settings, known: set[str]) -> None:
+    strangers = settings.remote_inference.models.keys() - known
+    if strangers:
+        raise StartupError(
+            f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(strangers))}; the models that may run elsewhere are "
+            f"{', '.join(sorted(known))}."
+        )
