@@ -148,7 +148,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     language_models = cap_calls(ports.language_models, settings.limits)
     guardrails = Guardrails(settings.guardrails, make_topics(settings.guardrails, ports.embedder))
     chat = ChatService(language_models, usage, settings.chat, guardrails)
-    extractor = Extractor(language_models, usage, settings.extraction)
+    extractor = Extractor(language_models, usage, settings.extraction, guardrails)
     reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(

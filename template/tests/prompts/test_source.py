@@ -18,7 +18,7 @@ TEXTS = {("plain", 1): "Old.", ("plain", 2): "New.", ("plain", 3): "Next.", ("fu
 
 async def real(database: Database, account_id: UUID) -> PromptService:
     service = PromptService(database)
-    writer = Caller(account_id)
+    writer = Caller(account_id, frozenset(Scope))
     for (name, _), body in TEXTS.items():
         await service.create(name, body, ["who"] if name == "full" else [], caller=writer)
     for name, version in (("plain", 1), ("plain", 2), ("full", 1)):

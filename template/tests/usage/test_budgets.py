@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -50,6 +51,17 @@ async def another_pool(database_url: str) -> AsyncIterator[Database]:
 async def standing(budgets: Budgets, ada: Caller) -> tuple[Spending, Decimal | None]:
     month = await budgets.read_month(caller=ada)
     return month.spending, month.remaining
+
+
+async def test_what_the_dearest_of_those_who_may_answer_would_cost_is_set_aside(
+    database: Database, ada: Caller
+) -> None:
+    dear = {"openai:dear": {"input": 5000, "output": 5000}}
+    budgets = Budgets(database, UsageSettings.model_validate({"prices": PRICED["prices"] | dear, "monthly_budget": 10}))
+    await budgets.hold(replace(CALL, stand_ins=("openai:dear",)), caller=ada)
+    assert (await standing(budgets, ada))[0].reserved == Decimal(5)
+    with pytest.raises(ForbiddenError, match="no price for openai:unknown"):
+        await budgets.hold(replace(CALL, stand_ins=("openai:dear", "openai:unknown")), caller=ada)
 
 
 async def test_what_a_call_may_cost_is_set_aside_and_what_it_did_cost_is_taken(budgets: Budgets, ada: Caller) -> None:
@@ -168,7 +180,7 @@ async def test_an_own_budget_comes_before_that_of_everybody(budgets: Budgets, ad
 
 async def test_a_model_without_a_price_is_refused_to_who_has_a_budget_alone(budgets: Budgets, ada: Caller) -> None:
     unpriced = Expectation("chat.completions", "openai:new", 100, 900)
-    with pytest.raises(ForbiddenError, match="openai:new has no price"):
+    with pytest.raises(ForbiddenError, match="no price for openai:new"):
         await budgets.hold(unpriced, caller=ada)
     await budgets.set_budget(None, caller=ada)
     hold = await budgets.hold(unpriced, caller=ada)

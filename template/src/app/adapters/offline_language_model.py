@@ -66,6 +66,11 @@ class OfflineLanguageModel:
         """The model as answers name it."""
         return "offline:extractive"
 
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """None: it answers itself."""
+        return ()
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Quote word by word; the last event is `Finished`."""
         _refuse(request)

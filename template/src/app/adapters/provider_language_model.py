@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import httpx2
@@ -62,6 +62,11 @@ class PydanticAiLanguageModel:
     def name(self) -> str:
         """Provider and model, such as `openai:gpt-5`."""
         return f"{self._provider}:{self._model.model_name}"
+
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """None: it answers itself."""
+        return ()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; closing the iterator ends the request to the provider."""

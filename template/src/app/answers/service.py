@@ -1,7 +1,7 @@
 """Answering questions from the caller's documents."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -14,7 +14,7 @@ from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
 from app.chat.guarding import guarded, redact_request
 from app.chat.metering import metered
-from app.chat.ports import Finished, LanguageModel, TextDelta, Usage, UsageRecorder
+from app.chat.ports import Finished, LanguageModel, ModelEvent, TextDelta, Usage, UsageRecorder
 from app.errors import UpstreamFailedError
 from app.guardrails.service import Guardrails
 from app.prompts.service import FilledPrompt, PromptChoice
@@ -103,11 +103,8 @@ class AnswerService:
         the answer says so and no model is asked.
 
         Raises:
-            CallerError: the caller may not ask, or the prompt cannot be used like that.
-            GuardrailRefusedError: a check refuses the question, or the answer, perhaps in the middle of it.
-            EmbeddingModelError: the caller's documents need to be indexed anew.
-            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
-            PayloadTooLargeError: the request can never be within the caller's limits.
+            CallerError: the caller may not ask, or has reached a limit; the prompt cannot be used so; the documents
+                need to be indexed anew; a guardrail refuses the question, or the answer, perhaps in the middle of it.
             UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
         """
         caller.require(Scope.ANSWERS)
@@ -120,11 +117,8 @@ class AnswerService:
             yield Token(NOTHING_FOUND)
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
-        request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
         pieces: list[str] = []
-        answering = metered(
-            self.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=rules
-        )
+        answering = self._answer_from(passages, question, rules, caller)
         # A limit that is reached is an answer of its own, so it is looked at before the first event.
         async with answering as written, aclosing(guarded(written, self.guardrails)) as events:
             yield Passages(passages)
@@ -134,6 +128,13 @@ class AnswerService:
                     yield Token(event.text)
                 elif isinstance(event, Finished):
                     yield Done(_finish("".join(pieces), event, passages))
+
+    def _answer_from(
+        self, passages: Sequence[Passage], question: str, rules: FilledPrompt | None, caller: Caller
+    ) -> AbstractAsyncContextManager[AsyncGenerator[ModelEvent, None]]:
+        request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
+        model, usage = self.language_model, self.usage
+        return metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=rules)
 
     async def _choose(self, prompt: PromptChoice | None, caller: Caller) -> FilledPrompt | None:
         if prompt is None:

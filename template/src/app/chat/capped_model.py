@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
@@ -30,6 +30,11 @@ class CappedLanguageModel:
     def name(self) -> str:
         """The model's own name."""
         return self._model.name
+
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """The model's own."""
+        return self._model.stand_ins
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
         """Answer as the model does.

@@ -52,6 +52,11 @@ class FailoverModel:
         """The model that is asked first."""
         return self.models[0].name
 
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """The models that are asked after it."""
+        return [model.name for model in self.models[1:]]
+
     async def stream(self, request: ModelRequest) -> ModelStream:
         """Answer piece by piece; raises the failure of the model that was asked last."""
         clock = asyncio.get_running_loop().time

@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -47,7 +47,7 @@ async def metered(  # noqa: PLR0913 - each is named where it is called
         AppError: what the model raises.
         UpstreamFailedError: the stream ended without `Finished`.
     """
-    meter = Meter(endpoint, model.name, request, prompt)
+    meter = Meter(endpoint, model.name, request, prompt, model.stand_ins)
     admission = await usage.admit(meter.expect(), caller=caller)
     try:
         async with aclosing(_measured(model, meter, admission, usage)) as events:
@@ -100,6 +100,7 @@ class Meter:
     model: str
     request: ModelRequest
     prompt: FilledPrompt | None = None
+    stand_ins: Sequence[str] = ()
     started: float = field(default_factory=time.monotonic)
     first: float | None = None
     characters: int = 0
@@ -119,7 +120,8 @@ class Meter:
 
     def expect(self) -> Expectation:
         """Say what the answer may take at most."""
-        return Expectation(self.endpoint, self.model, _estimate(_read(self.request)), self.request.max_tokens)
+        read, written = _estimate(_read(self.request)), self.request.max_tokens
+        return Expectation(self.endpoint, self.model, read, written, self.stand_ins)
 
     def measure(self) -> Measurement:
         """Say what the answer took; tokens are estimated where it has no end."""

@@ -166,6 +166,10 @@ class LanguageModel(Protocol):
     def name(self) -> str:
         """The model as answers name it, such as `openai:gpt-5`."""
 
+    @property
+    def stand_ins(self) -> Sequence[str]:
+        """Models that may answer in its place."""
+
     def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
 

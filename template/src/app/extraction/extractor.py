@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.auth.caller import Caller
+from app.chat.guarding import check_request, guarded, redact_request
 from app.chat.metering import metered
 from app.chat.ports import Finished, JsonSchema, LanguageModel, ModelRequest, TextDelta, Usage, UsageRecorder
 from app.errors import (
@@ -19,6 +21,7 @@ from app.extraction.form import Fault, Form, read_form
 from app.extraction.prompts import compose, correct
 from app.extraction.replies import WHOLE, judge
 from app.extraction.settings import ExtractionSettings
+from app.guardrails.service import Guardrails
 
 ENDPOINT = "extractions"
 NAME = "extraction"
@@ -82,6 +85,7 @@ class Extractor:
     language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ExtractionSettings
+    guardrails: Guardrails = field(default_factory=Guardrails)
 
     async def plan(self, wish: Wish) -> Plan:
         """See whether a wish can be fulfilled.
@@ -105,6 +109,7 @@ class Extractor:
 
         Raises:
             UnsupportedParameterError: the model cannot write JSON.
+            GuardrailRefusedError: a check refuses the text, or an answer.
             RefusedByModelError: the model's provider finds fault with the request, such as the schema.
             UpstreamError: the model failed.
         """
@@ -127,9 +132,12 @@ class Extractor:
             messages = [*opening, *correct(answer, faults)]
 
     async def _ask(self, model: LanguageModel, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
+        await check_request(request, self.guardrails, owner=caller.id)
+        request = redact_request(request, self.guardrails)
+        asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
         pieces: list[str] = []
         try:
-            async with metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage) as events:
+            async with asked as answer, aclosing(guarded(answer, self.guardrails)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)

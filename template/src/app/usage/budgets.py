@@ -61,8 +61,7 @@ class Budgets:
             ForbiddenError: the caller has a budget, and the model no price.
             UnavailableError: the database cannot be reached; nobody spends then.
         """
-        price = find_price(self.settings.prices, expected.model)
-        cost = None if price is None else price.cost(expected.input_tokens, expected.output_tokens)
+        cost = self._most(expected)
         hold = Hold(uuid4(), _this_month(), cost)
         async with self.database.transaction() as session:
             await self._settle_expired(session, caller.id)
@@ -133,10 +132,25 @@ class Budgets:
             await repository.spend(session, owner_id, lost.month, released=held, spent=held)
             log.warning("usage.expired", owner_id=str(owner_id), record_id=str(lost.id), model=lost.model)
 
+    def _unpriced(self, expected: Expectation) -> list[str]:
+        models = (expected.model, *expected.stand_ins)
+        return [model for model in models if find_price(self.settings.prices, model) is None]
+
+    def _most(self, expected: Expectation) -> Decimal | None:
+        """Say what a call may cost, whoever answers; None if somebody may who has no price."""
+        found = [find_price(self.settings.prices, model) for model in (expected.model, *expected.stand_ins)]
+        prices = [price for price in found if price is not None]
+        if len(prices) < len(found):
+            return None
+        return max(price.cost(expected.input_tokens, expected.output_tokens) for price in prices)
+
     def _refusal(self, expected: Expectation, cost: Decimal | None, month: Month) -> CallerError:
         if cost is None or month.budget is None:
-            log.error("price.missing", model=expected.model)
-            return ForbiddenError(f"You have a budget, and {expected.model} has no price: the operator has to set one.")
+            unpriced = " and ".join(self._unpriced(expected))
+            log.error("price.missing", models=unpriced)
+            return ForbiddenError(
+                f"You have a budget, and there is no price for {unpriced}: the operator has to set one."
+            )
         left = month.budget - month.spending.spent
         if cost <= left:
             return TooManyRequestsError(

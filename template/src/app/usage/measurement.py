@@ -1,5 +1,6 @@
 """What one use of a language model may take, and what it took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOST = "lost"
@@ -14,12 +15,14 @@ class Expectation:
         model: who is asked, such as `openai:gpt-5`.
         input_tokens: guessed from the text.
         output_tokens: as many as the answer may have.
+        stand_ins: models that may answer in its place.
     """
 
     endpoint: str
     model: str
     input_tokens: int
     output_tokens: int
+    stand_ins: Sequence[str] = ()
 
     @property
     def tokens(self) -> int:
