@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import asyncpg
+import fastapi.dependencies.models
 import httpx2
 import pytest
 from alembic.config import Config
@@ -113,6 +114,15 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
     yield app
     over.set()
     await life
+
+
+@pytest.fixture(autouse=True)
+def forget_applications() -> Iterator[None]:
+    """Let go of the test's application: FastAPI's caches hold thousands, each with its schema."""
+    yield
+    for cached in vars(fastapi.dependencies.models).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
 
 
 @pytest.fixture
