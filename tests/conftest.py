@@ -17,6 +17,11 @@ pytest_plugins = ["matrix_report"]
 isolate()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer what takes longer."""
+    parser.addoption("--thorough", action="store_true", help="run all own tests of every combination")
+
+
 @pytest.fixture(scope="session")
 def template_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A git repository with the template as it is in the working tree, released."""

@@ -3,12 +3,17 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from emitted.conftest import each_combination
 from emitted.knowledge import MANUAL, check_search
 from emitted.pdf import make_pdf
 from emitted.stack import Stack, answer_stream, clean_environment, no_device, running, uv_run
 
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
+# Between them they have every choice; the others run the tests of what options touch, or with `--thorough` all of them.
+ALL_CHOICES = {"pgvector-celery-cpu", "qdrant-arq-gpu"}
+TOUCHED = [f"tests/{name}" for name in ("adapters", "answers", "devstack", "documents", "health", "jobs", "mcp")]
 # Of schemathesis; what it knows of methods that are not allowed does not fit FastAPI, so that check is left out.
 CHECKS = [
     "not_a_server_error",
@@ -40,8 +45,11 @@ def test_the_layers_hold(project: Path) -> None:
 
 
 @each_combination("own tests")
-def test_its_own_tests_pass(project: Path) -> None:
-    uv_run(project, "poe", "test")
+def test_its_own_tests_pass(project: Path, combination: str, pytestconfig: pytest.Config) -> None:
+    chosen: list[str] = []
+    if combination not in ALL_CHOICES and not pytestconfig.getoption("thorough"):
+        chosen = [*TOUCHED, *(path.relative_to(project).as_posix() for path in project.glob("tests/test_*.py"))]
+    uv_run(project, "poe", "test", *chosen)
 
 
 @each_combination("migrations")

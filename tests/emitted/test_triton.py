@@ -75,7 +75,7 @@ def load_and_unload(client: http.InferenceServerClient, headers: dict[str, str],
 
 def state(client: http.InferenceServerClient, headers: dict[str, str]) -> str:
     index = client.get_model_repository_index(headers=headers)
-    return next(each["state"] for each in index if (each["name"], each["version"]) == ("copy", "7"))
+    return str(next(each["state"] for each in index if (each["name"], each["version"]) == ("copy", "7")))
 
 
 def inputs(*, binary: bool) -> list[http.InferInput]:

@@ -1,0 +1,10 @@
+"""Every table of the service, wherever a feature has its `models`: importing this registers them with the metadata."""
+
+from importlib import import_module
+from pkgutil import walk_packages
+
+import app
+
+for _module in walk_packages(app.__path__, "app."):
+    if _module.name.endswith(".models"):
+        import_module(_module.name)
