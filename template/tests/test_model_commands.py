@@ -81,9 +81,10 @@ def test_a_model_that_would_not_open_is_one_line_and_the_others_are_looked_at(
     register(folder, "good", affine())
     result = attempt("models", "verify")
     assert result.exit_code == 1
-    told = [line for line in result.stderr.splitlines() if '"level": "warning"' not in line]
-    assert [line.startswith(f"{folder / 'bad-1'}: ") for line in told] == [True]
-    assert says in told[0]
+    # onnxruntime has something to say of its own where there is no device.
+    [told] = [line for line in result.stderr.splitlines() if line.startswith(str(folder))]
+    assert told.startswith(f"{folder / 'bad-1'}: ")
+    assert says in told
     assert "good@1 is ready" in result.stdout
 
 
