@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.classification.schemas import ClassificationCreate, ClassificationList, ClassificationUsage, best_first
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
-from app.inference.answer_headers import answer_headers
+from app.inference.model_headers import model_headers
 
 router = APIRouter(prefix="/v1/classifications", tags=["classifications"])
 
@@ -19,7 +19,7 @@ async def classify_texts(
     done = await while_connected(request, work)
     found = done.classified
     times = {"queue_seconds": found.queue_seconds, "run_seconds": found.run_seconds}
-    response.headers.update(answer_headers(f"{done.name}@{done.version}", done.provider, **times))
+    response.headers.update(model_headers(f"{done.name}@{done.version}", done.provider, **times))
     return ClassificationList(
         results=best_first(found),
         model=done.name,

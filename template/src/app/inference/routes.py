@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
 from app.errors import ModelNotFoundError
-from app.inference.answer_headers import answer_headers
+from app.inference.model_headers import model_headers
 from app.inference.schemas import (
     EmbeddingCreate,
     EmbeddingList,
@@ -30,7 +30,7 @@ async def create_embeddings(
     result = await while_connected(request, work)
     content = write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
     embedder = services.embeddings.embedder
-    headers = answer_headers(
+    headers = model_headers(
         embedder.model.identity,
         embedder.provider,
         queue_seconds=result.queue_seconds,

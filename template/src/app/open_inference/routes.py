@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
 from app.errors import UnprocessableError, UnsupportedMediaTypeError
-from app.inference.answer_headers import answer_headers
+from app.inference.model_headers import model_headers
 from app.inference.ports import TensorSpec
 from app.inference.tensor_model import ServedModel
 from app.open_inference.messages import Message
@@ -119,7 +119,7 @@ async def _infer(
     work = services.open_inference.infer(name, version, message, caller=caller)
     done = await while_connected(request, work)
     times = {"queue_seconds": done.inferred.queue_seconds, "run_seconds": done.inferred.run_seconds}
-    headers = answer_headers(done.model.identity, done.model.provider, **times)
+    headers = model_headers(done.model.identity, done.model.provider, **times)
     if done.message.json_bytes is None:
         return Response(done.message.content, media_type=JSON, headers=headers)
     headers[JSON_LENGTH] = str(done.message.json_bytes)

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
-from app.inference.answer_headers import answer_headers
+from app.inference.model_headers import model_headers
 from app.reranking.schemas import RerankCreate, RerankList, rerank_list
 
 router = APIRouter(prefix="/v1/rerank", tags=["rerank"])
@@ -19,5 +19,5 @@ async def rerank_documents(
     done = await while_connected(request, work)
     reranker, relevance = done.reranker, done.relevance
     times = {"queue_seconds": relevance.queue_seconds, "run_seconds": relevance.run_seconds}
-    response.headers.update(answer_headers(reranker.model.identity, reranker.provider, **times))
+    response.headers.update(model_headers(reranker.model.identity, reranker.provider, **times))
     return rerank_list(done, body.documents if body.return_documents else None)

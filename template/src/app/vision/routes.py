@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
 from app.errors import AppError
-from app.inference.answer_headers import answer_headers
+from app.inference.model_headers import model_headers
 from app.vision.detector import Detector
 from app.vision.schemas import (
     DetectionBatch,
@@ -55,4 +55,4 @@ async def detect_objects_in_batch(
 
 def _headers(detector: Detector, done: Detections | DetectionsOfMany) -> dict[str, str]:
     times = {"queue_seconds": done.queue_seconds, "run_seconds": done.milliseconds / 1000}
-    return answer_headers(detector.model.identity, detector.provider, **times)
+    return model_headers(detector.model.identity, detector.provider, **times)

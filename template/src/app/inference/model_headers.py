@@ -1,7 +1,7 @@
 """Headers that tell, with every answer of a model, what made it and how long that took."""
 
 
-def answer_headers(model: str, provider: str, *, queue_seconds: float, run_seconds: float) -> dict[str, str]:
+def model_headers(model: str, provider: str, *, queue_seconds: float, run_seconds: float) -> dict[str, str]:
     """Name a model by name and version, what it runs on, and its times, which are told in milliseconds."""
     return {
         "X-Model": model,
