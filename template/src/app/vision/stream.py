@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from app.auth.caller import Caller
+from app.cancellation import end
 from app.errors import AppError, CallerError
 from app.vision.frames import POLICY_VIOLATION, Frame, FrameId, FrameRate, LatestFrame, StreamRefusedError, read_frame
 from app.vision.schemas import DetectionList, PictureProblem, detection_list, picture_problem
@@ -125,8 +126,6 @@ async def first_failure(*parts: Awaitable[None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
     for task in done:
         task.result()

@@ -16,6 +16,7 @@ from arq import Worker, func
 
 from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize
 from app.bootstrap import open_job_runner
+from app.cancellation import end
 from app.database import open_database
 from app.errors import StartupError
 from app.jobs.runner import JobRunner
@@ -66,8 +67,7 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
             while not stopping.is_set():
                 await _consume(settings, runner, stopping)
         finally:
-            sweeping.cancel()
-            await asyncio.gather(sweeping, return_exceptions=True)
+            await end(sweeping)
     log.info("worker.stopped")
 
 
@@ -85,9 +85,7 @@ async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Even
         await asyncio.wait({stop}, timeout=RECONNECT_DELAY)
     if stop.done():
         await _drain(worker, settings.jobs.shutdown_grace)
-    stop.cancel()
-    polling.cancel()
-    await asyncio.gather(stop, polling, return_exceptions=True)
+    await end(stop, polling)
     await worker.pool.aclose(close_connection_pool=True)
 
 
