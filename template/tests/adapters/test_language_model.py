@@ -143,7 +143,7 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
 async def test_a_failing_provider_is_asked_once_and_its_failure_is_named(
     provider: FakeProvider, kind: Provider, model: str, error: type[UpstreamError]
 ) -> None:
-    settings = settings_for(provider, kind, model, first_token_timeout=0.5, idle_timeout=0.5)
+    settings = settings_for(provider, kind, model, first_token_timeout=1, idle_timeout=1)
     with capture_logs() as logs, pytest.raises(error) as caught:
         await ask(settings)
     assert type(caught.value) is error

@@ -97,9 +97,9 @@ async def test_work_that_is_not_begun_by_its_deadline_is_dropped_and_never_runs(
 async def test_work_that_runs_at_its_deadline_may_finish() -> None:
     model = GatedModel()
     async with batcher_of(model) as batcher:
-        running = await queued(batcher, 5, within=0.05)
+        running = await queued(batcher, 5, within=0.5)
         await model.begun()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.6)
         model.allow()
         assert await running == [25]
 

@@ -13,7 +13,7 @@ from app.jobs.models import Job
 from app.jobs.settings import JobsSettings
 
 KIND = "test.work"
-QUICK = JobsSettings(lease=0.6, backoff_base=0, sweep_interval=0.1)
+QUICK = JobsSettings(lease=3, backoff_base=0, sweep_interval=0.1)
 
 
 async def add_job(database: Database, owner_id: UUID, kind: str = KIND, **payload: Any) -> UUID:  # noqa: ANN401 - JSON

@@ -26,7 +26,7 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
     environment = {
         "APP_DATABASE__URL": settings.database.url.get_secret_value(),
         "APP_JOB_QUEUE__NAME": settings.job_queue.name,
-        "APP_JOBS__LEASE": "1",
+        "APP_JOBS__LEASE": "3",
         "APP_JOBS__SWEEP_INTERVAL": "0.2",
     }
     started = Workers(environment, tmp_path)
