@@ -12,6 +12,7 @@ from app.adapters.rate_limiter import open_rate_limiter
 from app.adapters.remote_inference import RemoteInference
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
+from app.answers.passage_reranking import PassageReranker
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
@@ -46,7 +47,7 @@ from app.predictions.keeper import Keeper, open_keeper
 from app.predictions.service import PredictionService
 from app.prompts.service import PromptService
 from app.reranking.reranker import Reranker
-from app.reranking.service import RerankService
+from app.reranking.service import RerankService, find_reranker
 from app.reviews.service import ReviewService
 from app.settings import Settings
 from app.usage.budgets import Budgets
@@ -142,7 +143,9 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 def build_services(settings: Settings, ports: Ports) -> Services:
     """Join the use cases to the ports."""
     jobs = JobService(ports.database, ports.queue)
-    retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder)
+    found = find_reranker(ports.rerankers, settings.search.reranker)
+    reranker = PassageReranker(found, settings.search) if found else None
+    retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)

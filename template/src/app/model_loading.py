@@ -16,7 +16,7 @@ from app.inference.model_folders import find_tensor_models
 from app.inference.model_repository import ModelRepository, open_model_repository
 from app.inference.placement import Placement
 from app.inference.resident import Resident
-from app.reranking.manifest import find_cross_encoders
+from app.reranking.manifest import CrossEncoderModel, find_cross_encoders
 from app.reranking.reranker import Reranker, open_rerankers
 from app.settings import Settings
 from app.vision.detector import Detector, open_detector
@@ -85,6 +85,7 @@ async def _open_registered(
     crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
     if own is not None:
         _check_remote(settings, {*(each.name for each in own), *(each.manifest.name for each in tensors)})
+        _check_reranker(settings, crosses)
     place = partial(_place, settings, remote)
     async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
         residents = [*(own or ()), *(each.resident() for each in rerankers)]
@@ -108,4 +109,13 @@ def _check_remote(settings: Settings, known: set[str]) -> None:
         raise StartupError(
             f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(strangers))}; the models that may run elsewhere are "
             f"{', '.join(sorted(known))}."
+        )
+
+
+def _check_reranker(settings: Settings, crosses: Sequence[CrossEncoderModel]) -> None:
+    named = settings.search.reranker
+    if named and not any(each.is_called(named) for each in crosses):
+        raise StartupError(
+            f"APP_SEARCH__RERANKER names {named}; the cross-encoders that {settings.models.folder} registers are "
+            f"{', '.join(sorted(each.identity for each in crosses)) or 'none'}."
         )

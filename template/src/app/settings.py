@@ -14,6 +14,7 @@ from app.adapters.model_session import ModelSessionSettings
 from app.adapters.remote_inference import RemoteInferenceSettings
 from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
+from app.answers.passage_reranking import SearchSettings
 from app.auth.tokens import AuthSettings
 from app.chat.settings import ChatSettings
 from app.conversations.settings import ConversationsSettings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
     predictions: PredictionsSettings = Field(default_factory=PredictionsSettings)
     remote_inference: RemoteInferenceSettings = Field(default_factory=RemoteInferenceSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)

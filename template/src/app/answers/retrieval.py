@@ -1,9 +1,12 @@
 """Finding the passages that a question is about."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+import numpy as np
+
+from app.answers.passage_reranking import PassageReranker
 from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.documents import repository
@@ -28,6 +31,8 @@ class Passage:
         score: cosine similarity to the query, -1 to 1.
         start: character offset in the document's text; `end` likewise.
         page: counted from 1; None where the format has no pages.
+        rerank_score: what a cross-encoder makes of query and passage, the higher, the more relevant; None if it was
+            not asked, or gave no answer.
     """
 
     passage_id: UUID
@@ -38,20 +43,31 @@ class Passage:
     start: int
     end: int
     page: int | None
+    rerank_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalService:
-    """Searches the caller's documents by meaning."""
+    """Searches the caller's documents by meaning.
+
+    Attributes:
+        reranker: takes a second look at more passages than are wanted; None if nothing does.
+    """
 
     database: Database
     vectors: VectorStore
     embedder: Embedder
+    reranker: PassageReranker | None = None
+
+    @property
+    def judge(self) -> str | None:
+        """The identity of the cross-encoder that is asked about what is found; None if none is."""
+        return self.reranker.model.identity if self.reranker else None
 
     async def search(
         self, query: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
     ) -> list[Passage]:
-        """Find the passages nearest to the query, best first.
+        """Find the passages that fit the query best, best first.
 
         Raises:
             ForbiddenError: the caller may not search.
@@ -62,6 +78,12 @@ class RetrievalService:
 
     async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
         """Do what `search` does as a part of another use case, which has checked what the caller may do."""
+        if self.reranker is None:
+            return await self._nearest(query, caller, top_k, filters)
+        candidates = await self._nearest(query, caller, self.reranker.candidates(top_k), filters)
+        return await _best(self.reranker, query, candidates, caller, top_k)
+
+    async def _nearest(self, query: str, caller: Caller, limit: int, filters: Filters | None) -> list[Passage]:
         document_ids = await self._scope(caller, filters or Filters())
         if document_ids is not None and not document_ids:
             return []
@@ -70,7 +92,7 @@ class RetrievalService:
             owner_id=caller.id,
             model=self.embedder.model.identity,
             embedding=embeddings.vectors[0].tolist(),
-            limit=top_k,
+            limit=limit,
             document_ids=document_ids,
         )
         return await self._load(await self.vectors.search(vector_query), caller)
@@ -99,3 +121,14 @@ class RetrievalService:
             if match.passage_id in found
             for p, filename in [found[match.passage_id]]
         ]
+
+
+async def _best(
+    reranker: PassageReranker, query: str, candidates: Sequence[Passage], caller: Caller, top_k: int
+) -> list[Passage]:
+    """Choose those that the cross-encoder puts first; of equals, and where it gives no answer, the nearest."""
+    scores = await reranker.score(query, [each.text for each in candidates], owner=caller.id)
+    if scores is None:
+        return list(candidates[:top_k])
+    order = np.argsort(-scores, kind="stable")[:top_k]
+    return [replace(candidates[at], rerank_score=float(scores[at])) for at in order]

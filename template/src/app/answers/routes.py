@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from app.answers.events import answer_frames
 from app.answers.schemas import AnswerCreate, AnswerRead, SearchCreate, SearchRead
+from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
 from app.event_stream import EventStream
 
@@ -41,11 +42,12 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/search")
-async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep) -> SearchRead:
+async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep, request: Request) -> SearchRead:
     """Find the passages of the caller's documents that are nearest to a text in meaning."""
+    retrieval = services.retrieval
     filters = body.filters.as_search_filters() if body.filters else None
-    passages = await services.retrieval.search(body.query, caller=caller, top_k=body.top_k, filters=filters)
-    return SearchRead.of(passages, services.retrieval.embedder.model.identity)
+    work = retrieval.search(body.query, caller=caller, top_k=body.top_k, filters=filters)
+    return SearchRead.of(await while_connected(request, work), retrieval.embedder.model.identity, retrieval.judge)
 
 
 @router.post("/answers", response_model=AnswerRead, responses=STREAM_RESPONSE)

@@ -19,6 +19,10 @@ TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K, description="how many passages a
 FilterTag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=NO_NUL)]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Filters(BaseModel):
     """Which documents to look in; leave a field out to look in all."""
 
@@ -79,6 +83,13 @@ class PassageRead(BaseModel):
     start: int = Field(description="character offset in the document's text", examples=[1204])
     end: int = Field(description="character offset in the document's text", examples=[1259])
     page: int | None = Field(description="counted from 1; null where the format has no pages", examples=[3])
+    rerank_score: float | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="what the cross-encoder makes of query and passage, and what passages are sorted by where it is "
+        "there: the higher the better, comparable within one answer; left out unless a cross-encoder judged them",
+        examples=[0.97],
+    )
 
 
 class SearchRead(BaseModel):
@@ -86,11 +97,25 @@ class SearchRead(BaseModel):
 
     items: list[PassageRead]
     model: str = Field(description="the embedding model that compared them", examples=["static-minilm@1"])
+    reranker: str | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="the cross-encoder that put them in order; left out unless one did",
+        examples=["bge-reranker-base@1"],
+    )
 
     @classmethod
-    def of(cls, passages: Sequence[Passage], model: str) -> Self:
-        """Put found passages on the wire."""
-        return cls(items=[PassageRead.model_validate(passage) for passage in passages], model=model)
+    def of(cls, passages: Sequence[Passage], model: str, reranker: str | None = None) -> Self:
+        """Put found passages on the wire.
+
+        Args:
+            passages: best first.
+            model: identity of the embedding model.
+            reranker: identity of the cross-encoder that was to judge them.
+        """
+        items = [PassageRead.model_validate(passage) for passage in passages]
+        judged = any(each.rerank_score is not None for each in items)
+        return cls(items=items, model=model, reranker=reranker if judged else None)
 
 
 class CitationRead(BaseModel):

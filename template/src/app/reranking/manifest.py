@@ -45,6 +45,10 @@ class CrossEncoderModel:
         """The ONNX file."""
         return self.folder / GRAPH
 
+    def is_called(self, name: str) -> bool:
+        """Tell whether this is what somebody means who says a name, or an identity."""
+        return name in {self.manifest.name, self.identity}
+
 
 def find_cross_encoders(folder: Path) -> Sequence[CrossEncoderModel]:
     """Read every model below a folder whose task is `rerank`, and check its files.

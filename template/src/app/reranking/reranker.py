@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from app.errors import UpstreamFailedError
 from app.inference.batching import Batcher, open_batcher
@@ -20,28 +19,12 @@ from app.inference.signature import MAX_ROWS
 from app.reranking.cross_encoder import cross_encoder_workload, relate
 from app.reranking.manifest import CrossEncoderModel
 from app.reranking.pairs import PairReader, open_pair_reader
+from app.reranking.ports import Relevance
 
 log = structlog.get_logger(__name__)
 
 OpenModel = Callable[[Path, int], AbstractAsyncContextManager[ModelSession]]
 """Opens a graph whose runs may use so many threads."""
-
-
-@dataclass(frozen=True, slots=True)
-class Relevance:
-    """What a model made of a query and documents.
-
-    Attributes:
-        scores: one for each document, in their order; the higher, the more relevant.
-        tokens: tokens that were read, after cutting; those of the query count with each document.
-        queue_seconds: until the first of the documents ran.
-        run_seconds: from then until the last had run.
-    """
-
-    scores: NDArray[np.float64]
-    tokens: int
-    queue_seconds: float
-    run_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +43,21 @@ class Reranker:
     deadline: float
 
     @property
+    def identity(self) -> str:
+        """Name and version, as every answer carries them."""
+        return self.model.identity
+
+    @property
     def provider(self) -> str:
         """The execution provider that the model runs on."""
         return self.session.provider
 
-    async def score(self, query: str, documents: Sequence[str], *, owner: Hashable) -> Relevance:
+    async def score(
+        self, query: str, documents: Sequence[str], *, owner: Hashable, within: float | None = None
+    ) -> Relevance:
         """Score how relevant documents are to a query, with what others have asked for.
+
+        `within` takes the place of `deadline`.
 
         Raises:
             OverloadedError: the answer cannot be had in time.
@@ -74,7 +66,7 @@ class Reranker:
         """
         pairs = await asyncio.to_thread(self.reader.read, query, documents)
         sizes = [max(1, len(pair.ids)) for pair in pairs]
-        done = await self.batcher.submit(pairs, sizes, owner=owner, within=self.deadline)
+        done = await self.batcher.submit(pairs, sizes, owner=owner, within=self.deadline if within is None else within)
         logits = np.array(done.results, np.float64)
         if not np.isfinite(logits).all():
             raise UpstreamFailedError("The model gave no scores.")

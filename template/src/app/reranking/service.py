@@ -8,7 +8,8 @@ import numpy as np
 from app.auth.caller import Caller, Scope
 from app.errors import ModelNotFoundError
 from app.inference.served_models import version_order
-from app.reranking.reranker import Relevance, Reranker
+from app.reranking.ports import Relevance
+from app.reranking.reranker import Reranker
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,13 @@ class RerankService:
         names = sorted({each.model.manifest.name for each in self.rerankers})
         if model is None and len(names) > 1:
             raise ModelNotFoundError(f"Say as `model` which to rerank with; this service has {', '.join(names)}.")
-        named = names[0] if model is None else model
-        found = [each for each in self.rerankers if named in {each.model.manifest.name, each.model.identity}]
-        if not found:
+        found = find_reranker(self.rerankers, names[0] if model is None else model)
+        if found is None:
             raise ModelNotFoundError(f"There is no such model to rerank with; this service has {', '.join(names)}.")
-        return max(found, key=lambda each: version_order(each.model.manifest.version))
+        return found
+
+
+def find_reranker(rerankers: Sequence[Reranker], named: str) -> Reranker | None:
+    """Find the newest version that has a name, or the one that has an identity; None if there is none."""
+    found = [each for each in rerankers if each.model.is_called(named)]
+    return max(found, key=lambda each: version_order(each.model.manifest.version), default=None)

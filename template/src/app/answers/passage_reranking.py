@@ -1,0 +1,62 @@
+"""A second look at what a search found: a cross-encoder reads question and passage together."""
+
+import asyncio
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from opentelemetry.metrics import get_meter
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import AppError, UpstreamTimeoutError
+from app.reranking.ports import CrossEncoder
+
+log = structlog.get_logger(__name__)
+
+_failures = get_meter("app.answers").create_counter(
+    "app_search_rerank_failures", description="searches that went on without the cross-encoder's judgement"
+)
+
+
+class SearchSettings(BaseModel):
+    """How passages are chosen, for searches and for answers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reranker: str = Field(default="", description="the registered cross-encoder that judges passages; empty is none")
+    candidates_per_passage: int = Field(default=4, ge=1, le=50, description="judged for each passage that is wanted")
+    max_candidates: int = Field(default=100, ge=1, le=500, description="judged at most, unless more are wanted")
+    rerank_timeout: float = Field(default=5.0, gt=0, description="seconds that a search waits for the cross-encoder")
+
+
+@dataclass(frozen=True, slots=True)
+class PassageReranker:
+    """Asks a cross-encoder, whose judgement makes a search better but is not needed for one."""
+
+    model: CrossEncoder
+    settings: SearchSettings
+
+    def candidates(self, wanted: int) -> int:
+        """Return how many passages to judge so that the best are among them."""
+        return max(wanted, min(wanted * self.settings.candidates_per_passage, self.settings.max_candidates))
+
+    async def score(self, question: str, texts: Sequence[str], *, owner: Hashable) -> NDArray[np.float64] | None:
+        """Score how relevant texts are to a question, the higher the more; None if that cannot be had in time."""
+        if not texts:
+            return None
+        seconds = self.settings.rerank_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return (await self.model.score(question, texts, owner=owner, within=seconds)).scores
+        except TimeoutError:
+            self._note(UpstreamTimeoutError("The cross-encoder took too long."))
+        except AppError as error:
+            self._note(error)
+        return None
+
+    def _note(self, error: AppError) -> None:
+        model = self.model.identity
+        log.warning("search.not_reranked", model=model, code=error.code, detail=error.detail)
+        _failures.add(1, {"model": model, "code": error.code})
