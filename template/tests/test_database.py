@@ -1,11 +1,12 @@
 """What the database cannot do, in the service's own terms."""
 
+import traceback
 from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.bootstrap import Services
 from app.database import Database, DatabaseSettings, open_database
@@ -13,6 +14,7 @@ from app.errors import UnavailableError
 from tests.http import join
 
 NUL = "a\0b"
+PROMPT = "what nobody but the caller should read"
 OVERFLOW = 10  # connections that SQLAlchemy opens beyond the pool's size
 
 
@@ -59,3 +61,13 @@ async def test_other_failures_pass_as_they_are(database: Database) -> None:
     statement = "INSERT INTO accounts (id, email) VALUES (gen_random_uuid(), 'twice')"
     with pytest.raises(IntegrityError):
         await run(database, statement, statement)
+
+
+async def test_the_text_of_a_failure_holds_no_value_that_the_statement_was_given(database: Database) -> None:
+    statement = text("SELECT 1 / (:length - length(:prompt))")
+    with pytest.raises(DBAPIError) as failure:
+        async with database.transaction() as session:
+            await session.execute(statement, {"length": len(PROMPT), "prompt": PROMPT})
+    told = "".join(traceback.format_exception(failure.value))
+    assert "division by zero" in told
+    assert PROMPT not in told

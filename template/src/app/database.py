@@ -103,6 +103,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={"server_settings": {"statement_timeout": str(settings.statement_timeout)}},
+        # The text of a failure is logged, and among the values are prompts.
+        hide_parameters=True,
     )
     try:
         yield Database(engine)
