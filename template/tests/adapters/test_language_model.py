@@ -28,7 +28,6 @@ from tests.chat.fake_provider import (
     PROVIDER_SAYS,
     WORDS,
     FakeProvider,
-    serve_fake_provider,
 )
 
 Provider = Literal["openai", "anthropic"]
@@ -41,12 +40,6 @@ REQUEST = ModelRequest(
     max_tokens=64,
 )
 KEY = "sk-secret"
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with serve_fake_provider() as fake:
-        yield fake
 
 
 def settings_for(fake: FakeProvider, kind: Provider, model: str, **timeouts: float) -> LanguageModelSettings:

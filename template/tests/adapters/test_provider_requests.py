@@ -1,7 +1,6 @@
 """What a caller asks for reaches each provider in its own terms, unchanged; what it lacks is refused by name."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +26,6 @@ from tests.chat.fake_provider import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     FakeProvider,
-    serve_fake_provider,
 )
 
 # A schema that a helpful library would want to improve.
@@ -40,12 +38,6 @@ SCHEMA = {
 WEATHER = Tool("get_weather", "Tells the weather.", SCHEMA, strict=True)
 TIME = Tool("get_time")
 HELLO = [Message("user", "Hello")]
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with serve_fake_provider() as fake:
-        yield fake
 
 
 async def sent(provider: FakeProvider, kind: Provider, request: ModelRequest, model: str = "steady") -> dict[str, Any]:

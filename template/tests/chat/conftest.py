@@ -1,4 +1,4 @@
-"""A fake provider for each test, and the service in front of it."""
+"""The service in front of a fake provider, and providers in pairs."""
 
 from collections.abc import AsyncIterator
 
@@ -9,25 +9,6 @@ from app.settings import Settings
 from tests.chat.chains import Pair
 from tests.chat.fake_provider import FakeProvider, serve_fake_provider
 from tests.chat.service import Provider, RunningService, provider_settings, run_service
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that does what the name of the model says."""
-    async with serve_fake_provider() as fake:
-        yield fake
-
-
-@pytest.fixture
-def kind() -> Provider:
-    """The protocol between service and provider, unless a test goes through several."""
-    return "openai"
-
-
-@pytest.fixture
-def model() -> str:
-    """What the provider does, unless a test says otherwise."""
-    return "steady"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A fake provider for each test, the service in front of it, and somebody who talks."""
+"""The service in front of a fake provider, and somebody who talks."""
 
 from collections.abc import AsyncIterator
 
@@ -6,22 +6,9 @@ import httpx2
 import pytest
 
 from app.settings import Settings
-from tests.chat.fake_provider import FakeProvider, serve_fake_provider
+from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import RunningService, provider_settings, run_service
 from tests.conversations.talk import Talk
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that does what the name of the model says."""
-    async with serve_fake_provider() as fake:
-        yield fake
-
-
-@pytest.fixture
-def model() -> str:
-    """What the provider does, unless a test says otherwise."""
-    return "steady"
 
 
 @pytest.fixture

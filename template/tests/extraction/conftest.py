@@ -1,35 +1,14 @@
 """The service in front of a provider whose answers the tests write."""
 
-from collections.abc import AsyncIterator
-
 import httpx2
 import pytest
 
 from app.bootstrap import Services
 from app.settings import Settings
-from tests.chat.fake_provider import FakeProvider, serve_fake_provider
+from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import Provider, provider_settings
 from tests.http import Person, join
 from tests.jobs.rows import QUICK
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that writes what the test says."""
-    async with serve_fake_provider() as fake:
-        yield fake
-
-
-@pytest.fixture
-def kind() -> Provider:
-    """The protocol between service and provider, unless a test goes through several."""
-    return "openai"
-
-
-@pytest.fixture
-def model() -> str:
-    """What the provider does, unless a test says otherwise."""
-    return "steady"
 
 
 @pytest.fixture

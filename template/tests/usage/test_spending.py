@@ -27,7 +27,7 @@ from app.usage.measurement import Expectation
 from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
 from app.usage.settings import UsageSettings
-from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, FakeProvider, serve_fake_provider
+from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, FakeProvider
 from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_service
 from tests.conftest import ROOT
 from tests.usage.rows import count_reservations, expire_reservations, find_reserved, lock_reservations, read_rows
@@ -36,18 +36,6 @@ HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long
 LONGEST = 93  # tokens of an answer; with 7 for the question a call may cost 0.1
 COST = Decimal(INPUT_TOKENS + OUTPUT_TOKENS) / 1000  # at a thousandth for each token
 BUDGET = Decimal("0.35")
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    async with serve_fake_provider() as fake:
-        yield fake
-
-
-@pytest.fixture
-def model() -> str:
-    """What the provider does."""
-    return "steady"
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""A fake provider for each test; a plugin of pytest, because the tests of several features have one behind them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.chat.fake_provider import FakeProvider, serve_fake_provider
+from tests.chat.service import Provider
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    """A provider that does what the name of the model says, and writes what the test says."""
+    async with serve_fake_provider() as fake:
+        yield fake
+
+
+@pytest.fixture
+def kind() -> Provider:
+    """The protocol between service and provider, unless a test goes through several."""
+    return "openai"
+
+
+@pytest.fixture
+def model() -> str:
+    """What the provider does, unless a test says otherwise."""
+    return "steady"
