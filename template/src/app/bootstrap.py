@@ -8,6 +8,7 @@ from app.adapters.circuit_breaker import open_circuit_breaker
 from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
 from app.adapters.language_model import open_language_models
+from app.adapters.provider_limiter import open_provider_limiter
 from app.adapters.rate_limiter import open_rate_limiter
 from app.adapters.remote_inference import RemoteInference
 from app.adapters.valkey import open_valkey
@@ -120,7 +121,8 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         models = await stack.enter_async_context(open_models(settings, serving=serving))
         valkey = await stack.enter_async_context(open_valkey(settings.valkey))
         breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
-        writers = open_language_models(settings.language_model, breaker)
+        limiter = open_provider_limiter(settings.valkey, valkey)
+        writers = open_language_models(settings.language_model, breaker, limiter)
         database = await stack.enter_async_context(open_database(settings.database))
         yield Ports(
             circuit_breaker=breaker,

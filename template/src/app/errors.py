@@ -25,7 +25,8 @@
     │   │   └── ServiceRefusedError     it does not serve this service: the key, or the name of a model
     │   ├── UnavailableError            503
     │   │   ├── OverloadedError         the work cannot be done in time
-    │   │   └── ProviderBusyError       a provider's limit on this service is reached
+    │   │   ├── ProviderBusyError       a provider's limit on this service is reached
+    │   │   └── ProviderLimitError      this service's own limit on what it asks a provider is reached
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
@@ -253,6 +254,13 @@ class ProviderBusyError(UnavailableError):
     """A provider's limit on what this service may ask is reached."""
 
     code = "provider_busy"
+
+
+class ProviderLimitError(UnavailableError):
+    """This service asks no more of a provider for now, to stay within what its account there allows."""
+
+    code = "provider_limit"
+    retry_after: int
 
 
 class UpstreamTimeoutError(UpstreamError):

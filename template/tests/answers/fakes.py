@@ -88,8 +88,13 @@ class FakeUsage:
     """Remembers what was used; lets everybody through, or nobody, as the test says."""
 
     refusal: Exception | None = None
+    ceiling: int | None = None
     measurements: list[Measurement] = field(default_factory=list)
     released: list[Admission] = field(default_factory=list)
+
+    def longest_answer(self, *, caller: Caller) -> int | None:
+        """Hold everybody to the ceiling."""
+        return self.ceiling
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
         """Let a request through."""

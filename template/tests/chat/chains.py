@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from app.adapters.circuit_breaker import LocalCircuitBreaker
 from app.adapters.language_model import LanguageModelSettings, open_language_models
+from app.adapters.provider_limiter import LocalProviderLimiter
 from app.chat.ports import Asked, Finished, LanguageModel, Message, ModelRequest, TextDelta
+from app.chat.provider_limits import ProviderLimiter
 from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import Provider, connect
 
@@ -29,6 +31,7 @@ class Pair:
     provider: FakeProvider
     other: FakeProvider
     breaker: LocalCircuitBreaker
+    limiter: ProviderLimiter = field(default_factory=LocalProviderLimiter)
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -50,7 +53,7 @@ class Pair:
     @asynccontextmanager
     async def open(self, settings: LanguageModelSettings) -> AsyncIterator[LanguageModel]:
         """Open the chain."""
-        async with open_language_models(settings, self.breaker) as models:
+        async with open_language_models(settings, self.breaker, self.limiter) as models:
             yield models["default"]
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, S
 from app.adapters.offline_language_model import OfflineLanguageModel
 from app.chat.failover import FailoverModel
 from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
+from app.chat.provider_limits import ProviderLimiter, ProviderLimits, limit_calls
 
 OFFLINE = "offline"
 SECTION = "APP_LANGUAGE_MODEL__"
@@ -36,6 +37,9 @@ class ConnectionSettings(BaseModel):
     first_token_timeout: float = Field(default=60, gt=0, description="until the model starts to write")
     idle_timeout: float = Field(default=30, gt=0, description="silence in the middle of an answer")
     total_timeout: float = Field(default=300, gt=0, description="for a whole answer")
+    requests_per_minute: int = Field(default=0, ge=0, description="that all processes may ask of it; 0 is no limit")
+    tokens_per_minute: int = Field(default=0, ge=0, description="as above, read and written")
+    longest_wait: float = Field(default=2, ge=0, le=60, description="of a call that has to wait for these limits")
 
     @model_validator(mode="before")
     @classmethod
@@ -50,6 +54,11 @@ class ProviderSettings(ConnectionSettings):
     """One of several providers."""
 
     protocol: Literal["openai", "anthropic"]
+
+    @property
+    def limits(self) -> ProviderLimits:
+        """What it may be asked in a minute."""
+        return ProviderLimits(self.requests_per_minute, self.tokens_per_minute, self.longest_wait)
 
 
 class LanguageModelSettings(ConnectionSettings):
@@ -112,7 +121,7 @@ class LanguageModelSettings(ConnectionSettings):
 
 @asynccontextmanager
 async def open_language_models(
-    settings: LanguageModelSettings, breaker: CircuitBreaker
+    settings: LanguageModelSettings, breaker: CircuitBreaker, limiter: ProviderLimiter
 ) -> AsyncIterator[Mapping[str, LanguageModel]]:
     """Offer the models by every name that they have, `default` first.
 
@@ -124,7 +133,8 @@ async def open_language_models(
             # A process that does without a provider is spared the second that this import takes.
             from app.adapters.provider_language_model import open_provider  # noqa: PLC0415
 
-            providers[name] = await stack.enter_async_context(open_provider(name, each))
+            find = await stack.enter_async_context(open_provider(name, each))
+            providers[name] = limit_calls(find, name, each.limits, limiter)
         chains = dict(_chains(settings.all_aliases()))
         members = {name: _member(name, providers) for chain in chains.values() for name in chain}
         yield {alias: _join([members[name] for name in chain], settings, breaker) for alias, chain in chains.items()}

@@ -1,27 +1,20 @@
 """The rate limiter: one count for all processes in Valkey, and one of this process's own where that does not answer."""
 
 import time
-from collections.abc import Awaitable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import structlog
 from opentelemetry.metrics import get_meter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.adapters.valkey import ValkeySettings
+from app.adapters.valkey_scripts import OUTAGE_SECONDS, Script, ValkeyScripts
 from app.usage.ports import RateLimiter
 from app.usage.quotas import WINDOW_SECONDS, Charge, Level, Quota, Taken
-
-log = structlog.get_logger(__name__)
-
-OUTAGE_SECONDS = 5.0  # until a server that did not answer is tried again, so that not every request waits for it
 
 _fallbacks = get_meter("app.usage").create_counter(
     "app_rate_limit_fallbacks", description="counts that a process kept alone because Valkey did not answer"
 )
-
-Result = TypeVar("Result")
 
 # KEYS: a hash for each quota. ARGV: the seconds of a window; limit and amount for each quota.
 TAKE = """
@@ -109,10 +102,6 @@ class LocalRateLimiter:
         return Level(quota, self._current.get(key, 0), self._previous.get(key, 0), elapsed, self._seconds)
 
 
-class _Script(Protocol):
-    def __call__(self, keys: Sequence[str], args: Sequence[int | float]) -> Awaitable[Any]: ...
-
-
 class ValkeyRateLimiter:
     """Counts for all processes; by itself while the server does not answer, because a limit is no reason to stop."""
 
@@ -123,13 +112,12 @@ class ValkeyRateLimiter:
         window_seconds: float = WINDOW_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
     ) -> None:
-        self._take: _Script = client.register_script(TAKE)
-        self._correct: _Script = client.register_script(CORRECT)
+        self._scripts = ValkeyScripts(client, "rate_limiter", outage_seconds)
+        self._take = self._scripts.register(TAKE)
+        self._correct = self._scripts.register(CORRECT)
         self._prefix = prefix
         self._seconds = window_seconds
         self._alone = LocalRateLimiter(window_seconds)
-        self._outage_seconds = outage_seconds
-        self._out_until: float | None = None
 
     async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
         """Take all of it, or nothing."""
@@ -157,26 +145,12 @@ class ValkeyRateLimiter:
         # In a cluster, the braces keep what one script touches together.
         return ":".join((self._prefix, "limits", "{" + owner + "}", quota.name))
 
-    async def _ask(self, script: _Script, keys: Sequence[str], args: Sequence[int | float]) -> Any:  # noqa: ANN401
+    async def _ask(self, script: Script, keys: Sequence[str], args: Sequence[int | float]) -> Any:  # noqa: ANN401
         """Run a script; None while the server does not answer."""
-        now = time.monotonic()
-        if self._out_until is not None:
-            if now < self._out_until:
-                _fallbacks.add(1)
-                return None
-            self._out_until = now + self._outage_seconds  # one request tries; the others do not wait with it
-        try:
-            answer = await script(keys, args)
-        except (RedisError, OSError) as error:
-            if self._out_until is None:
-                log.warning("rate_limiter.unavailable", reason=repr(error))
-            self._out_until = now + self._outage_seconds
+        answer = await self._scripts.run(script, keys, args)
+        if answer is None:
             _fallbacks.add(1)
-            return None
-        if self._out_until is not None:
-            log.info("rate_limiter.available")
-            self._out_until = None
-        return answer if answer is not None else []
+        return answer
 
 
 def open_rate_limiter(settings: ValkeySettings, client: Redis | None) -> RateLimiter:

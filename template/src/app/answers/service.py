@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 import structlog
@@ -134,6 +134,9 @@ class AnswerService:
     ) -> AbstractAsyncContextManager[AsyncGenerator[ModelEvent, None]]:
         request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
         model, usage = self.language_model, self.usage
+        most = usage.longest_answer(caller=caller)
+        if most is not None:
+            request = replace(request, max_tokens=min(request.max_tokens, most))
         return metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=rules)
 
     async def _choose(self, prompt: PromptChoice | None, caller: Caller) -> FilledPrompt | None:

@@ -13,6 +13,7 @@ from stamina import retry_context
 from app.chat.metrics import count_failure, show_circuit
 from app.chat.ports import Asked, Circuit, CircuitBreaker, LanguageModel, ModelEvent, ModelRequest
 from app.errors import (
+    ProviderLimitError,
     RequestRefusedError,
     ServiceRefusedError,
     UnavailableError,
@@ -121,6 +122,8 @@ class FailoverModel:
             raise
 
     async def _note(self, model: LanguageModel, error: UpstreamError) -> None:
+        if isinstance(error, ProviderLimitError):
+            return  # the model was not asked, so nothing is known against it
         count_failure(model.name, error.code)
         if await self.breaker.note_failure(model.name):
             show_circuit(model.name, "open")
@@ -136,8 +139,10 @@ class FailoverModel:
 
 def _wait_before_retry(error: Exception) -> bool | float:
     """Tell whether asking the same model again may help, and if its provider said when, how long to wait."""
-    if not isinstance(error, UpstreamError) or not error.retryable or isinstance(error, UpstreamTimeoutError):
-        return False  # whoever has waited for a silent model has waited enough
+    if not isinstance(error, UpstreamError) or not error.retryable:
+        return False
+    if isinstance(error, UpstreamTimeoutError | ProviderLimitError):
+        return False  # whoever has waited for a silent model, or for his turn, has waited enough
     if error.retry_after is None:
         return True
     if error.retry_after > LONGEST_WAIT:

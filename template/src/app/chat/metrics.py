@@ -1,5 +1,7 @@
 """What language models tell the meters of OpenTelemetry; without a configured SDK it costs next to nothing."""
 
+from typing import Literal
+
 from opentelemetry.metrics import get_meter
 
 from app.chat.ports import CircuitState
@@ -7,6 +9,9 @@ from app.chat.ports import CircuitState
 _meter = get_meter("app.chat")
 _failures = _meter.create_counter("app_language_model_failures", description="requests that a model failed on")
 _circuits = _meter.create_gauge("app_circuit_open", description="1 while a model is not asked, because it fails")
+_limited = _meter.create_counter(
+    "app_provider_limited_calls", description="calls that waited for a provider's limit, or were refused by it"
+)
 
 
 def count_failure(model: str, code: str) -> None:
@@ -17,3 +22,8 @@ def count_failure(model: str, code: str) -> None:
 def show_circuit(model: str, state: CircuitState) -> None:
     """Record how this process found a model's circuit."""
     _circuits.set(int(state != "closed"), {"model": model})
+
+
+def count_limited(provider: str, outcome: Literal["waited", "refused"]) -> None:
+    """Count a call that had to wait for its turn at a provider, or did not get one in time."""
+    _limited.add(1, {"provider": provider, "outcome": outcome})

@@ -90,7 +90,7 @@ class ChatService:
         """
         caller.require(Scope.CHAT)
         language_model = self.find_model(model)
-        most = self.settings.max_output_tokens
+        most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
         await check_request(request, self.guardrails, owner=caller.id)

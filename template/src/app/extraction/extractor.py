@@ -36,6 +36,7 @@ class Wish:
         instructions: what it does not say.
         max_attempts: None for as many as the service allows.
         on_failure: whether a person shall look at what never fits.
+        max_tokens: of one answer, where the caller's scopes set a ceiling; a job no longer knows those scopes.
     """
 
     schema: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Wish:
     model: str
     max_attempts: int | None
     on_failure: Literal["error", "review"]
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Plan:
     instructions: str | None
     language_model: LanguageModel
     max_attempts: int
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,14 @@ class Extractor:
         if wish.max_attempts is not None and wish.max_attempts > most:
             raise UnsupportedParameterError(f"There may be at most {most} attempts here.", param="max_attempts")
         form = await asyncio.to_thread(read_form, wish.schema)
-        return Plan(form, wish.instructions, self.language_models[wish.model], wish.max_attempts or most)
+        longest = self.settings.max_output_tokens
+        return Plan(
+            form,
+            wish.instructions,
+            self.language_models[wish.model],
+            wish.max_attempts or most,
+            min(longest, wish.max_tokens or longest),
+        )
 
     async def extract(self, text: str, plan: Plan, *, caller: Caller) -> Outcome:
         """Ask until the answer fits, as often as the plan allows; every answer is on the caller's account.
@@ -118,7 +128,7 @@ class Extractor:
         while True:
             request = ModelRequest(
                 messages=messages,
-                max_tokens=self.settings.max_output_tokens,
+                max_tokens=plan.max_tokens,
                 response_format=JsonSchema(NAME, plan.form.schema),
             )
             answer, end = await self._ask(plan.language_model, request, caller)

@@ -1,7 +1,7 @@
 """Extracting data from callers' texts, at once or as a job."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 from app.auth.caller import Caller, Scope
@@ -51,6 +51,7 @@ class ExtractionService:
         """
         caller.require(Scope.EXTRACTIONS)
         self._check_length(text)
+        wish = self._limit(wish, caller)
         plan = await self.extractor.plan(wish)
         outcome = await self.extractor.extract(text, plan, caller=caller)
         if not outcome.faults:
@@ -76,6 +77,7 @@ class ExtractionService:
             raise UnprocessableError(f"A batch may have at most {most} texts here.")
         for text in texts:
             self._check_length(text)
+        wish = self._limit(wish, caller)
         await self.extractor.plan(wish)
         row = {
             "owner_id": caller.id,
@@ -105,6 +107,9 @@ class ExtractionService:
             batch = _found(await repository.find(session, caller.id, batch_id))
             items = await repository.list_items(session, batch.id)
             return Batch(batch, items, await self.jobs.find(session, batch.job_id))
+
+    def _limit(self, wish: Wish, caller: Caller) -> Wish:
+        return replace(wish, max_tokens=self.extractor.usage.longest_answer(caller=caller))
 
     def _check_length(self, text: str) -> None:
         most = self.extractor.settings.max_characters

@@ -34,6 +34,10 @@ class UsageService:
     budgets: Budgets
     _doing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
+    def longest_answer(self, *, caller: Caller) -> int | None:
+        """Tell how many tokens an answer to this caller may have; None where his scopes set no ceiling."""
+        return self.limits.settings.longest_answer(caller)
+
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
         """Let a request through, which is then recorded or released.
 

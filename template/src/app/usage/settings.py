@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from app.auth.caller import Caller, Scope
 from app.usage.prices import Price
 
 
@@ -18,6 +19,14 @@ class LimitsSettings(BaseModel):
     )
     concurrent_calls: int = Field(default=512, ge=0, description="of one process to language models")
     longest_wait: float = Field(default=10, ge=0, description="seconds that a call waits for others to end")
+    max_output_tokens_by_scope: dict[Scope, PositiveInt] = Field(
+        default={}, description="of one answer; the largest of the caller's scopes counts"
+    )
+
+    def longest_answer(self, caller: Caller) -> int | None:
+        """Tell how many tokens an answer to this caller may have; None where none of his scopes says."""
+        ceilings = self.max_output_tokens_by_scope
+        return max((ceilings[scope] for scope in caller.scopes if scope in ceilings), default=None)
 
 
 class UsageSettings(BaseModel):

@@ -1,0 +1,238 @@
+"""A provider is asked as much as its account allows; beyond that calls wait a little, go elsewhere, or come back."""
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
+from app.adapters.language_model import LanguageModelSettings
+from app.adapters.provider_limiter import LocalProviderLimiter, open_provider_limiter
+from app.adapters.valkey import open_valkey
+from app.chat.ports import TextDelta
+from app.chat.provider_limits import LimitedLanguageModel, ProviderLimits
+from app.errors import ProviderLimitError, UnavailableError, UnsupportedParameterError, UpstreamTimeoutError
+from app.settings import Settings
+from app.usage.quotas import Charge, Quota
+from tests.adapters.valkey import dead_valkey
+from tests.answers.fakes import FakeLanguageModel
+from tests.chat.chains import REQUEST, Heard, Pair, ask
+from tests.chat.fake_provider import FakeProvider
+from tests.chat.service import PROVIDERS, Provider, provider_settings, run_service
+from tests.usage.rows import read_rows
+
+READ = 7  # tokens, estimated from the characters of the question
+LIMITS = ProviderLimits(requests=0, tokens=1000, longest_wait=0)
+TOKENS = Quota("tokens", 1000)
+
+both = pytest.mark.parametrize("kind", PROVIDERS)
+
+
+def limit(settings: LanguageModelSettings, **limits: float) -> LanguageModelSettings:
+    """Limit the first provider of a chain."""
+    first = settings.providers["first"].model_copy(update={"longest_wait": 0, **limits})
+    return settings.model_copy(update={"providers": settings.providers | {"first": first}})
+
+
+async def left(limiter: LocalProviderLimiter) -> float:
+    """See how many tokens there are; the clock of the limiter must stand still."""
+    wait = (await limiter.take("house", [Charge(TOKENS, 2000)], 0)).wait
+    return 2000 - wait * 1000 / 60
+
+
+def still() -> float:
+    return 0.0
+
+
+def limited(model: FakeLanguageModel, limiter: LocalProviderLimiter, **changes: Any) -> LimitedLanguageModel:  # noqa: ANN401
+    return LimitedLanguageModel(model, "house", replace(LIMITS, **changes), limiter)
+
+
+@both
+async def test_the_next_model_answers_for_one_whose_provider_may_not_be_asked(pair: Pair, kind: Provider) -> None:
+    settings = limit(pair.chain(kind, "steady", "steady", attempts=3), requests_per_minute=1)
+    async with pair.open(settings) as model:
+        heard = [await ask(model, Heard()) for _ in range(3)]
+    assert [each.end.model for each in heard if each.end] == ["first:steady", "other:steady", "other:steady"]
+    assert pair.calls == (1, 2)
+
+
+@both
+async def test_a_limit_that_is_reached_says_nothing_against_the_model(pair: Pair, kind: Provider) -> None:
+    breaker = LocalCircuitBreaker(CircuitBreakerSettings(failures=1, pause=60))
+    pair = replace(pair, breaker=breaker)
+    async with pair.open(limit(pair.chain(kind, "steady"), requests_per_minute=1)) as model:
+        await ask(model, Heard())
+        for _ in range(3):
+            with pytest.raises(ProviderLimitError):
+                await ask(model, Heard())
+    assert (await breaker.look("first:steady")).state == "closed"
+    assert pair.calls == (1, 0)
+
+
+async def test_all_models_of_a_provider_share_its_limits(pair: Pair) -> None:
+    settings = limit(pair.chain("openai", "steady"), requests_per_minute=1)
+    settings.aliases["default"].append("first:thinking")
+    async with pair.open(settings) as model:
+        await ask(model, Heard())
+        heard = Heard()
+        with pytest.raises(ProviderLimitError):
+            await ask(model, heard)
+    assert heard.asked == ["first:steady", "first:thinking"]
+    assert pair.calls == (1, 0)
+
+
+@both
+async def test_every_try_counts(pair: Pair, kind: Provider) -> None:
+    settings = limit(pair.chain(kind, "status-500", attempts=3), requests_per_minute=2)
+    async with pair.open(settings) as model:
+        with pytest.raises(ProviderLimitError):
+            await ask(model, Heard())
+    assert pair.calls == (2, 0)
+
+
+async def test_a_call_whose_turn_comes_soon_waits_for_it(pair: Pair) -> None:
+    settings = limit(pair.chain("openai", "steady", "steady"), tokens_per_minute=60_000, longest_wait=60)
+    turn = await pair.limiter.take("first", [Charge(Quota("tokens", 60_000), 60_000)], 0)
+    await pair.limiter.settle("first", [Charge(Quota("tokens", 60_000), -1000)], turn)
+    async with pair.open(settings) as model:
+        heard = await ask(model, Heard(), replace(REQUEST, max_tokens=1200))
+    assert heard.asked == ["first:steady"]
+    assert pair.calls == (1, 0)
+
+
+async def test_nobody_waits_beyond_the_time_that_the_answer_may_take(pair: Pair) -> None:
+    settings = limit(pair.chain("openai", "steady", "steady"), requests_per_minute=1, longest_wait=60)
+    settings.total_timeout = 10
+    async with pair.open(settings) as model:
+        heard = [await ask(model, Heard()) for _ in range(2)]
+    assert [each.end.model for each in heard if each.end] == ["first:steady", "other:steady"]
+
+
+async def test_an_answer_counts_for_the_most_it_may_be_until_it_is_known() -> None:
+    limiter, model = LocalProviderLimiter(still), FakeLanguageModel(["Hm."])
+    async with aclosing(limited(model, limiter).stream(replace(REQUEST, max_tokens=500))) as events:
+        assert await anext(events) == TextDelta("Hm.")
+        assert await left(limiter) == pytest.approx(1000 - READ - 500)
+        assert [type(event).__name__ async for event in events] == ["Finished"]
+    assert await left(limiter) == pytest.approx(1000 - 15)
+
+
+async def test_what_may_take_more_than_a_minute_holds_needs_a_full_bucket() -> None:
+    limiter, request = LocalProviderLimiter(still), replace(REQUEST, max_tokens=5000)
+    model = limited(FakeLanguageModel(["Hm."]), limiter)
+    assert [event async for event in model.stream(request)]
+    with pytest.raises(ProviderLimitError) as caught:
+        await anext(model.stream(request))
+    assert caught.value.headers == {"Retry-After": "1"}
+    assert await left(limiter) == pytest.approx(1000 - 15)
+
+
+@pytest.mark.parametrize(
+    ("failure", "spent"),
+    [
+        (UnavailableError("Down."), 0),
+        (UnsupportedParameterError("No.", param="tools"), 0),
+        (UpstreamTimeoutError("Silent."), READ),
+    ],
+)
+async def test_a_failure_before_the_first_word_gives_back_what_it_did_not_take(failure: Exception, spent: int) -> None:
+    limiter = LocalProviderLimiter(still)
+    with pytest.raises(type(failure)):
+        await ask(limited(FakeLanguageModel(failure=failure), limiter), Heard())
+    assert await left(limiter) == pytest.approx(1000 - spent)
+
+
+async def test_what_was_never_sent_takes_no_request() -> None:
+    limiter = LocalProviderLimiter(still)
+    refusing = FakeLanguageModel(failure=UnsupportedParameterError("No.", param="tools"))
+    for _ in range(3):
+        with pytest.raises(UnsupportedParameterError):
+            await ask(limited(refusing, limiter, requests=1), Heard())
+    assert (await ask(limited(FakeLanguageModel(["Hm."]), limiter, requests=1), Heard())).text == "Hm."
+
+
+async def test_who_leaves_in_the_middle_has_taken_what_there_was() -> None:
+    limiter = LocalProviderLimiter(still)
+    async with aclosing(limited(FakeLanguageModel(["Four"], silent=True), limiter).stream(REQUEST)) as events:
+        await anext(events)
+    assert await left(limiter) == pytest.approx(1000 - READ - 1)
+
+
+async def test_who_leaves_while_waiting_gives_everything_back_and_asks_nobody() -> None:
+    limiter, model = LocalProviderLimiter(still), FakeLanguageModel(["Hm."])
+    await limiter.take("house", [Charge(TOKENS, 1000)], 0)
+    request = replace(REQUEST, max_tokens=100)
+    waiting = asyncio.create_task(ask(limited(model, limiter, longest_wait=60), Heard(), request))
+    while await left(limiter) == pytest.approx(0):
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await left(limiter) == pytest.approx(0)
+    assert model.requests == []
+
+
+BODY = {"model": "default", "messages": [{"role": "user", "content": "How long is the warranty?"}]}
+
+
+@both
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_when_nobody_else_is_left_the_caller_is_told_when_to_come_back(
+    settings: Settings, provider: FakeProvider, kind: Provider, *, stream: bool
+) -> None:
+    chain = provider_settings(provider, kind, "steady", requests_per_minute=2, longest_wait=0)
+    async with run_service(settings, chain) as service:
+        headers = {"Authorization": f"Bearer {service.key}"}
+        async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
+            answers = [await client.post("/v1/chat/completions", json=BODY | {"stream": stream}) for _ in range(3)]
+            ready = await client.get("/health/ready")
+        assert [answer.status_code for answer in answers] == [200, 200, 503]
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 30
+        assert answers[2].json()["error"]["code"] == "provider_limit"
+        assert list(ready.json()["language_models"].values()) == ["closed"]
+        rows = await read_rows(service.services.ports.database)
+    assert sorted((row.finish_reason, row.output_tokens > 0) for row in rows) == [
+        ("failed", False),
+        ("stop", True),
+        ("stop", True),
+    ]
+    assert len(provider.calls) == 2
+
+
+async def test_the_processes_share_the_limits_of_a_provider(settings: Settings, pair: Pair) -> None:
+    chain = limit(pair.chain("openai", "steady", "steady"), requests_per_minute=3)
+    async with open_valkey(settings.valkey) as one, open_valkey(settings.valkey) as two:
+        limiters = [open_provider_limiter(settings.valkey, client) for client in (one, two)]
+        opened = [replace(pair, limiter=limiter).open(chain) for limiter in limiters]
+        async with opened[0] as first, opened[1] as second:
+            await asyncio.gather(*(ask(model, Heard()) for model in [first, second] * 5))
+    assert pair.calls == (3, 7)
+
+
+async def test_without_valkey_each_process_keeps_to_the_limits_by_itself(
+    settings: Settings, provider: FakeProvider
+) -> None:
+    chain = provider_settings(provider, "openai", "steady", requests_per_minute=1, longest_wait=0)
+    with dead_valkey() as nowhere:
+        alone = settings.model_copy(update={"valkey": nowhere})
+        async with run_service(alone, chain) as service, service.client() as client:
+            await client.chat.completions.create(model="default", messages=[{"role": "user", "content": "Hello."}])
+            with pytest.raises(openai.InternalServerError) as caught:
+                await client.chat.completions.create(model="default", messages=[{"role": "user", "content": "Hello."}])
+    assert (caught.value.status_code, caught.value.code) == (503, "provider_limit")
+    assert len(provider.calls) == 1
+
+
+async def test_waiting_for_a_turn_is_no_failure_and_asks_once(pair: Pair) -> None:
+    settings = limit(pair.chain("openai", "steady"), requests_per_minute=600, longest_wait=60)
+    quota = Quota("requests", 600)
+    await pair.limiter.take("first", [Charge(quota, 600)], 0)
+    async with pair.open(settings) as model:
+        heard = await asyncio.gather(*(ask(model, Heard()) for _ in range(5)))
+    assert [each.end is not None for each in heard] == [True] * 5
+    assert pair.calls == (5, 0)
