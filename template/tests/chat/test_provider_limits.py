@@ -33,8 +33,9 @@ both = pytest.mark.parametrize("kind", PROVIDERS)
 
 
 def limit(settings: LanguageModelSettings, **limits: float) -> LanguageModelSettings:
-    """Limit the first provider of a chain."""
-    first = settings.providers["first"].model_copy(update={"longest_wait": 0, **limits})
+    """Limit the first provider of a chain, which may take its time."""
+    patient = {"first_token_timeout": 60, "idle_timeout": 60, "longest_wait": 0}
+    first = settings.providers["first"].model_copy(update=patient | limits)
     return settings.model_copy(update={"providers": settings.providers | {"first": first}})
 
 
