@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.adapters.language_model import LanguageModelSettings
+from app.chat.provider_limits import ProviderLimits
 from app.settings import Settings
 
 SECTION = "APP_LANGUAGE_MODEL__"
@@ -20,6 +21,7 @@ def test_variables_of_the_environment_name_providers_and_chains(monkeypatch: pyt
         "PROVIDERS__HOUSE__PROTOCOL": "openai",
         "PROVIDERS__HOUSE__BASE_URL": "http://house/v1",
         "PROVIDERS__HOUSE__FIRST_TOKEN_TIMEOUT": "3",
+        "PROVIDERS__HOUSE__REQUESTS_PER_MINUTE": "500",
         "ALIASES__DEFAULT": "cloud:claude, house:qwen3:32b",
         "ALIASES__FAST": "house:qwen3:32b",
     }.items():
@@ -27,6 +29,7 @@ def test_variables_of_the_environment_name_providers_and_chains(monkeypatch: pyt
     read = Settings().language_model
     assert read.all_aliases() == {"default": ["cloud:claude", "house:qwen3:32b"], "fast": ["house:qwen3:32b"]}
     assert read.all_providers()["house"].first_token_timeout == 3
+    assert read.all_providers()["house"].limits == ProviderLimits(requests=500, tokens=0, longest_wait=2)
     assert read.all_providers()["cloud"].api_key is not None
 
 
@@ -37,6 +40,8 @@ def test_one_model_is_the_default_and_others_can_stand_in_for_it() -> None:
     several = LanguageModelSettings.model_validate(ONE | {"providers": {"cloud": CLOUD}, "aliases": aliases})
     assert several.all_aliases() == {"default": ["openai:gpt-5", "cloud:claude", "offline:extractive"]}
     assert several.all_providers().keys() == {"openai", "cloud"}
+    limited = LanguageModelSettings.model_validate(ONE | {"tokens_per_minute": 30_000, "longest_wait": 0})
+    assert limited.all_providers()["openai"].limits == ProviderLimits(requests=0, tokens=30_000, longest_wait=0)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +62,8 @@ def test_one_model_is_the_default_and_others_can_stand_in_for_it() -> None:
         (ONE | {"providers": {"openai": HOUSE}}, "'openai' is taken"),
         (ONE | {"aliases": {"fast": "anthropic:claude"}}, r"ALIASES__FAST: .* \(openai\)"),
         ({"attempts": 0}, "attempts"),
+        (ONE | {"requests_per_minute": -1}, "requests_per_minute"),
+        (ONE | {"longest_wait": 61}, "longest_wait"),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_variable_to_mend(values: dict[str, object], told: str) -> None:
