@@ -33,8 +33,7 @@ from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
-from app.guardrails.service import Guardrails
-from app.guardrails.topics import make_topics
+from app.guardrails.service import make_guardrails
 from app.health.service import HealthService, Ping
 from app.inference.embedder import Embedder
 from app.inference.model_repository import ModelRepository
@@ -49,6 +48,7 @@ from app.predictions.service import PredictionService
 from app.prompts.service import PromptService
 from app.reranking.reranker import Reranker
 from app.reranking.service import RerankService, find_reranker
+from app.reviews.refusals import GUARDRAIL, RefusalDesk, check_refusal
 from app.reviews.service import ReviewService
 from app.settings import Settings
 from app.usage.budgets import Budgets
@@ -151,14 +151,16 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)
-    guardrails = Guardrails(settings.guardrails, make_topics(settings.guardrails, ports.embedder))
+    checks = {EXTRACTION: check_release, GUARDRAIL: check_refusal}
+    reviews = ReviewService(ports.database, checks, settings.reviews)
+    aliases = settings.language_model.alias_by_name()
+    guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     chat = ChatService(language_models, usage, settings.chat, guardrails)
     extractor = Extractor(language_models, usage, settings.extraction, guardrails)
-    reviews = ReviewService(ports.database, {EXTRACTION: check_release}, settings.reviews)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails),
+        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers, ports.keeper),

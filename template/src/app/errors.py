@@ -38,6 +38,7 @@
 
 from collections.abc import Sequence
 from typing import ClassVar
+from uuid import UUID
 
 
 class AppError(Exception):
@@ -50,11 +51,13 @@ class AppError(Exception):
         param: the field of the payload that is to blame, where there is one.
         faults: what is wrong in particular, each with its place first; for the caller alone.
         retry_after: the seconds after which another try may succeed, where they are known.
+        review_id: the item of the review queue that a person is to decide, where there is one.
     """
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
+    review_id: UUID | None = None
 
     def __init__(self, detail: str, *, retry_after: int | None = None, faults: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(detail)
@@ -143,9 +146,22 @@ class UnprocessableError(CallerError):
 
 
 class GuardrailRefusedError(UnprocessableError):
-    """A check of what goes into a language model, or of what comes out of it, says no."""
+    """A check of what goes into a language model, or of what comes out of it, says no.
+
+    Attributes:
+        reasons: the rules that applied, where the check has several.
+        for_review: whether a person shall look at it.
+    """
 
     code = "guardrail_refused"
+
+    def __init__(
+        self, detail: str, *, reasons: Sequence[str] = (), for_review: bool = False, review_id: UUID | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.reasons = reasons
+        self.for_review = for_review
+        self.review_id = review_id
 
 
 class RefusedByModelError(UnprocessableError):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import structlog
 from fastapi import FastAPI, Request
@@ -42,6 +43,7 @@ class Problem(BaseModel):
     request_id: str | None = Field(examples=["5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     errors: list[FieldProblem] | None = None
     param: str | None = Field(default=None, description="the field to blame, where it is one", examples=["model"])
+    review_id: UUID | None = Field(default=None, description="of /v1/reviews, where a person is to look at it")
 
 
 def problem(
@@ -64,7 +66,8 @@ def problem_of(error: Exception) -> Problem:
     """Describe any exception; what was not foreseen becomes a bare 500."""
     if isinstance(error, AppError):
         faults = [FieldProblem(location=location, message=message) for location, message in error.faults]
-        return problem(error.status, error.code, error.detail, faults or None, error.param)
+        body = problem(error.status, error.code, error.detail, faults or None, error.param)
+        return body.model_copy(update={"review_id": error.review_id})
     return problem(500, "internal_error", "Something went wrong here. Quote the request id when you report it.")
 
 
@@ -77,7 +80,7 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
         return JSONResponse(
             OpenInferenceError(error=_in_a_sentence(body)).model_dump(), openai_status(body.status), headers
         )
-    content = body.model_dump(exclude_none=True)
+    content = body.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, body.status, headers=headers, media_type=MEDIA_TYPE)
 
 

@@ -3,7 +3,9 @@
 Only entry points build `Settings`; everything else is handed the section that it needs.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.adapters.circuit_breaker import CircuitBreakerSettings
@@ -77,3 +79,11 @@ class Settings(BaseSettings):
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings
+
+    @model_validator(mode="after")
+    def _check_aliases(self) -> Self:
+        known = self.language_model.all_aliases()
+        for alias in self.guardrails.by_alias:
+            if alias not in known:
+                raise ValueError(f"APP_GUARDRAILS__BY_ALIAS: there is no alias {alias!r}, only {', '.join(known)}")
+        return self

@@ -109,7 +109,8 @@ async def test_an_answer_that_is_refused_in_the_middle_stops_the_model_and_is_ac
         with pytest.raises(GuardrailRefusedError, match="`banned` refuses this answer"):
             await anext(events)
     assert model.closed.is_set()
-    assert [each.finish_reason for each in usage.measurements] == ["cancelled"]
+    [measured] = usage.measurements
+    assert (measured.finish_reason, measured.estimated, usage.released) == ("content_filter", True, [])
 
 
 async def test_a_suspicious_passage_is_left_out_and_the_answer_rests_on_the_others() -> None:

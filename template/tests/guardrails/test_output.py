@@ -10,6 +10,7 @@ from app.errors import GuardrailRefusedError
 from app.guardrails.banned_phrases import BannedPhrases
 from app.guardrails.output import OutputCheck, OutputGuard
 from app.guardrails.personal_data import LONGEST_CLUSTER, scan_personal_data
+from app.guardrails.settings import Action
 from app.guardrails.spans import redact
 from tests.guardrails.test_personal_data import TEXTS
 
@@ -36,11 +37,11 @@ PIECES = st.sampled_from(
 )
 
 
-def guard(*, refuses: bool = False) -> OutputGuard:
+def guard(action: Action = "redact") -> OutputGuard:
     return OutputGuard(
         [
-            OutputCheck("pii", scan_personal_data, refuses),
-            OutputCheck("banned", BannedPhrases(PHRASES), refuses),
+            OutputCheck("pii", scan_personal_data, action),
+            OutputCheck("banned", BannedPhrases(PHRASES), action),
         ]
     )
 
@@ -50,9 +51,9 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(bounds)]
 
 
-def stream(pieces: list[str], *, refuses: bool = False) -> tuple[str, bool]:
+def stream(pieces: list[str], action: Action = "redact") -> tuple[str, bool]:
     """Say what was passed on, and whether the answer was refused."""
-    output, passed = guard(refuses=refuses), ""
+    output, passed = guard(action), ""
     try:
         for piece in pieces:
             passed += output.feed(piece)
@@ -75,15 +76,15 @@ def test_however_a_text_is_cut_it_is_refused_or_not_and_nothing_forbidden_was_pa
     text: str, places: list[int]
 ) -> None:
     redacted, _ = stream([text])
-    passed, is_refused = stream(cut(text, places), refuses=True)
-    assert is_refused == stream([text], refuses=True)[1]
+    passed, is_refused = stream(cut(text, places), "refuse")
+    assert is_refused == stream([text], "refuse")[1]
     assert redacted.startswith(passed)
     assert is_refused or passed == text
 
 
 @given(TEXTS)
 def test_no_more_is_held_back_than_one_cluster(text: str) -> None:
-    passed = OutputCheck("pii", scan_personal_data, refuses=False).feed(text)
+    passed = OutputCheck("pii", scan_personal_data, "redact").feed(text)
     spans = scan_personal_data(text).spans
     whole = redact(text, spans)
     assert len(whole) - len(passed) <= 2 * LONGEST_CLUSTER
@@ -113,5 +114,5 @@ def test_a_phrase_is_found_whatever_its_case_and_only_as_whole_words() -> None:
 
 def test_a_refusal_names_the_check_and_none_of_the_text() -> None:
     with pytest.raises(GuardrailRefusedError) as caught:
-        guard(refuses=True).feed("Write to ada@example.com now")
+        guard("refuse").feed("Write to ada@example.com now")
     assert caught.value.detail == "The guardrail `pii` refuses this answer."

@@ -108,6 +108,16 @@ class LanguageModelSettings(ConnectionSettings):
         own = OfflineLanguageModel().name if self.provider == OFFLINE else f"{self.provider}:{self.model}"
         return {DEFAULT: self.aliases.get(DEFAULT, [own]), **self.aliases}
 
+    def alias_by_name(self) -> dict[str, str]:
+        """Give the alias of every name that can be asked for: of a model that several have, the first."""
+        aliases = self.all_aliases()
+        names = {alias: alias for alias in aliases}
+        for alias, chain in aliases.items():
+            for name in chain:
+                names.setdefault(name, alias)
+        names.setdefault(_own_name(aliases), DEFAULT)
+        return names
+
     def _check_chain(self, alias: str, chain: list[str]) -> None:
         variable = f"{SECTION}ALIASES__{alias.upper()}"
         if len(set(chain)) < len(chain):
@@ -145,9 +155,14 @@ def _chains(aliases: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]
     yield from aliases.items()
     for chain in aliases.values():
         yield from ((name, [name]) for name in chain)
-    own = aliases[DEFAULT][0].partition(":")[2]
+    own = _own_name(aliases)
     if own not in aliases:
         yield own, [aliases[DEFAULT][0]]
+
+
+def _own_name(aliases: Mapping[str, list[str]]) -> str:
+    """Give the name that its provider has for the first of the default models."""
+    return aliases[DEFAULT][0].partition(":")[2]
 
 
 def _member(name: str, providers: Mapping[str, Callable[[str], LanguageModel]]) -> LanguageModel:

@@ -1,7 +1,7 @@
 """Answering questions from the caller's documents."""
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
@@ -12,9 +12,18 @@ from app.answers.ports import PassageSearch, PromptSource
 from app.answers.prompts import ANSWERS_PROMPT, RULES, compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
-from app.chat.guarding import guarded, redact_request
+from app.chat.guarding import check_request, guarded, redact_request
 from app.chat.metering import metered
-from app.chat.ports import Finished, LanguageModel, ModelEvent, TextDelta, Usage, UsageRecorder
+from app.chat.ports import (
+    Finished,
+    LanguageModel,
+    Message,
+    ModelEvent,
+    ModelRequest,
+    TextDelta,
+    Usage,
+    UsageRecorder,
+)
 from app.errors import UpstreamFailedError
 from app.guardrails.service import Guardrails
 from app.prompts.service import FilledPrompt, PromptChoice
@@ -109,7 +118,7 @@ class AnswerService:
         """
         caller.require(Scope.ANSWERS)
         rules = await self._choose(prompt, caller)
-        await self.guardrails.check_input([question], [question], owner=caller.id)
+        await check_request(ModelRequest([Message("user", question)]), self.guardrails, owner=caller.id)
         found = await self.retrieval.find(question, caller=caller, top_k=top_k, filters=filters)
         passages = fit_budget(await self.guardrails.leave_out_suspicious(found, attrgetter("text")))
         if not passages:
@@ -118,9 +127,8 @@ class AnswerService:
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
         pieces: list[str] = []
-        answering = self._answer_from(passages, question, rules, caller)
         # A limit that is reached is an answer of its own, so it is looked at before the first event.
-        async with answering as written, aclosing(guarded(written, self.guardrails)) as events:
+        async with self._answer_from(passages, question, rules, caller) as events:
             yield Passages(passages)
             async for event in events:
                 if isinstance(event, TextDelta):
@@ -129,15 +137,18 @@ class AnswerService:
                 elif isinstance(event, Finished):
                     yield Done(_finish("".join(pieces), event, passages))
 
-    def _answer_from(
+    @asynccontextmanager
+    async def _answer_from(
         self, passages: Sequence[Passage], question: str, rules: FilledPrompt | None, caller: Caller
-    ) -> AbstractAsyncContextManager[AsyncGenerator[ModelEvent, None]]:
+    ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
         request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
         model, usage = self.language_model, self.usage
         most = usage.longest_answer(caller=caller)
         if most is not None:
             request = replace(request, max_tokens=min(request.max_tokens, most))
-        return metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=rules)
+        asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=rules)
+        async with asked as answer, aclosing(guarded(answer, self.guardrails, request, owner=caller.id)) as events:
+            yield events
 
     async def _choose(self, prompt: PromptChoice | None, caller: Caller) -> FilledPrompt | None:
         if prompt is None:

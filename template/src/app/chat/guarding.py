@@ -1,11 +1,14 @@
 """Guardrails around conversations: what a request says is checked and redacted, what a model says while it says it."""
 
 import json
-from collections.abc import AsyncGenerator, Hashable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from dataclasses import replace
+from uuid import UUID
 
 from app.chat.ports import Finished, Message, ModelEvent, ModelRequest, TextDelta, ToolCall
+from app.chat.reviewing import ask_reviewer
+from app.errors import GuardrailRefusedError
 from app.guardrails.output import OutputGuard
 from app.guardrails.personal_data import redact_values
 from app.guardrails.service import Guardrails
@@ -13,16 +16,21 @@ from app.guardrails.service import Guardrails
 NOT_TRUSTED = ("user", "tool")
 
 
-async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: Hashable) -> None:
+async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: UUID) -> None:
     """Pass if a model may be asked this.
 
     Raises:
         GuardrailRefusedError: a check refuses it.
         OverloadedError: a check cannot be made in time.
+        UnavailableError: a person should look at it, and the queue cannot be reached.
     """
     written = [message.content for message in request.messages if message.role in NOT_TRUSTED]
     calls = [call.arguments for message in request.messages for call in message.tool_calls]
-    await guardrails.check_input([*(message.content for message in request.messages), *calls], written, owner=owner)
+    texts = [*(message.content for message in request.messages), *calls]
+    try:
+        await guardrails.check_input(texts, written, owner=owner)
+    except GuardrailRefusedError as refusal:
+        raise await ask_reviewer(refusal, guardrails, request, None, owner=owner) from None
 
 
 def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
@@ -37,28 +45,46 @@ def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelReques
     return replace(request, messages=messages, sources=sources)
 
 
-def guarded(events: AsyncGenerator[ModelEvent, None], guardrails: Guardrails) -> AsyncGenerator[ModelEvent, None]:
+def guarded(
+    events: AsyncGenerator[ModelEvent, None], guardrails: Guardrails, request: ModelRequest, *, owner: UUID
+) -> AsyncGenerator[ModelEvent, None]:
     """Pass a model's events on; text comes as soon as no check needs to see what follows it.
+
+    A refusal is thrown into the events before it is raised, so that who measures them knows why they end.
 
     Raises:
         GuardrailRefusedError: the answer must not be given, perhaps in the middle of it.
+        UnavailableError: a person should look at it, and the queue cannot be reached.
     """
     output = guardrails.open_output()
-    return events if output is None else _checked(events, output)
+    return events if output is None else _checked(events, output, guardrails, request, owner)
 
 
-async def _checked(events: AsyncGenerator[ModelEvent, None], output: OutputGuard) -> AsyncGenerator[ModelEvent, None]:
+async def _checked(
+    events: AsyncGenerator[ModelEvent, None],
+    output: OutputGuard,
+    guardrails: Guardrails,
+    request: ModelRequest,
+    owner: UUID,
+) -> AsyncGenerator[ModelEvent, None]:
     async with aclosing(events):
         async for event in events:
-            text = ""
-            if isinstance(event, TextDelta):
-                text = output.feed(event.text)
-            elif isinstance(event, Finished):
-                text = output.feed("", is_whole=True)
+            try:
+                text = _pass(event, output)
+            except GuardrailRefusedError as refusal:
+                with suppress(GuardrailRefusedError):
+                    await events.athrow(refusal)
+                raise await ask_reviewer(refusal, guardrails, request, output.redacted(), owner=owner) from None
             if text:
                 yield TextDelta(text)
             if not isinstance(event, TextDelta):
                 yield event
+
+
+def _pass(event: ModelEvent, output: OutputGuard) -> str:
+    if isinstance(event, TextDelta):
+        return output.feed(event.text)
+    return output.feed("", is_whole=True) if isinstance(event, Finished) else ""
 
 
 def _redacted_calls(message: Message) -> list[ToolCall]:

@@ -19,7 +19,7 @@ from app.chat.ports import (
     ToolCallDelta,
     UsageRecorder,
 )
-from app.errors import CallerError, UpstreamFailedError
+from app.errors import CallerError, GuardrailRefusedError, UpstreamFailedError
 from app.prompts.service import FilledPrompt
 from app.usage.admission import Admission
 from app.usage.measurement import Expectation, Measurement
@@ -73,6 +73,9 @@ async def _measured(
                 yield event
         if meter.end is None:
             raise UpstreamFailedError("The language model's answer has no end.")
+    except GuardrailRefusedError:
+        meter.is_filtered = True
+        raise
     except CallerError:
         meter.is_refused = True
         raise
@@ -93,6 +96,7 @@ class Meter:
         prompt: the stored one that the request was made of.
         is_begun: the model was asked, or is about to be.
         is_refused: nothing was asked of the model.
+        is_filtered: what the model wrote must not be passed on.
         is_cancelled: nobody wanted the rest.
     """
 
@@ -107,6 +111,7 @@ class Meter:
     end: Finished | None = None
     is_begun: bool = False
     is_refused: bool = False
+    is_filtered: bool = False
     is_cancelled: bool = False
 
     def note(self, event: ModelEvent) -> None:
@@ -135,12 +140,19 @@ class Meter:
             output_tokens=end.usage.output_tokens if end else _estimate(self.characters),
             cached_tokens=end.usage.cached_tokens if end else 0,
             estimated=end is None,
-            finish_reason=end.reason if end else "cancelled" if self.is_cancelled else "failed",
+            finish_reason=self._reason(),
             first_token_seconds=None if self.first is None else round(self.first - self.started, 4),
             seconds=round(time.monotonic() - self.started, 4),
             prompt_name=self.prompt.name if self.prompt else None,
             prompt_version=self.prompt.version if self.prompt else None,
         )
+
+    def _reason(self) -> str:
+        if self.end:
+            return self.end.reason
+        if self.is_filtered:
+            return "content_filter"
+        return "cancelled" if self.is_cancelled else "failed"
 
 
 def _read(request: ModelRequest) -> int:

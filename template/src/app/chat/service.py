@@ -93,10 +93,11 @@ class ChatService:
         most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
-        await check_request(request, self.guardrails, owner=caller.id)
-        request = replace(redact_request(request, self.guardrails), max_tokens=max_tokens or most)
+        guardrails = self.guardrails.of(model)
+        await check_request(request, guardrails, owner=caller.id)
+        request = replace(redact_request(request, guardrails), max_tokens=max_tokens or most)
         asked = metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
-        async with asked as answer, aclosing(guarded(answer, self.guardrails)) as events:
+        async with asked as answer, aclosing(guarded(answer, guardrails, request, owner=caller.id)) as events:
             try:
                 async for event in events:
                     yield event

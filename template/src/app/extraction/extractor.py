@@ -54,6 +54,7 @@ class Plan:
     form: Form
     instructions: str | None
     language_model: LanguageModel
+    guardrails: Guardrails
     max_attempts: int
     max_tokens: int
 
@@ -110,6 +111,7 @@ class Extractor:
             form,
             wish.instructions,
             self.language_models[wish.model],
+            self.guardrails.of(wish.model),
             wish.max_attempts or most,
             min(longest, wish.max_tokens or longest),
         )
@@ -131,7 +133,7 @@ class Extractor:
                 max_tokens=plan.max_tokens,
                 response_format=JsonSchema(NAME, plan.form.schema),
             )
-            answer, end = await self._ask(plan.language_model, request, caller)
+            answer, end = await self._ask(plan, request, caller)
             attempts, spent = attempts + 1, _sum(spent, end.usage)
             data, faults = await asyncio.to_thread(judge, answer, plan.form)
             if faults and end.reason != "stop":
@@ -141,13 +143,13 @@ class Extractor:
             # The last wrong answer is enough to learn from; all of them would cost more with each attempt.
             messages = [*opening, *correct(answer, faults)]
 
-    async def _ask(self, model: LanguageModel, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
-        await check_request(request, self.guardrails, owner=caller.id)
-        request = redact_request(request, self.guardrails)
-        asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+    async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
+        await check_request(request, plan.guardrails, owner=caller.id)
+        request = redact_request(request, plan.guardrails)
+        asked = metered(plan.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
         pieces: list[str] = []
         try:
-            async with asked as answer, aclosing(guarded(answer, self.guardrails)) as events:
+            async with asked as answer, aclosing(guarded(answer, plan.guardrails, request, owner=caller.id)) as events:
                 async for event in events:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)

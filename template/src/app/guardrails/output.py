@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from app.errors import GuardrailRefusedError
+from app.guardrails.settings import Action
 from app.guardrails.spans import Scanner, redact
 from app.guardrails.triggers import Trigger, report
 
@@ -15,12 +16,12 @@ class OutputCheck:
     Attributes:
         name: the check's name in settings.
         scan: finds what the check objects to; never holds back more than a few hundred characters.
-        refuses: whether such a text is refused, instead of being redacted.
+        action: what becomes of such a text: `redact`, `refuse` or `review`.
     """
 
     name: str
     scan: Scanner
-    refuses: bool
+    action: Action
     _held: str = ""
     _is_context: bool = False  # whether the first character held is there to be looked back at, and was passed on
 
@@ -34,9 +35,10 @@ class OutputCheck:
         start = int(self._is_context)
         found = self.scan(self._held, start, is_whole=is_whole)
         if found.spans:
-            report(Trigger(self.name, "output", "refuse" if self.refuses else "redact", len(found.spans)))
-            if self.refuses:
-                raise GuardrailRefusedError(f"The guardrail `{self.name}` refuses this answer.")
+            report(Trigger(self.name, "output", self.action, len(found.spans)))
+            if self.action != "redact":
+                detail = f"The guardrail `{self.name}` refuses this answer."
+                raise GuardrailRefusedError(detail, for_review=self.action == "review")
         passed = redact(self._held, found.spans, start, found.settled)
         kept = max(found.settled - 1, 0)
         self._is_context = found.settled > 0
@@ -46,9 +48,14 @@ class OutputCheck:
 
 @dataclass(frozen=True, slots=True)
 class OutputGuard:
-    """The checks of one answer, in their order: each sees what the one before it let through."""
+    """The checks of one answer, in their order: each sees what the one before it let through.
+
+    Attributes:
+        pieces: what the model has written so far.
+    """
 
     checks: Sequence[OutputCheck] = field(default_factory=tuple)
+    pieces: list[str] = field(default_factory=list)
 
     def feed(self, text: str, *, is_whole: bool = False) -> str:
         """Take the next piece of the answer and give what may be passed on, perhaps nothing yet.
@@ -56,6 +63,15 @@ class OutputGuard:
         Raises:
             GuardrailRefusedError: the answer must not be given.
         """
+        self.pieces.append(text)
         for check in self.checks:
             text = check.feed(text, is_whole=is_whole)
+        return text
+
+    def redacted(self) -> str:
+        """Give what the model has written so far as a reader may see it, but for what is refused."""
+        text = "".join(self.pieces)
+        for check in self.checks:
+            if check.action == "redact":
+                text = redact(text, check.scan(text).spans)
         return text

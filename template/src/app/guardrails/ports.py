@@ -1,7 +1,8 @@
 """What guardrails need from the outside."""
 
 from collections.abc import Hashable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
+from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,4 +28,15 @@ class TextEmbedder(Protocol):
 
         Raises:
             OverloadedError: it cannot be done in so many seconds.
+        """
+
+
+class ReviewDesk(Protocol):
+    """Has a person look at what was refused."""
+
+    async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
+        """Put it into the queue and give the item's identifier; None where too much of this owner's waits already.
+
+        Raises:
+            UnavailableError: the queue cannot be reached.
         """

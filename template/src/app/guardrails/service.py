@@ -1,7 +1,7 @@
 """The checks on both sides of a language model."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,23 +10,36 @@ from app.guardrails.banned_phrases import BannedPhrases
 from app.guardrails.injection import find_injection
 from app.guardrails.output import OutputCheck, OutputGuard
 from app.guardrails.personal_data import scan_personal_data
-from app.guardrails.settings import GuardrailSettings
+from app.guardrails.ports import ReviewDesk, TextEmbedder
+from app.guardrails.settings import CheckSettings, GuardrailSettings
 from app.guardrails.spans import redact
-from app.guardrails.topics import TopicPolicy
+from app.guardrails.topics import TopicPolicy, make_topics
 from app.guardrails.triggers import Trigger, report
 
 AT_ONCE = 2000  # characters that are screened faster than a thread is reached
 BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
+STOPPING = ("refuse", "review")
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """Refuses or redacts what goes into a model and what comes out of it, as the settings say."""
+    """Refuses or redacts what goes into a model and what comes out of it, as the settings say.
 
-    settings: GuardrailSettings = field(default_factory=GuardrailSettings)
+    Attributes:
+        desk: where what is to be reviewed goes; None where nobody reviews, and it is refused alone.
+        by_model: those of the models that have their own, by the names that these are asked for by.
+    """
+
+    settings: CheckSettings = field(default_factory=CheckSettings)
     topics: TopicPolicy | None = None
+    desk: ReviewDesk | None = None
+    by_model: Mapping[str, "Guardrails"] = field(default_factory=dict)
+
+    def of(self, model: str) -> "Guardrails":
+        """Give the guardrails of the model that is asked for by this name."""
+        return self.by_model.get(model, self)
 
     async def check_input(self, texts: Sequence[str], written: Sequence[str], *, owner: Hashable) -> None:
         """Pass if a model may be given these texts.
@@ -41,7 +54,7 @@ class Guardrails:
             OverloadedError: the topic cannot be found out in time.
         """
         for name, action in self.settings.input.items():
-            if action != "refuse":
+            if action not in STOPPING:
                 continue
             reasons: Sequence[str] = ()
             match name:
@@ -54,8 +67,10 @@ class Guardrails:
                 case "pii":
                     reasons = [span.kind for text in texts for span in scan_personal_data(text).spans]
             if reasons:
-                report(Trigger(name, "input", action, len(reasons), sorted(set(reasons))))
-                raise GuardrailRefusedError(f"The guardrail `{name}` refuses this request.")
+                rules = sorted(set(reasons))
+                report(Trigger(name, "input", action, len(reasons), rules))
+                detail = f"The guardrail `{name}` refuses this request."
+                raise GuardrailRefusedError(detail, reasons=rules, for_review=action == "review")
 
     @property
     def redacts_input(self) -> bool:
@@ -87,9 +102,9 @@ class Guardrails:
         checks = []
         for name, action in self.settings.output.items():
             if action != "off" and name == "pii":
-                checks.append(OutputCheck(name, scan_personal_data, action == "refuse"))
+                checks.append(OutputCheck(name, scan_personal_data, action))
             elif action != "off" and self.settings.banned_phrases:
-                checks.append(OutputCheck(name, BannedPhrases(self.settings.banned_phrases), action == "refuse"))
+                checks.append(OutputCheck(name, BannedPhrases(self.settings.banned_phrases), action))
         return OutputGuard(checks) if checks else None
 
     def _find_excess(self, texts: Sequence[str]) -> list[str]:
@@ -104,6 +119,18 @@ class Guardrails:
             return []
         fault = await self.topics.find_fault(written[-1], owner=owner)
         return [fault] if fault else []
+
+
+def make_guardrails(
+    settings: GuardrailSettings, aliases: Mapping[str, str], embedder: TextEmbedder, desk: ReviewDesk
+) -> Guardrails:
+    """Make the guardrails of every model; `aliases` has the alias of each name that models are asked for by."""
+
+    def make(checks: CheckSettings, by_model: Mapping[str, Guardrails]) -> Guardrails:
+        return Guardrails(checks, make_topics(checks, embedder), desk, by_model)
+
+    own = {alias: make(settings.of(alias), {}) for alias in settings.by_alias}
+    return make(settings, {name: own[alias] for name, alias in aliases.items() if alias in own})
 
 
 async def _screen(texts: Sequence[str]) -> Sequence[str]:

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 InputCheck = Literal["length", "injection", "topics", "pii"]
 OutputCheck = Literal["pii", "banned"]
-Action = Literal["refuse", "redact", "off"]
+Action = Literal["refuse", "review", "redact", "off"]
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=2000)]
@@ -14,8 +14,8 @@ Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2,
 CAN_REDACT = frozenset(("pii", "banned"))
 
 
-class GuardrailSettings(BaseModel):
-    """The checks on both sides of the language model."""
+class CheckSettings(BaseModel):
+    """The checks on both sides of a language model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -38,5 +38,19 @@ class GuardrailSettings(BaseModel):
     def _check_actions(self) -> Self:
         for name, action in (*self.input.items(), *self.output.items()):
             if action == "redact" and name not in CAN_REDACT:
-                raise ValueError(f"`{name}` cannot redact: set it to refuse or off.")
+                raise ValueError(f"`{name}` cannot redact: set it to refuse, review or off.")
         return self
+
+
+class GuardrailSettings(CheckSettings):
+    """The checks of every language model, and where those of some differ."""
+
+    by_alias: dict[str, CheckSettings] = Field(
+        default={}, description="what differs for the models of an alias; all else is as it is for every model"
+    )
+
+    def of(self, alias: str) -> CheckSettings:
+        """Give the checks of an alias: what it has of its own, and for the rest those of every model."""
+        own = self.by_alias.get(alias, self)
+        names = CheckSettings.model_fields
+        return CheckSettings(**{name: getattr(own if name in own.model_fields_set else self, name) for name in names})

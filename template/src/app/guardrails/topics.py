@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.guardrails.ports import TextEmbedder
-from app.guardrails.settings import GuardrailSettings
+from app.guardrails.settings import CheckSettings
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class TopicPolicy:
         return "not_allowed" if self.allowed and not (allowed >= self.similarity).any() else None
 
 
-def make_topics(settings: GuardrailSettings, embedder: TextEmbedder) -> TopicPolicy | None:
+def make_topics(settings: CheckSettings, embedder: TextEmbedder) -> TopicPolicy | None:
     """Make the policy that the settings describe; None where they name no topic."""
     if not settings.allowed_topics and not settings.denied_topics:
         return None

@@ -23,7 +23,7 @@ class Trigger:
     Attributes:
         check: its name in settings.
         side: where the text was.
-        action: what was done about it: `refuse`, `redact` or `leave_out`.
+        action: what was done about it: `refuse`, `review`, `redact` or `leave_out`.
         found: how many places.
         reasons: the rules that applied, where the check has several.
     """

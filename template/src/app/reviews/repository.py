@@ -36,6 +36,13 @@ async def list_for(
     return await read_page(session, statement, Review, page)
 
 
+async def count_waiting(session: AsyncSession, owner_id: UUID, kind: str) -> int:
+    """Count the items of an owner that nobody has decided."""
+    waiting = Review.state.in_((ReviewState.OPEN, ReviewState.CLAIMED))
+    mine = select(func.count()).select_from(Review).where(Review.owner_id == owner_id, Review.kind == kind, waiting)
+    return await session.scalar(mine) or 0
+
+
 async def claim(session: AsyncSession, review_id: UUID, reviewer_id: UUID, seconds: float) -> Review | None:
     """Take an item that is nobody else's; None if there is none to take. Of several who try at once one succeeds."""
     free = or_(_unclaimed(), and_(Review.state == ReviewState.CLAIMED, Review.claimed_by == reviewer_id))
