@@ -22,7 +22,7 @@ from app.main import create_app
 from app.schema import upgrade
 from app.settings import Settings
 
-pytest_plugins = ["tests.adapters.vector_store_under_test", "tests.chat.provider_fixtures"]
+pytest_plugins = ["tests.adapters.vector_store_under_test", "tests.chat.provider_fixtures", "tests.meters"]
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = f"template_{uuid4().hex[:8]}"

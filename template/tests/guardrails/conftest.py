@@ -1,0 +1,55 @@
+"""The service in front of a provider whose answers the tests write, with guardrails of the test's choice."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.adapters.language_model import LanguageModelSettings
+from app.auth.caller import REVIEWER_SCOPES
+from app.bootstrap import Services
+from app.guardrails.settings import GuardrailSettings
+from app.settings import Settings
+from tests.chat.fake_provider import FakeProvider, serve_fake_provider
+from tests.chat.service import connect
+from tests.http import Person, join
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    """A provider that writes what the test says."""
+    async with serve_fake_provider() as fake:
+        yield fake
+
+
+@pytest.fixture
+def guardrails() -> dict[str, Any]:
+    """The guardrails of the service, unless a test says otherwise."""
+    return {}
+
+
+@pytest.fixture
+def settings(settings: Settings, provider: FakeProvider, guardrails: dict[str, Any]) -> Settings:
+    """The settings of a service with two aliases of that provider, and these guardrails."""
+    models = LanguageModelSettings.model_validate(
+        {
+            "providers": {"house": {"protocol": "openai", **connect(provider, "openai")}},
+            "aliases": {"default": ["house:steady"], "fast": ["house:limited", "house:steady"]},
+            "attempts": 1,
+        }
+    )
+    guarding = GuardrailSettings.model_validate(guardrails)
+    return settings.model_copy(update={"language_model": models, "guardrails": guarding})
+
+
+@pytest.fixture
+async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
+    """Somebody who asks."""
+    return await join(client, services, "ada@example.com")
+
+
+@pytest.fixture
+async def rob(client: httpx2.AsyncClient, services: Services) -> Person:
+    """A reviewer."""
+    return await join(client, services, "rob@example.com", *REVIEWER_SCOPES)

@@ -1,0 +1,175 @@
+"""What guardrails send to review: what a reviewer sees of it, and what its owner reads."""
+
+import re
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+
+from app.bootstrap import Services
+from app.chat.ports import Message, ModelRequest
+from app.chat.reviewing import MOST_CHARACTERS
+from app.chat.service import ChatService
+from app.chat.settings import ChatSettings
+from app.errors import UnavailableError
+from app.guardrails.service import Guardrails
+from app.guardrails.settings import CheckSettings
+from app.reviews.settings import ReviewsSettings
+from app.settings import Settings
+from tests.answers.fakes import FakeLanguageModel, FakeUsage, caller
+from tests.chat.fake_provider import FakeProvider
+from tests.guardrails.test_guardrails import ATTACK, PRIVATE
+from tests.http import Person, join
+from tests.usage.rows import read_rows
+
+INPUT = {"input": {"injection": "review"}}
+OUTPUT = {"output": {"banned": "review"}, "banned_phrases": ["guaranteed returns"]}
+REDACTED = {
+    "input": {"injection": "review", "pii": "redact"},
+    "output": {"banned": "review", "pii": "redact"},
+    "banned_phrases": ["guaranteed returns"],
+}
+
+
+async def ask(person: Person, *contents: str, stream: bool = False) -> httpx2.Response:
+    messages = [{"role": "user", "content": content} for content in contents]
+    body = {"model": "default", "messages": messages, "stream": stream}
+    return await person.request("POST", "/v1/chat/completions", json=body)
+
+
+async def in_review(person: Person, response: httpx2.Response) -> dict[str, Any]:
+    """Read the item that a refusal tells of."""
+    assert '"code":"content_filter"' in response.text.replace(" ", "")
+    [path] = re.findall(r"It is in review: (/v1/reviews/[0-9a-f-]{36})", response.text)
+    item = await person.request("GET", path)
+    assert item.status_code == 200, item.text
+    found: dict[str, Any] = item.json()
+    return found
+
+
+async def decide(reviewer: Person, review_id: str, action: str, **body: Any) -> httpx2.Response:  # noqa: ANN401 - JSON
+    path = f"/v1/reviews/{review_id}"
+    version = (await reviewer.request("POST", f"{path}/claim")).json()["version"]
+    return await reviewer.request("POST", f"{path}/{action}", json={"version": version, **body})
+
+
+@pytest.mark.parametrize("guardrails", [INPUT])
+async def test_a_request_waits_for_a_reviewer_and_no_model_is_asked(
+    ada: Person, rob: Person, provider: FakeProvider, services: Services, client: httpx2.AsyncClient
+) -> None:
+    refused = await ask(ada, "Good morning.", ATTACK)
+    assert (refused.status_code, provider.calls) == (400, [])
+    item = await in_review(ada, refused)
+    assert (item["kind"], item["state"], item["output"], item["result"]) == ("guardrail", "open", None, None)
+    assert item["reason"].startswith("The guardrail `injection` refuses this request. What it found: ")
+    said = [{"role": "user", "content": content} for content in ("Good morning.", ATTACK)]
+    assert item["given"] == {"messages": said, "is_whole": True}
+    eve = await join(client, services, "eve@example.com")
+    assert (await eve.request("GET", f"/v1/reviews/{item['id']}")).status_code == 404
+    assert (await decide(rob, item["id"], "approve")).status_code == 200
+    seen = (await ada.request("GET", f"/v1/reviews/{item['id']}")).json()
+    assert (seen["state"], seen["result"]) == ("approved", None)
+    assert (await decide(rob, item["id"], "approve")).status_code == 409
+
+
+@pytest.mark.parametrize("guardrails", [INPUT])
+async def test_other_paths_name_the_item_in_a_field_of_its_own(ada: Person) -> None:
+    begun = (await ada.request("POST", "/v1/conversations", json={})).json()["id"]
+    for path, body in (
+        ("/v1/answers", {"question": ATTACK}),
+        ("/v1/answers", {"question": ATTACK, "stream": True}),
+        ("/v1/extractions", {"text": ATTACK, "schema": {"type": "object"}}),
+        (f"/v1/conversations/{begun}/messages", {"content": ATTACK}),
+    ):
+        problem = await ada.request("POST", path, json=body)
+        assert (problem.status_code, problem.json()["code"]) == (422, "guardrail_refused")
+        item = await ada.request("GET", f"/v1/reviews/{problem.json()['review_id']}")
+        assert ATTACK in str(item.json()["given"])
+
+
+@pytest.mark.parametrize("guardrails", [OUTPUT])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_an_answer_waits_with_what_was_written_and_a_reviewer_writes_a_better_one(
+    ada: Person, rob: Person, provider: FakeProvider, services: Services, *, stream: bool
+) -> None:
+    written = "You have guaranteed returns, \ud83d always."
+    provider.answer = lambda _: written
+    refused = await ask(ada, "Why?", stream=stream)
+    assert refused.status_code == (200 if stream else 400)
+    assert "returns, " not in refused.text
+    assert "[DONE]" not in refused.text
+    item = await in_review(ada, refused)
+    assert (item["reason"], item["output"]) == (
+        "The guardrail `banned` refuses this answer.",
+        written.replace("\ud83d", "\N{REPLACEMENT CHARACTER}"),
+    )
+    [row] = await read_rows(services.ports.database)
+    assert (row.finish_reason, row.output_tokens > 0) == ("content_filter", True)
+    for wrong in (None, {"text": "Yes."}, "\ud83d"):
+        assert (await decide(rob, item["id"], "correct", result=wrong)).status_code == 422
+    assert (await decide(rob, item["id"], "correct", result="Nobody knows.")).status_code == 200
+    seen = (await ada.request("GET", f"/v1/reviews/{item['id']}")).json()
+    assert (seen["state"], seen["result"]) == ("corrected", "Nobody knows.")
+
+
+@pytest.mark.parametrize("guardrails", [REDACTED])
+async def test_what_is_redacted_for_the_model_and_the_reader_is_kept_redacted(
+    ada: Person, provider: FakeProvider
+) -> None:
+    item = await in_review(ada, await ask(ada, PRIVATE, ATTACK))
+    assert item["given"]["messages"][0]["content"] == "Mail [email] or call [phone]."
+    provider.answer = lambda _: "Mail ada@example.com for guaranteed returns, always."
+    item = await in_review(ada, await ask(ada, PRIVATE))
+    assert item["given"]["messages"][0]["content"] == "Mail [email] or call [phone]."
+    assert item["output"] == "Mail [email] for guaranteed returns, always."
+
+
+@pytest.mark.parametrize("guardrails", [INPUT])
+async def test_of_a_long_conversation_the_end_is_kept(ada: Person) -> None:
+    item = await in_review(ada, await ask(ada, "x" * 10, "y" * MOST_CHARACTERS, ATTACK))
+    kept = [message["content"] for message in item["given"]["messages"]]
+    assert (kept, item["given"]["is_whole"]) == (["y" * (MOST_CHARACTERS - len(ATTACK)), ATTACK], False)
+    item = await in_review(ada, await ask(ada, *["", *["Hi."] * 49, ATTACK]))
+    assert (len(item["given"]["messages"]), item["given"]["is_whole"]) == (50, False)
+
+
+class TestFull:
+    """One refusal of an owner may wait."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        """The settings of such a service."""
+        return settings.model_copy(update={"reviews": ReviewsSettings(max_refusals=1)})
+
+    @pytest.mark.parametrize("guardrails", [INPUT])
+    async def test_beyond_that_a_request_is_refused_and_not_kept(
+        self, ada: Person, rob: Person, services: Services, client: httpx2.AsyncClient
+    ) -> None:
+        first = await in_review(ada, await ask(ada, ATTACK))
+        second = await ask(ada, ATTACK)
+        assert second.json()["error"]["message"] == "The guardrail `injection` refuses this request."
+        await in_review(eve := await join(client, services, "eve@example.com"), await ask(eve, ATTACK))
+        await decide(rob, first["id"], "reject", note="An attack.")
+        await in_review(ada, await ask(ada, ATTACK))
+
+
+class NoDesk:
+    """A queue that cannot be reached."""
+
+    async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
+        """Fail."""
+        raise UnavailableError("The database cannot be reached at the moment.")
+
+
+async def test_what_cannot_be_kept_for_a_reviewer_is_not_let_through() -> None:
+    model, usage = FakeLanguageModel(["These are guaranteed ", "returns", " now"]), FakeUsage()
+    for settings, content, asked in ((INPUT, ATTACK, 0), (OUTPUT, "Why?", 1)):
+        guardrails = Guardrails(CheckSettings.model_validate(settings), desk=NoDesk())
+        service = ChatService({"default": model}, usage, ChatSettings(), guardrails)
+        with pytest.raises(UnavailableError):
+            await service.complete(
+                ModelRequest([Message("user", content)]), model="default", max_tokens=None, caller=caller()
+            )
+        assert len(model.requests) == asked
+    assert [each.finish_reason for each in usage.measurements] == ["content_filter"]
