@@ -18,9 +18,10 @@ class Meters:
     reader: InMemoryMetricReader
 
     def read(self) -> Mapping[str, Mapping[Attributes, float]]:
-        """Give the numbers by metric and attributes: of counters what came since the last reading, of gauges the last."""
+        """Give the numbers by metric and attributes; those of counters are what came since the last reading."""
         data = self.reader.get_metrics_data()
-        told = [metric for each in data.resource_metrics for scope in each.scope_metrics for metric in scope.metrics]
+        resources = data.resource_metrics if data else ()
+        told = [metric for each in resources for scope in each.scope_metrics for metric in scope.metrics]
         return {
             metric.name: {
                 frozenset((point.attributes or {}).items()): point.value

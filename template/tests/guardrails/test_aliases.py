@@ -33,7 +33,7 @@ async def test_a_model_by_its_own_name_has_the_guardrails_of_the_first_alias_tha
 async def test_every_feature_goes_by_the_alias_that_it_asks(ada: Person) -> None:
     assert [(await ask(ada, model, ATTACK)).status_code for model in ("default", "fast")] == [200, 400]
     assert (await ada.request("POST", "/v1/answers", json={"question": ATTACK})).status_code == 200
-    for model, statuses in (("default", {201, 502}), ("fast", {422})):
+    for model, statuses in (("default", {200, 502}), ("fast", {422})):
         begun = await ada.request("POST", "/v1/conversations", json={"model": model})
         said = await ada.request("POST", f"/v1/conversations/{begun.json()['id']}/messages", json={"content": ATTACK})
         assert said.status_code in statuses, said.text
@@ -43,7 +43,10 @@ async def test_every_feature_goes_by_the_alias_that_it_asks(ada: Person) -> None
 
 def test_what_an_alias_does_not_name_is_as_it_is_for_every_model() -> None:
     settings = GuardrailSettings.model_validate(
-        {"banned_phrases": ["guaranteed"], "by_alias": {"fast": {"output": {"banned": "redact"}, "max_input_tokens": 9}}}
+        {
+            "banned_phrases": ["guaranteed"],
+            "by_alias": {"fast": {"output": {"banned": "redact"}, "max_input_tokens": 9}},
+        }
     )
     fast = settings.of("fast")
     assert (fast.banned_phrases, fast.output, fast.max_input_tokens) == (["guaranteed"], {"banned": "redact"}, 9)
@@ -51,7 +54,8 @@ def test_what_an_alias_does_not_name_is_as_it_is_for_every_model() -> None:
     assert settings.of("default").output == settings.output
 
 
-def test_an_alias_is_set_in_the_environment_by_its_name(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+@pytest.mark.usefixtures("settings")
+def test_an_alias_is_set_in_the_environment_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_LANGUAGE_MODEL__ALIASES__FAST", "offline:extractive")
     monkeypatch.setenv("APP_LANGUAGE_MODEL__ALIASES__DEFAULT", "offline:extractive")
     monkeypatch.setenv("APP_GUARDRAILS__BY_ALIAS__FAST__OUTPUT", '{"pii": "review"}')
@@ -68,12 +72,9 @@ def test_an_alias_is_set_in_the_environment_by_its_name(monkeypatch: pytest.Monk
         ('{"default": {"by_alias": {}}}', "by_alias.default.by_alias"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_at_start_up(
-    monkeypatch: pytest.MonkeyPatch, settings: Settings, by_alias: str, told: str
-) -> None:
+@pytest.mark.usefixtures("settings")
+def test_what_cannot_be_meant_is_refused_at_start_up(monkeypatch: pytest.MonkeyPatch, by_alias: str, told: str) -> None:
     monkeypatch.setenv("APP_GUARDRAILS__BY_ALIAS", by_alias)
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert told in str(caught.value)
-
-

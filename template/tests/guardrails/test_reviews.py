@@ -12,9 +12,10 @@ from app.chat.ports import Message, ModelRequest
 from app.chat.reviewing import MOST_CHARACTERS
 from app.chat.service import ChatService
 from app.chat.settings import ChatSettings
-from app.errors import UnavailableError
+from app.errors import UnavailableError, UnprocessableError
 from app.guardrails.service import Guardrails
 from app.guardrails.settings import CheckSettings
+from app.reviews.refusals import check_refusal
 from app.reviews.settings import ReviewsSettings
 from app.settings import Settings
 from tests.answers.fakes import FakeLanguageModel, FakeUsage, caller
@@ -24,7 +25,7 @@ from tests.http import Person, join
 from tests.usage.rows import read_rows
 
 INPUT = {"input": {"injection": "review"}}
-OUTPUT = {"output": {"banned": "review"}, "banned_phrases": ["guaranteed returns"]}
+OUTPUT = {"output": {"banned": "review"}, "banned_phrases": ["guaranteed returns", "months [1]"]}
 REDACTED = {
     "input": {"injection": "review", "pii": "redact"},
     "output": {"banned": "review", "pii": "redact"},
@@ -70,7 +71,7 @@ async def test_a_request_waits_for_a_reviewer_and_no_model_is_asked(
     assert (await decide(rob, item["id"], "approve")).status_code == 200
     seen = (await ada.request("GET", f"/v1/reviews/{item['id']}")).json()
     assert (seen["state"], seen["result"]) == ("approved", None)
-    assert (await decide(rob, item["id"], "approve")).status_code == 409
+    assert (await rob.request("POST", f"/v1/reviews/{item['id']}/claim")).status_code == 409
 
 
 @pytest.mark.parametrize("guardrails", [INPUT])
@@ -89,28 +90,39 @@ async def test_other_paths_name_the_item_in_a_field_of_its_own(ada: Person) -> N
 
 
 @pytest.mark.parametrize("guardrails", [OUTPUT])
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_an_answer_waits_with_what_was_written_and_a_reviewer_writes_a_better_one(
-    ada: Person, rob: Person, provider: FakeProvider, services: Services, *, stream: bool
+    ada: Person, rob: Person, provider: FakeProvider
 ) -> None:
-    written = "You have guaranteed returns, \ud83d always."
-    provider.answer = lambda _: written
-    refused = await ask(ada, "Why?", stream=stream)
-    assert refused.status_code == (200 if stream else 400)
-    assert "returns, " not in refused.text
-    assert "[DONE]" not in refused.text
+    provider.answer = lambda _: "You have guaranteed returns, \ud83d always."
+    refused = await ask(ada, "Why?")
+    assert refused.status_code == 400
+    assert "returns" not in refused.text
     item = await in_review(ada, refused)
-    assert (item["reason"], item["output"]) == (
-        "The guardrail `banned` refuses this answer.",
-        written.replace("\ud83d", "\N{REPLACEMENT CHARACTER}"),
-    )
-    [row] = await read_rows(services.ports.database)
-    assert (row.finish_reason, row.output_tokens > 0) == ("content_filter", True)
-    for wrong in (None, {"text": "Yes."}, "\ud83d"):
+    assert item["reason"] == "The guardrail `banned` refuses this answer."
+    assert item["output"] == "You have guaranteed returns, \N{REPLACEMENT CHARACTER} always."
+    for wrong in (None, {"text": "Yes."}):
         assert (await decide(rob, item["id"], "correct", result=wrong)).status_code == 422
     assert (await decide(rob, item["id"], "correct", result="Nobody knows.")).status_code == 200
     seen = (await ada.request("GET", f"/v1/reviews/{item['id']}")).json()
     assert (seen["state"], seen["result"]) == ("corrected", "Nobody knows.")
+
+
+@pytest.mark.parametrize("guardrails", [OUTPUT])
+async def test_a_stream_ends_with_the_item_s_identifier_and_is_metered_as_filtered(
+    ada: Person, rob: Person, services: Services
+) -> None:
+    refused = await ask(ada, "Why?", stream=True)
+    assert (refused.status_code, "months" in refused.text, "[DONE]" in refused.text) == (200, False, False)
+    item = await in_review(ada, refused)
+    assert item["output"] == "Twenty-four months [1]."
+    [row] = await read_rows(services.ports.database)
+    assert (row.finish_reason, row.estimated, row.output_tokens > 0) == ("content_filter", True, True)
+    assert (await decide(rob, item["id"], "approve")).json()["result"] == item["output"]
+
+
+def test_half_of_a_surrogate_pair_is_not_released() -> None:
+    with pytest.raises(UnprocessableError):
+        check_refusal({}, "\ud83d", is_corrected=True)
 
 
 @pytest.mark.parametrize("guardrails", [REDACTED])
