@@ -1,6 +1,5 @@
 """The service in front of a provider whose answers the tests write, with guardrails of the test's choice."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -11,16 +10,9 @@ from app.auth.caller import REVIEWER_SCOPES
 from app.bootstrap import Services
 from app.guardrails.settings import GuardrailSettings
 from app.settings import Settings
-from tests.chat.fake_provider import FakeProvider, serve_fake_provider
+from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import connect
 from tests.http import Person, join
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that writes what the test says."""
-    async with serve_fake_provider() as fake:
-        yield fake
 
 
 @pytest.fixture
