@@ -14,7 +14,9 @@ from tests.http import Person, join
 @pytest.fixture
 def settings(settings: Settings, provider: FakeProvider, kind: Provider, model: str) -> Settings:
     """The settings of a service with that provider behind it, whose jobs are tried again at once."""
-    return settings.model_copy(update={"language_model": provider_settings(provider, kind, model), "jobs": JobsSettings(backoff_base=0)})
+    return settings.model_copy(
+        update={"language_model": provider_settings(provider, kind, model), "jobs": JobsSettings(backoff_base=0)}
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Guardrails that differ from alias to alias."""
 
+from typing import Any
+
 import httpx2
 import pytest
 from pydantic import ValidationError
@@ -9,7 +11,7 @@ from app.settings import Settings
 from tests.guardrails.test_guardrails import ATTACK
 from tests.http import Person
 
-LOOSE = {"by_alias": {"default": {"input": {}}}}
+LOOSE: dict[str, Any] = {"by_alias": {"default": {"input": {}}}}
 STRICT = {"by_alias": {"fast": {"banned_phrases": ["months"]}}}
 
 
