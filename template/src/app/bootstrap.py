@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from app.adapters.answer_cache import open_answer_cache
 from app.adapters.circuit_breaker import open_circuit_breaker
 from app.adapters.file_store import open_file_store
 from app.adapters.job_queue import open_job_queue
@@ -18,6 +19,8 @@ from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
 from app.auth.service import AuthService
+from app.chat.answer_cache import AnswerCache
+from app.chat.caching import Caching
 from app.chat.capped_model import cap_calls
 from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
 from app.chat.service import ChatService
@@ -63,6 +66,7 @@ from app.vision.service import DetectionService
 class Ports:
     """Everything outside the process, and the models, opened and ready."""
 
+    answer_cache: AnswerCache | None
     circuit_breaker: CircuitBreaker
     classifiers: Mapping[str, TextClassifier]
     database: Database
@@ -125,6 +129,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         writers = open_language_models(settings.language_model, breaker, limiter)
         database = await stack.enter_async_context(open_database(settings.database))
         yield Ports(
+            answer_cache=open_answer_cache(settings.answer_cache, settings.valkey, valkey),
             circuit_breaker=breaker,
             classifiers=models.classifiers,
             database=database,
@@ -155,7 +160,8 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     reviews = ReviewService(ports.database, checks, settings.reviews)
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
-    chat = ChatService(language_models, usage, settings.chat, guardrails)
+    caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
+    chat = ChatService(language_models, usage, settings.chat, guardrails, caching)
     extractor = Extractor(language_models, usage, settings.extraction, guardrails)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(

@@ -18,7 +18,7 @@ from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.answers.passage_reranking import SearchSettings
 from app.auth.tokens import AuthSettings
-from app.chat.settings import ChatSettings
+from app.chat.settings import AnswerCacheSettings, ChatSettings
 from app.conversations.settings import ConversationsSettings
 from app.database import DatabaseSettings
 from app.documents.service import DocumentsSettings
@@ -52,6 +52,7 @@ class Settings(BaseSettings):
         env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore", hide_input_in_errors=True
     )
 
+    answer_cache: AnswerCacheSettings = Field(default_factory=AnswerCacheSettings)
     auth: AuthSettings
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)

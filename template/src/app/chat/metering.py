@@ -22,7 +22,7 @@ from app.chat.ports import (
 from app.errors import CallerError, GuardrailRefusedError, UpstreamFailedError
 from app.prompts.service import FilledPrompt
 from app.usage.admission import Admission
-from app.usage.measurement import Expectation, Measurement
+from app.usage.measurement import CACHED, Expectation, Measurement
 
 CHARACTERS_PER_TOKEN = 4  # of English, about; only for answers whose provider never told
 
@@ -55,6 +55,28 @@ async def metered(  # noqa: PLR0913 - each is named where it is called
     finally:
         if not meter.is_begun:
             await usage.release(admission)
+
+
+async def meter_kept(end: Finished, seconds: float, *, endpoint: str, caller: Caller, usage: UsageRecorder) -> None:
+    """Put an answer that was kept on its caller's account: a request of no tokens and no cost.
+
+    Raises:
+        TooManyRequestsError: the caller has had all requests of the minute.
+        UnavailableError: the account cannot be looked at.
+    """
+    admission = await usage.admit(Expectation(endpoint, end.model, 0, 0), caller=caller)
+    measurement = Measurement(
+        endpoint=endpoint,
+        model=end.model,
+        input_tokens=0,
+        output_tokens=0,
+        cached_tokens=0,
+        estimated=False,
+        finish_reason=CACHED,
+        first_token_seconds=seconds,
+        seconds=seconds,
+    )
+    await usage.record(measurement, admission)
 
 
 async def _measured(

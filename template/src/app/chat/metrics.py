@@ -12,6 +12,9 @@ _circuits = _meter.create_gauge("app_circuit_open", description="1 while a model
 _limited = _meter.create_counter(
     "app_provider_limited_calls", description="calls that waited for a provider's limit, or were refused by it"
 )
+_lookups = _meter.create_counter(
+    "app_answer_cache_lookups", description="requests that looked for a kept answer, by what came of it"
+)
 
 
 def count_failure(model: str, code: str) -> None:
@@ -27,3 +30,8 @@ def show_circuit(model: str, state: CircuitState) -> None:
 def count_limited(provider: str, outcome: Literal["waited", "refused"]) -> None:
     """Count a call that had to wait for its turn at a provider, or did not get one in time."""
     _limited.add(1, {"provider": provider, "outcome": outcome})
+
+
+def count_cache_lookup(outcome: Literal["hit", "miss"]) -> None:
+    """Count a request that was given a kept answer, or that went to the model because there was none."""
+    _lookups.add(1, {"outcome": outcome})

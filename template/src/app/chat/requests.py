@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from app.chat.caching import CacheWish
 from app.chat.ports import (
     JsonSchema,
     Message,
@@ -61,6 +62,13 @@ def read_request(body: ChatCompletionCreate) -> ModelRequest:
 def read_limit(body: ChatCompletionCreate) -> int | None:
     """Read how long the answer may be at most, in tokens."""
     return body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
+
+
+def read_cache_wish(body: ChatCompletionCreate) -> CacheWish | None:
+    """Read whether the answer may be a kept one; None where nothing is said."""
+    if body.cache is None or isinstance(body.cache, bool):
+        return None if body.cache is None else CacheWish(body.cache)
+    return CacheWish(is_wanted=True, seconds=body.cache.ttl)
 
 
 def _unknown(path: str, value: object) -> Iterator[str]:

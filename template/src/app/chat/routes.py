@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from app.chat.chunks import Chunks, chunk_frames
 from app.chat.completions import ChatCompletion
-from app.chat.requests import read_limit, read_request
+from app.chat.requests import read_cache_wish, read_limit, read_request
 from app.chat.schemas import ChatCompletionCreate
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
@@ -48,11 +48,11 @@ async def create_chat_completion(
     body: ChatCompletionCreate, request: Request, caller: CallerDep, services: ServicesDep
 ) -> ChatCompletion | Response:
     """Answer a conversation."""
-    asked, limit, chat = read_request(body), read_limit(body), services.chat
+    asked, limit, wish, chat = read_request(body), read_limit(body), read_cache_wish(body), services.chat
     if not body.stream:
-        work = chat.complete(asked, model=body.model, max_tokens=limit, caller=caller)
+        work = chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller)
         return ChatCompletion.of(await while_connected(request, work))
-    reading = ReadAhead(chat.stream(asked, model=body.model, max_tokens=limit, caller=caller))
+    reading = ReadAhead(chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller))
     try:
         await reading.wait_for_first(FIRST_BYTE_SECONDS)
     except BaseException:

@@ -112,6 +112,12 @@ class StreamOptions(_Lenient):
     include_usage: bool = Field(default=False, description="end with a chunk that has the usage and no choices")
 
 
+class CacheOptions(_Lenient):
+    """How long an answer is kept."""
+
+    ttl: int | None = Field(default=None, ge=1, description="seconds; the service has its own limit", examples=[600])
+
+
 class ChatCompletionCreate(_Lenient):
     """What to answer. What this service does not offer is refused, unless it is null, false or empty."""
 
@@ -149,3 +155,11 @@ class ChatCompletionCreate(_Lenient):
     stream_options: StreamOptions | None = Field(default=None, examples=[None])
     user: str | None = Field(default=None, description="accepted and left alone: the key says who is asking")
     metadata: dict[str, str] | None = Field(default=None, description="accepted and left alone", examples=[None])
+    cache: bool | CacheOptions | None = Field(
+        default=None,
+        description=(
+            "this service's own: true takes the answer that you were given to exactly the same request, if it is still "
+            "kept, and keeps a new one; false never does; where nothing is said, the operator decides at temperature 0"
+        ),
+        examples=[None],
+    )

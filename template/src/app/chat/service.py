@@ -1,12 +1,15 @@
 """Answering conversations with a language model."""
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.auth.caller import Caller, Scope
+from app.chat.answer_cache import answer_key
+from app.chat.caching import Answering, CacheWish, Caching
 from app.chat.guarding import check_request, guarded, redact_request
-from app.chat.metering import metered
+from app.chat.metering import meter_kept, metered
 from app.chat.ports import (
     Finished,
     LanguageModel,
@@ -45,12 +48,14 @@ class ChatService:
 
     Attributes:
         language_models: by each name that they can be asked for.
+        caching: gives answers again; None where none are kept.
     """
 
     language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ChatSettings
     guardrails: Guardrails = field(default_factory=Guardrails)
+    caching: Caching | None = None
 
     def find_model(self, name: str) -> LanguageModel:
         """Find the language model of this name.
@@ -63,10 +68,19 @@ class ChatService:
             raise ModelNotFoundError(f"There is no such chat model; this service has {names}.")
         return self.language_models[name]
 
-    async def complete(self, request: ModelRequest, *, model: str, max_tokens: int | None, caller: Caller) -> Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        model: str,
+        max_tokens: int | None,
+        caller: Caller,
+        cache: CacheWish | None = None,
+    ) -> Answer:
         """Answer in one piece; raises what `stream` raises."""
         pieces: list[ModelEvent] = []
-        async with aclosing(self.stream(request, model=model, max_tokens=max_tokens, caller=caller)) as events:
+        events = self.stream(request, model=model, max_tokens=max_tokens, caller=caller, cache=cache)
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
                     return Answer(_text(pieces), _tool_calls(pieces), event)
@@ -74,14 +88,20 @@ class ChatService:
         raise UpstreamFailedError("The language model's answer has no end.")
 
     async def stream(
-        self, request: ModelRequest, *, model: str, max_tokens: int | None, caller: Caller
+        self,
+        request: ModelRequest,
+        *,
+        model: str,
+        max_tokens: int | None,
+        caller: Caller,
+        cache: CacheWish | None = None,
     ) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the iterator stops the model.
 
         Raises:
             ForbiddenError: the caller may not ask.
             ModelNotFoundError: there is no such model.
-            UnsupportedParameterError: the answer may not be that long, or the model cannot do what is asked for.
+            UnsupportedParameterError: the answer may not be that long or kept, or the model cannot do what is asked.
             GuardrailRefusedError: a check refuses the request, or the answer, perhaps in the middle of it.
             RefusedByModelError: the model's provider finds fault with the request.
             TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
@@ -93,17 +113,39 @@ class ChatService:
         most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens
         if max_tokens is not None and max_tokens > most:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
+        seconds = self._seconds_to_keep(request, model, cache)
         guardrails = self.guardrails.of(model)
         await check_request(request, guardrails, owner=caller.id)
         request = replace(redact_request(request, guardrails), max_tokens=max_tokens or most)
+        answering: Answering = self._answering(language_model, request, guardrails, caller)
+        if self.caching is not None and seconds:
+            checks = guardrails.settings.model_dump(mode="json")
+            key = answer_key(request, alias=model, model=language_model, checks=checks, caller=caller)
+            note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+            answering = aclosing(self.caching.stream(key, seconds, answering, note))
+        async with answering as events:
+            async for event in events:
+                yield event
+
+    def _seconds_to_keep(self, request: ModelRequest, model: str, wish: CacheWish | None) -> int:
+        if self.caching is not None:
+            return self.caching.seconds_for(request, model, wish)
+        if wish is not None and wish.is_wanted:
+            raise UnsupportedParameterError("This service keeps no answers.", param="cache")
+        return 0
+
+    @asynccontextmanager
+    async def _answering(
+        self, language_model: LanguageModel, request: ModelRequest, guardrails: Guardrails, caller: Caller
+    ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
+        """Offer the model's answer, on the caller's account."""
         asked = metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
-        async with asked as answer, aclosing(guarded(answer, guardrails, request, owner=caller.id)) as events:
-            try:
-                async for event in events:
-                    yield event
-            except RequestRefusedError as error:
-                # The request is the caller's own: trying again, or asking somebody else, is of no use.
-                raise RefusedByModelError(error.detail) from None
+        try:
+            async with asked as answer, aclosing(guarded(answer, guardrails, request, owner=caller.id)) as events:
+                yield events
+        except RequestRefusedError as error:
+            # The request is the caller's own: trying again, or asking somebody else, is of no use.
+            raise RefusedByModelError(error.detail) from None
 
 
 def _text(pieces: list[ModelEvent]) -> str:

@@ -18,9 +18,9 @@ from app.database import Database
 from app.errors import BudgetExhaustedError, CallerError, ForbiddenError, TooManyRequestsError
 from app.usage import repository
 from app.usage.admission import Hold
-from app.usage.measurement import LOST, Expectation, Measurement
+from app.usage.measurement import CACHED, LOST, Expectation, Measurement
 from app.usage.models import Reservation
-from app.usage.prices import find_price, plain
+from app.usage.prices import FREE, find_price, plain
 from app.usage.repository import Spending
 from app.usage.settings import UsageSettings
 
@@ -77,7 +77,8 @@ class Budgets:
 
     async def settle(self, hold: Hold, measurement: Measurement, *, caller: Caller) -> Decimal | None:
         """Write down what a call took, and take what it cost; returns that."""
-        price = find_price(self.settings.prices, measurement.model)
+        is_free = measurement.finish_reason == CACHED
+        price = FREE if is_free else find_price(self.settings.prices, measurement.model)
         tokens = (measurement.input_tokens, measurement.output_tokens, measurement.cached_tokens)
         cost = None if price is None else price.cost(*tokens)
         # Who answered may have no price although who was asked has: then it counts for what was set aside.

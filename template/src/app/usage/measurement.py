@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOST = "lost"
+CACHED = "cached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Measurement:
         cached_tokens: those of the input that the provider had in its cache.
         estimated: whether the tokens were guessed from the text, because the provider never told.
         finish_reason: the model's own, or `content_filter` where a guardrail refused the rest, or `cancelled` where
-            the caller left, or `failed`, or `lost` where nobody saw the end and the rest is the most that it may have
-            taken.
+            the caller left, or `failed`, or `cached` where an answer was given again and no model was asked, so that
+            there are no tokens, or `lost` where nobody saw the end and the rest is the most that it may have taken.
         first_token_seconds: None where nothing was written.
         prompt_name: the stored prompt that it was written under, with `prompt_version`; None where there was none.
     """

@@ -48,7 +48,7 @@ class RateLimits:
         charges: list[Charge] = []
         if self.settings.requests_per_minute:
             charges.append(Charge(Quota(REQUESTS, self.settings.requests_per_minute), 1))
-        if most := self.settings.tokens_per_minute:
+        if tokens and (most := self.settings.tokens_per_minute):
             if tokens > most:
                 raise PayloadTooLargeError(
                     f"This request may take {tokens} tokens, with its answer, and you have {most} per minute: "

@@ -1,0 +1,144 @@
+"""The answer cache: answers of language models lie in Valkey until their time is up; without one none are kept."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.adapters.valkey import ValkeySettings
+from app.chat.answer_cache import AnswerCache, Claim, KeptAnswer
+from app.chat.settings import AnswerCacheSettings
+from app.errors import StartupError
+
+log = structlog.get_logger(__name__)
+
+OUTAGE_SECONDS = 5.0  # until a server that did not answer is asked again, so that not every request waits for it
+CALLED_OFF_MILLISECONDS = 1000  # longer than those who wait pause between two looks
+
+Result = TypeVar("Result")
+
+_ANSWER = TypeAdapter(KeptAnswer)
+
+# KEYS: an answer, or who gets it (a token, or nothing where that was called off). Times are in milliseconds.
+FIND = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"
+CLAIM = """
+local holder = redis.call('GET', KEYS[1])
+if holder then return holder == '' and 'off' or 'taken' end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 'granted'
+"""
+RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end"
+# KEYS: who gets the answer; the answer. ARGV: the token; for how long the search for it is called off, or 0.
+RELEASE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
+if ARGV[2] == '0' or redis.call('EXISTS', KEYS[2]) == 1 then
+  redis.call('DEL', KEYS[1])
+else
+  redis.call('SET', KEYS[1], '', 'PX', ARGV[2])
+end
+"""
+
+
+class ValkeyAnswerCache:
+    """Keeps answers where every process finds them. While the server does not answer, models do."""
+
+    def __init__(self, client: Redis, prefix: str, max_bytes: int, outage_seconds: float = OUTAGE_SECONDS) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._max_bytes = max_bytes
+        self._outage_seconds = outage_seconds
+        self._out_until: float | None = None
+        self._find = client.register_script(FIND)
+        self._claim = client.register_script(CLAIM)
+        self._renew = client.register_script(RENEW)
+        self._release = client.register_script(RELEASE)
+
+    async def find(self, key: str) -> KeptAnswer | None:
+        """Find an answer; one that cannot be read is none."""
+        found = await self._ask(lambda: self._find(keys=[self._name(key)]))
+        if found is None or found[0] is None:
+            return None
+        try:
+            return replace(_ANSWER.validate_json(found[0]), left=max(0, found[1]) / 1000)
+        except ValidationError:
+            log.warning("answer_cache.unreadable")
+            return None
+
+    async def keep(self, key: str, answer: KeptAnswer) -> None:
+        """Keep an answer if it is not too large."""
+        written = _ANSWER.dump_json(answer)
+        if len(written) <= self._max_bytes:
+            await self._ask(lambda: self._client.set(self._name(key), written, px=_milliseconds(answer.life)))
+
+    async def claim(self, key: str, token: str, seconds: float) -> Claim:
+        """Take on getting an answer, unless somebody else has."""
+        claim = await self._ask(lambda: self._claim(keys=[self._holder(key)], args=[token, _milliseconds(seconds)]))
+        match claim:
+            case b"granted":
+                return "granted"
+            case b"taken":
+                return "taken"
+            case _:
+                return "off"
+
+    async def renew(self, key: str, token: str, seconds: float) -> None:
+        """Hold a claim."""
+        await self._ask(lambda: self._renew(keys=[self._holder(key)], args=[token, _milliseconds(seconds)]))
+
+    async def release(self, key: str, token: str, *, call_off: bool) -> None:
+        """Give a claim back."""
+        pause = CALLED_OFF_MILLISECONDS if call_off else 0
+        await self._ask(lambda: self._release(keys=[self._holder(key), self._name(key)], args=[token, pause]))
+
+    def _name(self, key: str) -> str:
+        # In a cluster, the braces keep an answer and its claim together.
+        return f"{self._prefix}:answers:{{{key}}}"
+
+    def _holder(self, key: str) -> str:
+        return f"{self._name(key)}:claim"
+
+    async def _ask(self, question: Callable[[], Awaitable[Result]]) -> Result | None:
+        """Ask the server; None while it does not answer."""
+        now = time.monotonic()
+        if self._out_until is not None:
+            if now < self._out_until:
+                return None
+            self._out_until = now + self._outage_seconds  # one request tries; the others do not wait with it
+        try:
+            answer = await question()
+        except (RedisError, OSError) as error:
+            if self._out_until is None:
+                # Its message may have what was to be kept.
+                log.warning("answer_cache.unavailable", error=type(error).__name__)
+            self._out_until = time.monotonic() + self._outage_seconds
+            return None
+        if self._out_until is not None:
+            log.info("answer_cache.available")
+            self._out_until = None
+        return answer
+
+
+def open_answer_cache(
+    settings: AnswerCacheSettings, valkey: ValkeySettings, client: Redis | None
+) -> AnswerCache | None:
+    """Offer a cache, or None where no answers are to be kept.
+
+    Raises:
+        StartupError: they are, and there is no server for it.
+    """
+    if not settings.max_ttl:
+        return None
+    if client is None:
+        raise StartupError(
+            "Answers can only be kept on a Valkey: set APP_VALKEY__URL, or APP_ANSWER_CACHE__MAX_TTL=0 to keep none."
+        )
+    return ValkeyAnswerCache(client, valkey.prefix, settings.max_bytes)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
