@@ -68,6 +68,12 @@ async def test_an_answer_that_is_too_large_is_not_kept(client: Redis) -> None:
     assert await cache.find("a") is not None
 
 
+async def test_an_answer_with_half_a_character_is_not_kept(caches: tuple[AnswerCache, AnswerCache]) -> None:
+    one, _ = caches
+    await one.keep("a", KeptAnswer([TextDelta("\ud83d")], END, 1, 60, 60))
+    assert await one.find("a") is None
+
+
 @pytest.mark.parametrize("written", ["", "{", '{"pieces": [], "end": null}', "null", "\udcff"])
 async def test_what_cannot_be_read_is_no_answer(client: Redis, written: str) -> None:
     prefix = uuid4().hex

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -71,7 +72,10 @@ class ValkeyAnswerCache:
 
     async def keep(self, key: str, answer: KeptAnswer) -> None:
         """Keep an answer if it is not too large."""
-        written = _ANSWER.dump_json(answer)
+        try:
+            written = _ANSWER.dump_json(answer)
+        except PydanticSerializationError:
+            return  # models may write half a character, which has no UTF-8
         if len(written) <= self._max_bytes:
             await self._ask(lambda: self._client.set(self._name(key), written, px=_milliseconds(answer.life)))
 

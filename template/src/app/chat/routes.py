@@ -35,9 +35,15 @@ STREAM_EVENT = {
     "required": ["data"],
     "properties": {"data": {"type": "string", "description": "a chunk or an error in JSON, or [DONE]"}},
 }
+CACHE_HEADER = {
+    "description": "Where the answer of a request that may be cached comes from: `hit` is a kept one, `miss` the model's, "
+    "`wait` of a stream that another request is getting at the same time.",
+    "schema": {"type": "string", "enum": ["hit", "miss", "wait"]},
+}
 RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
     200: {
         "description": "The answer, or with `stream: true` its chunks and at the end `[DONE]`, or an error without it.",
+        "headers": {"X-Answer-Cache": CACHE_HEADER},
         "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
     }
 }
