@@ -1,8 +1,13 @@
 """Answers that are given again, as OpenAI's client and the bill see them."""
 
 import asyncio
+import os
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -14,7 +19,8 @@ from app.chat.settings import AnswerCacheSettings
 from app.settings import Settings
 from app.usage.settings import LimitsSettings, UsageSettings
 from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, WORDS, FakeProvider
-from tests.chat.service import RunningService, provider_settings, run_service
+from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_service
+from tests.conftest import ROOT
 from tests.usage.rows import count_reservations, read_rows
 
 ANSWER = "".join(WORDS)
@@ -188,3 +194,51 @@ async def test_two_services_ask_the_model_once_for_all_streams(
         texts = [await written(each.parse()) for each in responses]
     assert [*texts, (await first)[1]] == [ANSWER] * 3
     assert len(provider.calls) == 1
+
+
+async def test_a_service_that_is_killed_keeps_nobody_waiting(
+    two_services: list[RunningService], provider: FakeProvider, tmp_path: Path
+) -> None:
+    service = two_services[0]
+    async with (
+        process_of_its_own(provider, tmp_path / "log") as (url, process),
+        openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=service.key, max_retries=0) as doomed,
+        service.client() as client,
+    ):
+        asking = asyncio.create_task(ask(doomed))
+        await provider.called.wait()
+        response = await client.chat.completions.with_raw_response.create(
+            model="default", messages=HELLO, stream=True, extra_body=CACHE
+        )
+        assert response.headers["x-answer-cache"] == "wait"
+        process.kill()
+        with pytest.raises(openai.APIConnectionError):
+            await asking
+        provider.go.set()
+        assert await written(response.parse()) == ANSWER
+    assert len(provider.calls) == 2
+
+
+@asynccontextmanager
+async def process_of_its_own(provider: FakeProvider, log: Path) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run the service in a process that the test can kill, with the slow provider behind it."""
+    environment = {
+        "APP_ANSWER_CACHE__MAX_TTL": "600",
+        "APP_LANGUAGE_MODEL__PROVIDER": "openai",
+        "APP_LANGUAGE_MODEL__MODEL": "slow",
+        "APP_LANGUAGE_MODEL__BASE_URL": f"{provider.url}/v1",
+        "APP_LANGUAGE_MODEL__API_KEY": PROVIDER_KEY,
+    }
+    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", "0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220, S603 - a server that the test kills
+            command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
+        )
+    try:
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", await asyncio.to_thread(log.read_text))):
+            assert process.poll() is None, "the server ended before it was ready"
+            await asyncio.sleep(0.1)
+        yield found[0], process
+    finally:
+        process.kill()
+        process.wait()

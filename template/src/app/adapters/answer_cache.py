@@ -101,7 +101,7 @@ class ValkeyAnswerCache:
 
     def _name(self, key: str) -> str:
         # In a cluster, the braces keep an answer and its claim together.
-        return f"{self._prefix}:answers:{{{key}}}"
+        return ":".join((self._prefix, "answers", "{" + key + "}"))
 
     def _holder(self, key: str) -> str:
         return f"{self._name(key)}:claim"

@@ -36,8 +36,8 @@ STREAM_EVENT = {
     "properties": {"data": {"type": "string", "description": "a chunk or an error in JSON, or [DONE]"}},
 }
 CACHE_HEADER = {
-    "description": "Where the answer of a request that may be cached comes from: `hit` is a kept one, `miss` the model's, "
-    "`wait` of a stream that another request is getting at the same time.",
+    "description": "Where the answer to a request that may be cached comes from: `hit` is a kept one, `miss` the "
+    "model's, `wait` one that another request is getting while the stream begins.",
     "schema": {"type": "string", "enum": ["hit", "miss", "wait"]},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
