@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-OPENAI_PATHS = ("/v1/chat/completions", "/v1/embeddings", "/v1/models")
+OPENAI_PATHS = ("/v1/chat/batch", "/v1/chat/completions", "/v1/embeddings", "/v1/models")
 # What OpenAI's clients know by another word.
 CODES = {"guardrail_refused": "content_filter"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}

@@ -68,6 +68,8 @@ def problem_of(error: Exception) -> Problem:
         faults = [FieldProblem(location=location, message=message) for location, message in error.faults]
         body = problem(error.status, error.code, error.detail, faults or None, error.param)
         return body.model_copy(update={"review_id": error.review_id})
+    if isinstance(error, RequestValidationError):
+        return problem(422, "invalid_payload", "The payload is not valid.", _field_problems(error.errors()))
     return problem(500, "internal_error", "Something went wrong here. Quote the request id when you report it.")
 
 
@@ -98,6 +100,13 @@ def _in_a_sentence(body: Problem) -> str:
     return f"{body.detail} {body.errors[0].location}: {body.errors[0].message}" if body.errors else body.detail
 
 
+def report_failure(error: AppError) -> None:
+    """Tell the operator of a failure that is not the caller's doing."""
+    # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
+    if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
+        log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Make the application answer every failure with a problem."""
     app.add_exception_handler(AppError, _on_app_error)
@@ -107,17 +116,13 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _on_app_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, AppError)  # noqa: S101 - registered for this class alone
-    # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
-    if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
-        log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
+    report_failure(error)
     return problem_response(problem_of(error), request.url.path, error.headers)
 
 
 async def _on_invalid_payload(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class alone
-    errors = _field_problems(error.errors())
-    body = problem(422, "invalid_payload", "The payload is not valid.", errors)
-    return problem_response(body, request.url.path)
+    return problem_response(problem_of(error), request.url.path)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:

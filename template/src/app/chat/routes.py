@@ -1,16 +1,23 @@
 """Chat completions over HTTP, in OpenAI's shape."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
+from app.auth.caller import Caller
+from app.chat.batch import answer_each, check_batch
+from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
 from app.chat.chunks import Chunks, chunk_frames
 from app.chat.completions import ChatCompletion
 from app.chat.requests import read_cache_wish, read_limit, read_request
 from app.chat.schemas import ChatCompletionCreate
+from app.chat.service import ChatService
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
+from app.errors import UnsupportedParameterError
 from app.event_stream import EventStream, ReadAhead
 from app.openai_errors import OPENAI_FAILURE
 
@@ -66,3 +73,27 @@ async def create_chat_completion(
         raise
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     return EventStream(chunk_frames(reading, Chunks(chat.find_model(body.model).name, include_usage)), reading)
+
+
+@router.post("/chat/batch", responses=OPENAI_FAILURE)
+async def create_chat_batch(
+    body: ChatBatchCreate, request: Request, caller: CallerDep, services: ServicesDep
+) -> ChatBatch:
+    """Answer many conversations, each as if it had come alone; one that fails does not harm the others."""
+    chat = services.chat
+    check_batch(len(body.requests), len(await request.body()), chat.settings, caller=caller)
+    answer = partial(_answer_apart, chat=chat, caller=caller)
+    work = answer_each(body.requests, answer, concurrency=chat.settings.batch_concurrency)
+    return ChatBatch.of(await while_connected(request, work))
+
+
+async def _answer_apart(
+    body: BatchedRequest, *, chat: ChatService, caller: Caller
+) -> ChatCompletion | RequestValidationError:
+    if isinstance(body, RequestValidationError):
+        return body
+    if body.stream:
+        raise UnsupportedParameterError("A request of a batch is not streamed: leave `stream` out.", param="stream")
+    return ChatCompletion.of(
+        await chat.complete(read_request(body), model=body.model, max_tokens=read_limit(body), caller=caller)
+    )

@@ -4,6 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+MOST_REQUESTS = 1000  # of a batch, whatever the operator sets
+
 
 class ChatSettings(BaseModel):
     """Limits of chat completions."""
@@ -13,6 +15,9 @@ class ChatSettings(BaseModel):
     max_output_tokens: int = Field(
         default=4096, ge=1, description="of one answer: the most that a caller may ask for, and what others get"
     )
+    batch_requests: int = Field(default=32, ge=1, le=MOST_REQUESTS, description="requests of one batch")
+    batch_bytes: int = Field(default=2_000_000, ge=1, description="of the body of one batch")
+    batch_concurrency: int = Field(default=4, ge=1, description="requests of one batch that are answered together")
 
 
 class AnswerCacheSettings(BaseModel):
