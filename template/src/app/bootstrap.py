@@ -14,6 +14,7 @@ from app.adapters.rate_limiter import open_rate_limiter
 from app.adapters.remote_inference import RemoteInference
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
+from app.adapters.webhook_sender import open_webhook_sender
 from app.answers.passage_reranking import PassageReranker
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
@@ -60,6 +61,9 @@ from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
 from app.vision.detector import Detector
 from app.vision.service import DetectionService
+from app.webhooks.handlers import DeliverWebhook
+from app.webhooks.ports import WebhookSender
+from app.webhooks.service import DELIVER, WebhookService
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Ports:
     remote_inference: RemoteInference
     rerankers: Sequence[Reranker]
     vectors: VectorStore
+    webhook_sender: WebhookSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Services:
     reviews: ReviewService
     turns: TurnService
     usage: UsageService
+    webhooks: WebhookService
 
 
 @asynccontextmanager
@@ -144,6 +150,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             remote_inference=models.remote_inference,
             rerankers=models.rerankers,
             vectors=await stack.enter_async_context(open_vector_store(settings.vector_store)),
+            webhook_sender=await stack.enter_async_context(open_webhook_sender(settings.webhooks)),
         )
 
 
@@ -153,11 +160,12 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     found = find_reranker(ports.rerankers, settings.search.reranker)
     reranker = PassageReranker(found, settings.search) if found else None
     retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
+    webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
     language_models = cap_calls(ports.language_models, settings.limits)
     checks = {EXTRACTION: check_release, GUARDRAIL: check_refusal}
-    reviews = ReviewService(ports.database, checks, settings.reviews)
+    reviews = ReviewService(ports.database, checks, settings.reviews, webhooks)
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
@@ -176,7 +184,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         embeddings=EmbeddingService(ports.embedder, ports.keeper),
         extractions=ExtractionService(ports.database, extractor, jobs, reviews),
         health=HealthService(_pings(settings, ports)),
-        job_runner=JobRunner(ports.database, _handlers(settings, ports, extractor, reviews), settings.jobs),
+        job_runner=JobRunner(ports.database, _handlers(settings, ports, extractor, reviews), settings.jobs, webhooks),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models, ports.keeper),
         predictions=PredictionService(ports.database),
@@ -186,6 +194,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         reviews=reviews,
         turns=TurnService(ports.database, chat, settings.conversations),
         usage=usage,
+        webhooks=webhooks,
     )
 
 
@@ -194,6 +203,7 @@ def _handlers(
 ) -> Mapping[str, JobHandler]:
     return {
         BATCH: ExtractBatch(ports.database, extractor, reviews),
+        DELIVER: DeliverWebhook(ports.database, ports.webhook_sender),
         INGEST: IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents),
         PURGE: PurgeDocument(ports.files, ports.vectors),
     }

@@ -37,6 +37,7 @@ from app.settings import Settings
 from app.usage import routes as usage
 from app.vision import routes as vision
 from app.vision import stream_routes as vision_stream
+from app.webhooks import routes as webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,7 @@ FEATURES = (
     usage,
     vision,
     vision_stream,
+    webhooks,
 )
 
 # The largest body of JSON, and room for the multipart wrapping around the largest file.

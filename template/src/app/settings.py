@@ -33,6 +33,7 @@ from app.predictions.settings import PredictionsSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
 from app.vision.detector import DetectionSettings
+from app.webhooks.settings import WebhooksSettings
 
 
 class ServiceSettings(BaseModel):
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings
+    webhooks: WebhooksSettings = Field(default_factory=WebhooksSettings)
 
     @model_validator(mode="after")
     def _check_aliases(self) -> Self:

@@ -29,6 +29,7 @@ class Scope(StrEnum):
     REVIEWS_DECIDE = "reviews:decide"
     SEARCH = "search"
     USAGE = "usage"
+    WEBHOOKS = "webhooks"
 
 
 # They reach what belongs to others, so only operators give them away: `app create-key --role`.

@@ -1,17 +1,22 @@
 """A worker's hold on a job: taken, kept by a heartbeat, given up with the outcome."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import structlog
 
+from app.announcing import Announcer, Event, EventType
 from app.database import Database
 from app.jobs import repository
 from app.jobs.models import Job, JobState
 from app.jobs.settings import JobsSettings
 
 log = structlog.get_logger(__name__)
+
+# What an owner may want to be told; that he has cancelled something he knows.
+ANNOUNCED: Mapping[JobState, EventType] = {JobState.SUCCEEDED: "job.succeeded", JobState.FAILED: "job.failed"}
 
 
 @dataclass(slots=True)
@@ -29,6 +34,7 @@ class Lease:
     _id: UUID
     _database: Database
     _settings: JobsSettings
+    _announcer: Announcer | None = None
     progress: float = field(default=0.0)
 
     async def report(self, fraction: float) -> None:
@@ -61,8 +67,15 @@ class Lease:
 
     async def close(self, state: JobState, error: str | None = None) -> bool:
         """End the job for good; False if it was cancelled or the lease lost before."""
+        announced: Sequence[UUID] = ()
         async with self._database.transaction() as session:
-            return await repository.close(session, self.job.id, self._id, state, error)
+            closed = await repository.close(session, self.job.id, self._id, state, error)
+            if closed and self._announcer and state in ANNOUNCED:
+                event = Event(ANNOUNCED[state], self.job.id, self.job.kind)
+                announced = await self._announcer.record(session, event, owner_id=self.job.owner_id)
+        if self._announcer:
+            await self._announcer.start(announced)
+        return closed
 
     async def requeue(self, error: str, seconds: float) -> bool:
         """Let the job be tried again after some seconds; False if it was cancelled or the lease lost before."""
@@ -75,10 +88,12 @@ class Lease:
             return await repository.release(session, self.job.id, self._id)
 
 
-async def claim(database: Database, job_id: UUID, settings: JobsSettings) -> Lease | None:
+async def claim(
+    database: Database, job_id: UUID, settings: JobsSettings, announcer: Announcer | None = None
+) -> Lease | None:
     """Take a job; None if there is nothing to do for it, or somebody else does it."""
     lease = uuid4()
     deadline = asyncio.get_running_loop().time() + settings.lease
     async with database.transaction() as session:
         job = await repository.claim(session, job_id, lease, settings.lease)
-    return None if job is None else Lease(job, deadline, lease, database, settings)
+    return None if job is None else Lease(job, deadline, lease, database, settings, announcer)

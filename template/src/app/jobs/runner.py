@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from app.announcing import Announcer
 from app.database import Database
 from app.errors import AppError, DropJobError
 from app.jobs.lease import Lease, claim
@@ -26,18 +27,23 @@ UNKNOWN_KIND = "No worker knows this kind of job."
 
 @dataclass(frozen=True, slots=True)
 class JobRunner:
-    """Does what a job asks for. Running an id twice, at once or later, is harmless."""
+    """Does what a job asks for. Running an id twice, at once or later, is harmless.
+
+    Attributes:
+        announcer: is told how jobs have ended.
+    """
 
     database: Database
     handlers: Mapping[str, JobHandler]
     settings: JobsSettings
+    announcer: Announcer | None = None
 
     async def run(self, job_id: UUID) -> None:
         """Work on a job if there is something to do for it and nobody else does it.
 
         Cancelling this call gives the job back, to be run again without a try having been counted.
         """
-        lease = await claim(self.database, job_id, self.settings)
+        lease = await claim(self.database, job_id, self.settings, self.announcer)
         if lease is None:
             log.debug("job.not_claimed", job_id=str(job_id))
             return

@@ -1,7 +1,7 @@
 """The review queue: items wait, reviewers claim and decide them, owners read what was released."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.announcing import Announcer, Event
 from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError
@@ -40,11 +41,13 @@ class ReviewService:
 
     Attributes:
         checks: by kind of item, what may be released.
+        announcer: is told of decisions.
     """
 
     database: Database
     checks: Mapping[str, ReleaseCheck]
     settings: ReviewsSettings
+    announcer: Announcer | None = None
 
     async def record(self, session: AsyncSession, new: NewReview, *, owner_id: UUID) -> Review:
         """Put an item into the queue, in the transaction of the use case that it comes from."""
@@ -134,10 +137,16 @@ class ReviewService:
         await asyncio.to_thread(self.checks[review.kind], review.given, result, is_corrected=is_corrected)
 
     async def _decide(self, review: Review, caller: Caller, **values: Any) -> Review:  # noqa: ANN401 - column values
+        announced: Sequence[UUID] = ()
         async with self.database.transaction() as session:
             decided = await repository.decide(session, review.id, caller.id, review.version, **values)
+            if decided and self.announcer:
+                event = Event("review.decided", review.id, review.kind)
+                announced = await self.announcer.record(session, event, owner_id=review.owner_id)
         if decided is None:
             raise ConflictError(NOT_YOURS)
+        if self.announcer:
+            await self.announcer.start(announced)
         log.info("review.decided", review_id=str(review.id), kind=review.kind, state=decided.state)
         return decided
 

@@ -1,0 +1,1 @@
+"""Calls to owners' own servers when something of theirs has ended."""

@@ -1,0 +1,53 @@
+"""The job that delivers a webhook."""
+
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from uuid import UUID
+
+from app.database import Database
+from app.errors import DropJobError, RetryJobError, UnprocessableError
+from app.jobs.ports import Attempt, ReportProgress
+from app.webhooks import repository
+from app.webhooks.ports import WebhookSender
+from app.webhooks.signing import sign, write_body
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverWebhook:
+    """Tells one endpoint of one event. It may hear of it twice, under the same id."""
+
+    database: Database
+    sender: WebhookSender
+
+    async def run(self, attempt: Attempt, report: ReportProgress) -> None:
+        """Send the message, signed, unless the endpoint is gone.
+
+        Raises:
+            DropJobError: the endpoint may not be called, or wants no more.
+            RetryJobError: it did not say that it has the message.
+            UpstreamError: it could not be reached in time.
+        """
+        endpoint_id = UUID(attempt.payload["endpoint_id"])
+        async with self.database.transaction() as session:
+            endpoint = await repository.find(session, attempt.owner_id, endpoint_id)
+        if endpoint is None or endpoint.disabled_at is not None:
+            return
+        event = attempt.payload["event"]
+        # The database does not keep the order of keys.
+        body = write_body({name: event[name] for name in ("type", "timestamp", "data")})
+        message_id = f"msg_{attempt.job_id.hex}"
+        headers = sign(body, message_id=message_id, timestamp=int(time.time()), secret=endpoint.secret)
+        try:
+            status = await self.sender.send(endpoint.url, headers, body)
+        except UnprocessableError as error:
+            raise DropJobError(error.detail) from error
+        if status == HTTPStatus.GONE:
+            async with self.database.transaction() as session:
+                await repository.disable(session, attempt.owner_id, endpoint_id)
+            raise DropJobError("The receiver answered with 410: it wants no more, and the webhook is disabled.")
+        if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+            raise RetryJobError(f"The receiver answered with {status}.")
+
+    async def give_up(self, attempt: Attempt, reason: str) -> None:
+        """Leave it at that: the job's row says what was not delivered, and why."""

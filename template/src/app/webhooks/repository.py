@@ -1,0 +1,60 @@
+"""Webhook endpoints in SQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.auth.models import Account
+from app.pages import PageRequest, read_page
+from app.webhooks.models import WebhookEndpoint
+
+
+async def add(session: AsyncSession, endpoint: WebhookEndpoint, *, most: int) -> bool:
+    """Store an endpoint unless its owner has so many already; tells whether it did."""
+    # Of several that are made at once, each must count the others: they take turns at the account.
+    await session.execute(select(Account.id).where(Account.id == endpoint.owner_id).with_for_update(key_share=True))
+    mine = select(func.count()).select_from(WebhookEndpoint).where(WebhookEndpoint.owner_id == endpoint.owner_id)
+    if (await session.scalar(mine) or 0) >= most:
+        return False
+    session.add(endpoint)
+    await session.flush()
+    await session.refresh(endpoint)
+    return True
+
+
+async def find(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> WebhookEndpoint | None:
+    """Find an endpoint of this owner."""
+    mine = WebhookEndpoint.owner_id == owner_id
+    return await session.scalar(select(WebhookEndpoint).where(mine, WebhookEndpoint.id == endpoint_id))
+
+
+async def list_for(
+    session: AsyncSession, owner_id: UUID, page: PageRequest
+) -> tuple[list[WebhookEndpoint], str | None]:
+    """List an owner's endpoints, newest first."""
+    statement = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id)
+    return await read_page(session, statement, WebhookEndpoint, page)
+
+
+async def list_listening(session: AsyncSession, owner_id: UUID, event: str) -> Sequence[UUID]:
+    """List the ids of an owner's endpoints that want to know of an event."""
+    statement = select(WebhookEndpoint.id).where(
+        WebhookEndpoint.owner_id == owner_id,
+        WebhookEndpoint.disabled_at.is_(None),
+        WebhookEndpoint.events.contains([event]),
+    )
+    return (await session.scalars(statement)).all()
+
+
+async def disable(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> None:
+    """Tell an endpoint nothing more."""
+    mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
+    await session.execute(update(WebhookEndpoint).where(*mine).values(disabled_at=func.now()))
+
+
+async def remove(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> bool:
+    """Delete an endpoint; tells whether there was one."""
+    mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
+    return await session.scalar(delete(WebhookEndpoint).where(*mine).returning(WebhookEndpoint.id)) is not None

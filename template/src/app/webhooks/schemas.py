@@ -1,0 +1,38 @@
+"""Webhooks on the wire."""
+
+from datetime import datetime
+from typing import get_args
+from uuid import UUID
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field
+
+from app.announcing import EventType
+
+EVERY_EVENT: frozenset[EventType] = frozenset(get_args(EventType))
+
+
+class WebhookCreate(BaseModel):
+    """What registering an endpoint takes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: AnyHttpUrl = Field(examples=["https://example.com/hooks/ai"])
+    events: set[EventType] = Field(default=set(EVERY_EVENT), min_length=1, description="all if not given")
+
+
+class WebhookRead(BaseModel):
+    """An endpoint as its owner sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    url: str = Field(examples=["https://example.com/hooks/ai"])
+    events: list[EventType]
+    disabled_at: datetime | None = Field(description="when the receiver answered with 410; it hears nothing since")
+    created_at: datetime
+
+
+class WebhookCreated(WebhookRead):
+    """A new endpoint; `secret` is shown this once."""
+
+    secret: str = Field(description="signs what is sent, by Standard Webhooks", examples=["whsec_MfKQ9r8GKYqr..."])

@@ -1,0 +1,91 @@
+"""Where owners want to be told of events, and the deliveries that tell them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.announcing import Event, EventType
+from app.auth.caller import Caller, Scope
+from app.database import Database
+from app.errors import ConflictError, NotFoundError
+from app.jobs.service import JobService
+from app.pages import PageRequest
+from app.webhooks import repository
+from app.webhooks.addresses import check_url
+from app.webhooks.models import WebhookEndpoint
+from app.webhooks.settings import WebhooksSettings
+from app.webhooks.signing import make_secret
+
+DELIVER = "webhook.deliver"
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookService:
+    """Keeps endpoints, and records a delivery to each that wants to know of an event."""
+
+    database: Database
+    jobs: JobService
+    settings: WebhooksSettings
+
+    async def create(self, url: str, events: Collection[EventType], *, caller: Caller) -> WebhookEndpoint:
+        """Register an endpoint, with a secret of its own.
+
+        Raises:
+            ForbiddenError: the caller may not.
+            UnprocessableError: the URL is none that may be called.
+            ConflictError: the caller has as many as allowed.
+        """
+        caller.require(Scope.WEBHOOKS)
+        check_url(url, allow_loopback=self.settings.allow_loopback)
+        endpoint = WebhookEndpoint(owner_id=caller.id, url=url, secret=make_secret(), events=sorted(events))
+        async with self.database.transaction() as session:
+            added = await repository.add(session, endpoint, most=self.settings.most_endpoints)
+        if not added:
+            raise ConflictError(f"You may have {self.settings.most_endpoints} webhooks: delete one first.")
+        return endpoint
+
+    async def list_for(self, page: PageRequest, *, caller: Caller) -> tuple[list[WebhookEndpoint], str | None]:
+        """List the caller's endpoints, newest first."""
+        caller.require(Scope.WEBHOOKS)
+        async with self.database.transaction() as session:
+            return await repository.list_for(session, caller.id, page)
+
+    async def delete(self, endpoint_id: UUID, *, caller: Caller) -> None:
+        """Delete an endpoint; what waits for it is not sent any more.
+
+        Raises:
+            NotFoundError: the caller has no such endpoint.
+        """
+        caller.require(Scope.WEBHOOKS)
+        async with self.database.transaction() as session:
+            removed = await repository.remove(session, caller.id, endpoint_id)
+        if not removed:
+            raise NotFoundError("There is no such webhook.")
+
+    async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
+        """Record a job for each delivery, in the transaction in which the event happens."""
+        if event.kind == DELIVER:
+            return []  # nobody wants to be told that he was told
+        listening = await repository.list_listening(session, owner_id, event.type)
+        written = _written(event)
+        recorded = []
+        for endpoint_id in listening:
+            payload = {"endpoint_id": str(endpoint_id), "event": written}
+            job = await self.jobs.record(session, owner_id=owner_id, kind=DELIVER, payload=payload)
+            recorded.append(job.id)
+        return recorded
+
+    async def start(self, recorded: Sequence[UUID]) -> None:
+        """Hand the deliveries to the workers."""
+        for job_id in recorded:
+            await self.jobs.enqueue(job_id)
+
+
+def _written(event: Event) -> dict[str, Any]:
+    """Say what has happened, and nothing of what is in it: that is read with a key."""
+    data = asdict(event) | {"id": str(event.id)}
+    return {"type": data.pop("type"), "timestamp": datetime.now(UTC).isoformat(), "data": data}

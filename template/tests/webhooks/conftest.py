@@ -1,0 +1,35 @@
+"""A receiver on this machine, and a service that may call it."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from app.bootstrap import Services
+from app.jobs.settings import JobsSettings
+from app.settings import Settings
+from app.webhooks.settings import WebhooksSettings
+from tests.http import Person, join
+from tests.webhooks.receiver import Receiver, serve_receiver
+
+ATTEMPTS = 3
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The settings of a service that may call this machine, and tries again at once."""
+    jobs = JobsSettings(max_attempts=ATTEMPTS, backoff_base=0)
+    return settings.model_copy(update={"webhooks": WebhooksSettings(allow_loopback=True), "jobs": jobs})
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """A server that takes webhooks."""
+    async with serve_receiver() as serving:
+        yield serving
+
+
+@pytest.fixture
+async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
+    """Somebody who wants to be told."""
+    return await join(client, services, "ada@example.com")
