@@ -69,6 +69,14 @@ def test_a_url_with_tls_may_be_registered(host: str) -> None:
     check_url(f"https://{host}/hooks?tenant=7", allow_loopback=False)
 
 
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+def test_without_tls_none_but_this_machine_may_be_registered_and_that_only_if_allowed(host: str) -> None:
+    check_url(f"http://{host}:8080/hooks", allow_loopback=True)
+    for url, is_allowed in ((f"http://{host}:8080/hooks", False), ("http://example.com/hooks", True)):
+        with pytest.raises(UnprocessableError):
+            check_url(url, allow_loopback=is_allowed)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -45,13 +45,15 @@ def check_url(url: str, *, allow_loopback: bool) -> None:
         UnprocessableError: it never may be called.
     """
     parts = urlsplit(url)
+    host = parts.hostname or ""
+    literal = _literal(host)
+    is_here = host == "localhost" or (literal is not None and is_loopback(str(literal)))
     if len(url) > LONGEST_URL:
         raise UnprocessableError(f"The URL may have at most {LONGEST_URL} characters.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback):
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and is_here):
         raise UnprocessableError("The URL must begin with https://.")
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise UnprocessableError("The URL may have neither credentials nor a fragment.")
-    literal = _literal(parts.hostname or "")
     if literal and not may_be_called(str(literal), parts.scheme, allow_loopback=allow_loopback):
         raise UnprocessableError("The URL must lead to a public address.")
 
