@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
 from app.auth.caller import Caller
+from app.answer_headers import collect_answer_headers
 from app.chat.batch import answer_each, check_batch
 from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
 from app.chat.chunks import Chunks, chunk_frames
@@ -92,8 +93,9 @@ async def _answer_apart(
 ) -> ChatCompletion | RequestValidationError:
     if isinstance(body, RequestValidationError):
         return body
+    # What one answer says in headers is not true of all.
+    collect_answer_headers()
     if body.stream:
         raise UnsupportedParameterError("A request of a batch is not streamed: leave `stream` out.", param="stream")
-    return ChatCompletion.of(
-        await chat.complete(read_request(body), model=body.model, max_tokens=read_limit(body), caller=caller)
-    )
+    asked, limit, wish = read_request(body), read_limit(body), read_cache_wish(body)
+    return ChatCompletion.of(await chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller))
