@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from app.auth.caller import Caller
 from app.answer_headers import collect_answer_headers
+from app.auth.caller import Caller
 from app.chat.batch import answer_each, check_batch
 from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
 from app.chat.chunks import Chunks, chunk_frames
