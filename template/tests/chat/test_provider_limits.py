@@ -22,7 +22,7 @@ from app.usage.quotas import Charge, Quota
 from tests.adapters.valkey import dead_valkey
 from tests.answers.fakes import FakeLanguageModel
 from tests.chat.chains import REQUEST, Heard, Pair, ask
-from tests.chat.fake_provider import FakeProvider
+from tests.chat.fake_provider import WORDS, FakeProvider
 from tests.chat.service import PROVIDERS, Provider, provider_settings, run_service
 from tests.usage.rows import read_rows
 
@@ -201,14 +201,15 @@ async def test_when_nobody_else_is_left_the_caller_is_told_when_to_come_back(
 
 
 async def test_a_stream_is_told_too(settings: Settings, provider: FakeProvider) -> None:
+    async def read(client: openai.AsyncOpenAI) -> str:
+        stream = await client.chat.completions.create(model="default", messages=HELLO, stream=True)
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
     chain = provider_settings(provider, "openai", "steady", requests_per_minute=1, longest_wait=0)
     async with run_service(settings, chain) as service, service.client() as client:
-        ask_for_stream = client.chat.completions.create
-        async for _ in await ask_for_stream(model="default", messages=HELLO, stream=True):
-            pass
+        assert await read(client) == "".join(WORDS)
         with pytest.raises(openai.APIError) as caught:
-            async for chunk in await ask_for_stream(model="default", messages=HELLO, stream=True):
-                assert not chunk.choices[0].delta.content
+            await read(client)
     assert caught.value.code == "provider_limit"
     assert len(provider.calls) == 1
 
