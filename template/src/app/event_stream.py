@@ -70,8 +70,11 @@ class ReadAhead(Generic[Item]):
         if isinstance(self._first[0], _Over) and self._first[0].failure:
             raise self._first[0].failure
 
-    async def batches(self, keep_alive: float) -> AsyncGenerator[list[Item], None]:
-        """Yield what is waiting, in order; nothing after so many seconds of silence. Raises what the source raises."""
+    async def batches(self, keep_alive: float | None) -> AsyncGenerator[list[Item], None]:
+        """Yield what is waiting, in order; nothing after so many seconds of silence, if any are given.
+
+        Raises what the source raises.
+        """
         batch, self._first = self._first, []
         while True:
             if not batch:

@@ -13,6 +13,7 @@ from pydantic_ai.direct import model_request_stream
 from pydantic_ai.models import Model, StreamedResponse
 from pydantic_ai.settings import ModelSettings
 
+from app.adapters.event_merging import merge_waiting_events
 from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
 from app.chat.ports import Finished, FinishReason, ModelEvent, ModelRequest, TextDelta, Usage
@@ -134,7 +135,7 @@ async def open_provider(
 
 @asynccontextmanager
 async def _open_openai(settings: ProviderSettings) -> AsyncIterator[Callable[[str], Model]]:
-    from openai import AsyncOpenAI, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415 - as above
     from pydantic_ai.profiles.openai import OpenAIModelProfile  # noqa: PLC0415 - as above
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415 - as above
@@ -145,6 +146,7 @@ async def _open_openai(settings: ProviderSettings) -> AsyncIterator[Callable[[st
         base_url=settings.base_url or OPENAI_URL,
         timeout=Timeout(settings.total_timeout, connect=settings.connect_timeout),
         max_retries=0,
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}),
     ) as client:
         provider = (
             OpenAICompatibleProvider("openai-compatible", openai_client=client)
