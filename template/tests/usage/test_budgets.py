@@ -17,7 +17,7 @@ from app.usage.budgets import Budgets
 from app.usage.measurement import Expectation, Measurement
 from app.usage.repository import Spending
 from app.usage.settings import UsageSettings
-from tests.usage.rows import expire_reservations, read_rows
+from tests.usage.rows import count_reservations, expire_reservations, read_rows
 
 MODEL = "openai:gpt-5"
 CALL = Expectation("chat.completions", MODEL, 100, 900)  # a thousandth for each token: 1 at most
@@ -187,6 +187,31 @@ async def test_a_model_without_a_price_is_refused_to_who_has_a_budget_alone(budg
     assert await budgets.settle(hold, used(10, "openai:new"), caller=ada) is None
     assert [row.cost for row in await read_rows(budgets.database)] == [None]
     assert await standing(budgets, ada) == (Spending(), None)
+
+
+@pytest.mark.parametrize("model", ["openai:new", "offline:extractive"])
+async def test_a_call_without_a_price_sets_nothing_aside_for_who_has_no_budget_and_is_recorded_all_the_same(
+    database: Database, ada: Caller, model: str
+) -> None:
+    budgets = Budgets(database, usage_settings())
+    call = replace(CALL, model=model)
+    await budgets.release(await budgets.hold(call, caller=ada), caller=ada)
+    hold = await budgets.hold(call, caller=ada)
+    assert await count_reservations(database) == 0
+    await budgets.settle(hold, used(10, model), caller=ada)
+    [row] = await read_rows(database)
+    assert (row.id, row.model, row.input_tokens) == (hold.id, model, 10)
+    assert (await standing(budgets, ada))[0] == Spending()
+
+
+async def test_a_call_with_a_price_is_kept_for_who_has_no_budget_so_that_a_killed_process_leaves_a_trace(
+    database: Database, ada: Caller
+) -> None:
+    budgets = Budgets(database, usage_settings())
+    await budgets.hold(CALL, caller=ada)
+    await expire_reservations(database)
+    assert await standing(budgets, ada) == (Spending(Decimal(1)), None)
+    assert [row.finish_reason for row in await read_rows(database)] == ["lost"]
 
 
 async def test_where_an_unpriced_model_answers_instead_the_estimate_is_spent(budgets: Budgets, ada: Caller) -> None:

@@ -16,11 +16,13 @@ class Hold:
 
     Attributes:
         cost: None where no price is known.
+        is_stored: whether it outlives the process; where there is no money in it, it need not.
     """
 
     id: UUID
     month: date
     cost: Decimal | None
+    is_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)

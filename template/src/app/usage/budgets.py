@@ -5,7 +5,7 @@ expires, and as spent from then on: the provider has most likely charged for it.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -53,7 +53,7 @@ class Budgets:
     settings: UsageSettings
 
     async def hold(self, expected: Expectation, *, caller: Caller) -> Hold:
-        """Set aside what a call may cost.
+        """Set aside what a call may cost; nothing is stored where no money is at stake.
 
         Raises:
             BudgetExhaustedError: the rest of the month's budget is less.
@@ -63,9 +63,13 @@ class Budgets:
         """
         cost = self._most(expected)
         hold = Hold(uuid4(), _this_month(), cost)
+        if cost == 0:
+            return replace(hold, is_stored=False)
         async with self.database.transaction() as session:
-            await self._settle_expired(session, caller.id)
             budget = await repository.find_budget(session, caller.id, self.settings.monthly_budget)
+            if cost is None and budget is None:
+                return replace(hold, is_stored=False)
+            await self._settle_expired(session, caller.id)
             fits = not cost or await repository.reserve(session, caller.id, hold.month, cost, budget)
             if not fits or (cost is None and budget is not None):
                 spending = await repository.find_spending(session, caller.id, hold.month)
@@ -92,6 +96,8 @@ class Budgets:
 
     async def release(self, hold: Hold, *, caller: Caller) -> None:
         """Give back what was set aside for a call that was never made."""
+        if not hold.is_stored:
+            return
         async with self.database.transaction() as session:
             released, counted = await _take_back(session, hold)
             await repository.spend(session, caller.id, hold.month, released=released, spent=-counted)
@@ -169,6 +175,8 @@ class Budgets:
 
 async def _take_back(session: AsyncSession, hold: Hold) -> tuple[Decimal, Decimal]:
     """End a hold; tells what it still set aside, and what was counted as spent because it had expired."""
+    if not hold.is_stored:
+        return Decimal(0), Decimal(0)
     reservation = await repository.take_reservation(session, hold.id)
     lost = None if reservation else await repository.take_lost(session, hold.id)
     return (reservation and reservation.cost) or Decimal(0), (lost and lost.cost) or Decimal(0)
