@@ -24,6 +24,7 @@
     │   │   ├── RequestRefusedError     it finds fault with what it was asked
     │   │   └── ServiceRefusedError     it does not serve this service: the key, or the name of a model
     │   ├── UnavailableError            503
+    │   │   ├── OutOfMemoryError        a model has no memory for what it was given
     │   │   ├── OverloadedError         the work cannot be done in time
     │   │   ├── ProviderBusyError       a provider's limit on this service is reached
     │   │   └── ProviderLimitError      this service's own limit on what it asks a provider is reached
@@ -257,6 +258,13 @@ class UnavailableError(UpstreamError):
 
     status = 503
     code = "unavailable"
+
+
+class OutOfMemoryError(UnavailableError):
+    """A model has no memory left, on its device or here, for what it was given; less may pass, or the same later."""
+
+    code = "out_of_memory"
+    retry_after: int
 
 
 class OverloadedError(UnavailableError):

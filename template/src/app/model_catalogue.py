@@ -10,19 +10,19 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.adapters.model_session import open_model_session
 from app.classification.classifier import open_classifiers
 from app.errors import StartupError
-from app.inference.capacity import Capacity, OpenSession, Workload, available_cores, open_capacity, threads_of
+from app.inference.capacity import Capacity, Workload, available_cores, open_capacity, threads_of
 from app.inference.embedder import load_tokenizer, open_embedder
 from app.inference.encoder import encoder_workload
 from app.inference.latency_curve import time_batches
-from app.inference.manifest import MANIFEST, load_embedding_model
+from app.inference.manifest import MANIFEST, Provider, load_embedding_model
 from app.inference.model_folders import GRAPH, TensorModel, find_manifests, load_tensor_model
 from app.inference.model_opening import tensor_workload, try_registered
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
 from app.inference.resident import Resident
+from app.model_loading import place_here
 from app.reranking.cross_encoder import cross_encoder_workload
 from app.reranking.manifest import load_cross_encoder
 from app.reranking.pairs import open_pair_reader
@@ -42,6 +42,7 @@ class Declared(BaseModel):
 
     name: str
     version: str
+    providers: list[Provider] = []
     files: dict[str, str] = Field(default={}, description="sha256 of each file")
 
 
@@ -127,18 +128,15 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
         StartupError: the service would not start with it.
     """
     batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
-    cores = _cores(settings)
-    open_model = partial(open_model_session, settings.model_session)
-    open_session = partial(open_model, model.folder / GRAPH)
+    place = _place(model, settings.model_copy(update={"batching": batching}))
 
     def serve(registered: Sequence[TensorModel], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
-        place = Placement(open_session, batching, cores)
         return open_model_repository(model.folder, registered, residents, batching, lambda *_: place)
 
     async with AsyncExitStack() as stack:
         if model.task == EMBEDDING:
             opening = open_embedder(
-                settings.embedding, batching, open_session, load_embedding_model(model.folder), cores=cores
+                settings.embedding, batching, place.open_session, load_embedding_model(model.folder), cores=place.cores
             )
             embedder = await stack.enter_async_context(opening)
             await embedder.embed(["A text to try the tokenizer with."])
@@ -146,13 +144,13 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
             return embedder.provider
         if model.task == DETECTION:
             looking = open_detector(
-                settings.detection, batching, open_session, load_detection_model(model.folder), cores=cores
+                settings.detection, batching, place.open_session, load_detection_model(model.folder), cores=place.cores
             )
             detector = await stack.enter_async_context(looking)
             await stack.enter_async_context(serve([], [detector.resident()]))
             return detector.provider
         if model.task == RERANK:
-            judging = open_rerankers([load_cross_encoder(model.folder)], batching, open_model, cores=cores)
+            judging = open_rerankers([load_cross_encoder(model.folder)], lambda *_: place)
             [reranker] = await stack.enter_async_context(judging)
             await stack.enter_async_context(serve([], [reranker.resident()]))
             return reranker.session.provider
@@ -168,39 +166,33 @@ async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple
     Raises:
         StartupError: the service would not start with it.
     """
-    cores = _cores(settings)
     batching = settings.batching.model_copy(update={"measure_seconds": seconds})
-    unit, open_session, workload = await _workload(model, settings)
-    async with open_capacity(batching, open_session, workload, cores=cores) as capacity:
+    place = _place(model, settings.model_copy(update={"batching": batching}))
+    cores = place.cores or available_cores()
+    unit, workload = await _workload(model, settings, place)
+    async with open_capacity(place.batching, place.open_session, workload, cores=cores) as capacity:
         curve = capacity.curve
         threads = threads_of(curve.lanes, cores)
         choice = Choice(capacity.sessions[0].provider, unit, curve.lanes, threads, curve.limit)
         return choice, list(_time(capacity, workload))
 
 
-async def _workload(model: ModelFolder, settings: Settings) -> tuple[str, OpenSession, Workload]:
-    open_model = partial(open_model_session, settings.model_session)
+async def _workload(model: ModelFolder, settings: Settings, place: Placement) -> tuple[str, Workload]:
     if model.task == EMBEDDING:
         embedding = load_embedding_model(model.folder)
         vocabulary = load_tokenizer(embedding).get_vocab_size()
-        work = encoder_workload(embedding, settings.embedding.batch_size, vocabulary)
-        return "tokens", partial(open_model, embedding.folder / GRAPH), work
+        return "tokens", encoder_workload(embedding, settings.embedding.batch_size, vocabulary)
     if model.task == DETECTION:
         detection = load_detection_model(model.folder)
-        return (
-            "pictures",
-            partial(open_model, detection.graph),
-            detector_workload(detection, settings.detection.batch_size),
-        )
+        return "pictures", detector_workload(detection, settings.detection.batch_size)
     if model.task == RERANK:
         cross = load_cross_encoder(model.folder)
         vocabulary = open_pair_reader(model.folder, cross.manifest.max_tokens).tokenizer.get_vocab_size()
-        return "tokens", partial(open_model, cross.graph), cross_encoder_workload(cross, vocabulary)
+        return "tokens", cross_encoder_workload(cross, vocabulary)
     registered = load_tensor_model(model.folder)
-    open_session = partial(open_model, registered.graph)
-    async with open_session(_cores(settings)) as session:
+    async with place.open_session(place.cores or available_cores()) as session:
         signature = await try_registered(session, registered.manifest)
-    return "rows", open_session, tensor_workload(signature, registered.manifest)
+    return "rows", tensor_workload(signature, registered.manifest)
 
 
 def _time(capacity: Capacity, workload: Workload) -> Iterator[Timing]:
@@ -210,5 +202,5 @@ def _time(capacity: Capacity, workload: Workload) -> Iterator[Timing]:
         yield Timing(size, taken, size * len(probes) / taken)
 
 
-def _cores(settings: Settings) -> int:
-    return settings.model_session.threads or available_cores()
+def _place(model: ModelFolder, settings: Settings) -> Placement:
+    return place_here(settings, model.folder / GRAPH, model.read().providers)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from app.adapters.model_session import open_model_session
+from app.adapters.model_session import device_lanes, open_model_session
 from app.adapters.remote_inference import RemoteInference, open_remote_inference
 from app.classification.classifier import TextClassifier, open_classifiers
 from app.errors import StartupError
 from app.inference.embedder import Embedder, open_embedder
-from app.inference.manifest import load_embedding_model
+from app.inference.manifest import Provider, load_embedding_model
 from app.inference.model_folders import find_tensor_models
 from app.inference.model_repository import ModelRepository, open_model_repository
 from app.inference.placement import Placement
@@ -49,11 +49,12 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
         seen = load_detection_model(settings.detection.folder)
-        home = _place(settings, remote, seen.manifest.name, seen.manifest.version, seen.graph)
+        eyes = seen.manifest
+        home = _place(settings, remote, eyes.name, eyes.version, seen.graph, eyes.providers)
         looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
         detector = await stack.enter_async_context(looking)
         read = load_embedding_model(settings.embedding.folder)
-        home = _place(settings, remote, read.name, read.version, read.folder / "model.onnx")
+        home = _place(settings, remote, read.name, read.version, read.folder / "model.onnx", read.providers)
         reading = open_embedder(settings.embedding, home.batching, home.open_session, read, cores=home.cores)
         embedder = await stack.enter_async_context(reading)
         own = [embedder.resident(), detector.resident()]
@@ -80,24 +81,35 @@ async def _open_registered(
     settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
 ) -> AsyncIterator[_Registered]:
     """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
-    folder, cores = settings.models.folder, settings.model_session.threads
-    open_model = partial(open_model_session, settings.model_session)
+    folder = settings.models.folder
     crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
     if own is not None:
-        _check_remote(settings, {*(each.name for each in own), *(each.manifest.name for each in tensors)})
+        _check_remote(settings, {each.name for each in own} | {each.manifest.name for each in (*tensors, *crosses)})
         _check_reranker(settings, crosses)
     place = partial(_place, settings, remote)
-    async with open_rerankers(crosses, settings.batching, open_model, cores=cores) as rerankers:
+    async with open_rerankers(crosses, place) as rerankers:
         residents = [*(own or ()), *(each.resident() for each in rerankers)]
         async with open_model_repository(folder, tensors, residents, settings.batching, place) as models:
             yield _Registered(await open_classifiers(tensors, models.served), models, rerankers)
 
 
-def _place(settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path) -> Placement:
+def place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
+    """Tell how a model runs on this machine; `providers` are those that its manifest names."""
+    open_session = partial(open_model_session, settings.model_session, graph, providers=providers)
+    devices = device_lanes(settings.model_session, providers)
+    if devices == 1:
+        return Placement(open_session, settings.batching, settings.model_session.threads)
+    # One session is on all devices, and the lanes share it.
+    batching = settings.batching.model_copy(update={"lanes": settings.batching.lanes or devices})
+    return Placement(open_session, batching, cores=1)
+
+
+def _place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model
+    settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path, providers: Sequence[Provider]
+) -> Placement:
     open_session = remote.find(name, version)
     if open_session is None:
-        open_here = partial(open_model_session, settings.model_session, graph)
-        return Placement(open_here, settings.batching, settings.model_session.threads)
+        return place_here(settings, graph, providers)
     # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
     batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
     return Placement(open_session, batching, cores=1)

@@ -91,6 +91,16 @@ def echo() -> onnx.ModelProto:
     return _graph(nodes, inputs, {f"{kind} again": (kind, shapes) for kind in TYPES})
 
 
+def growing() -> onnx.ModelProto:
+    """Build a graph that counts to `n` by making that many ones: how much memory it takes is for its caller to say."""
+    nodes = [
+        helper.make_node("Expand", ["one", "n"], ["ones"]),
+        helper.make_node("ReduceSum", ["ones", "axes"], ["y"], keepdims=1),
+    ]
+    constants = {"one": np.array([1], np.float32), "axes": np.array([0], np.int64)}
+    return _graph(nodes, {"n": ("INT64", [1])}, {"y": ("FP32", [1])}, **constants)
+
+
 def register(models: Path, name: str, graph: onnx.ModelProto, version: str = "1", **changes: object) -> Path:
     """Write a graph and the manifest that registers it into a folder of their own."""
     folder = models / f"{name}-{version}"

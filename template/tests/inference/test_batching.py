@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.errors import OverloadedError, UnavailableError, UpstreamFailedError
+from app.errors import OutOfMemoryError, OverloadedError, UnavailableError, UpstreamFailedError
 from tests.inference.gated_model import GatedModel, batcher_of, occupied, queued
 
 
@@ -152,6 +152,22 @@ async def test_input_that_the_model_fails_on_fails_its_caller_alone() -> None:
         assert [await first, await good, await other] == [[0], [1, 4], [16]]
         assert await (await queued(batcher, 5)) == [25]
         batcher.ping()
+
+
+def run_two_at_most(payloads: Sequence[int]) -> None:
+    if len(payloads) > 2:
+        raise OutOfMemoryError("Too much.", retry_after=1)
+
+
+async def test_callers_whose_batch_has_no_memory_run_apart_and_who_sends_too_much_is_told() -> None:
+    model = GatedModel(run_two_at_most)
+    async with batcher_of(model) as batcher:
+        first = await occupied(batcher, model)
+        small, large, other = await queued(batcher, 1, 2), await queued(batcher, 3, 4, 5), await queued(batcher, 6)
+        model.allow()
+        with pytest.raises(OutOfMemoryError):
+            await large
+        assert [await first, await small, await other] == [[0], [1, 4], [36]]
 
 
 def die_of_thirteen(payloads: Sequence[int]) -> None:

@@ -21,6 +21,7 @@ from app.settings import Settings
 from tests.http import Person, join
 from tests.inference.instances import Instance
 from tests.inference.tensor_graphs import affine, lookup, register
+from tests.reranking.graphs import cross_encoder, expected_logit, register_cross_encoder
 
 EMBEDDING = Path(__file__).parents[2] / "models" / "embedding"
 TEXTS = ["How long is the guarantee?", "Twenty-four months. " * 30, "déjà vu ☃"]
@@ -40,6 +41,7 @@ def remotes(tmp_path: Path) -> Iterator[list[Instance]]:
 async def settings(settings: Settings, remotes: list[Instance], database: Database, tmp_path: Path) -> Settings:
     """Settings of a service that has the manifests, but of no text or tensor model the graph."""
     folders = {name: register(tmp_path / "theirs", name, graph) for name, graph in GRAPHS.items()}
+    folders["judge"] = register_cross_encoder(tmp_path / "theirs", cross_encoder())
     for each in remotes:
         each.start()
     for name, folder in (folders | {"static-minilm": EMBEDDING}).items():
@@ -49,7 +51,7 @@ async def settings(settings: Settings, remotes: list[Instance], database: Databa
     remote = RemoteInferenceSettings.model_validate(
         {
             "urls": [each.url for each in remotes],
-            "models": {name: name for name in (*GRAPHS, "static-minilm", "shapes")},
+            "models": {name: name for name in (*GRAPHS, "judge", "static-minilm", "shapes")},
             "api_key": key.secret,
             "max_pause": 1,
         }
@@ -104,6 +106,12 @@ async def test_models_that_run_elsewhere_answer_as_they_do_there(ada: Person, re
     done = await infer(ada, "affine", "x", x)
     assert done.headers["X-Model-Provider"] == f"remote:{remotes[0].host}"
     assert done.json()["outputs"][0]["data"] == (2 * x + 1).ravel().tolist()
+
+    judged = await ada.request("POST", "/v1/rerank", json={"query": "w1 w2", "documents": ["w3", "w4 w5"]})
+    assert judged.headers["X-Model-Provider"] == f"remote:{remotes[0].host}"
+    scores = {each["index"]: each["relevance_score"] for each in judged.json()["results"]}
+    logits = np.array([expected_logit("w1 w2", document, 16) for document in ("w3", "w4 w5")])
+    np.testing.assert_allclose([scores[0], scores[1]], 1 / (1 + np.exp(-logits)), atol=1e-5)
 
     ready = (await ada.client.get("/health/ready")).json()
     assert ready["detection_model"]["provider"] == f"remote:{remotes[0].host}"

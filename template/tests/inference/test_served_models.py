@@ -28,7 +28,7 @@ from tests.inference.tensor_graphs import affine, centred, echo, lookup, masked_
 UNMEASURED = BatchingSettings(measure_seconds=0)
 
 
-def here(_name: str, _version: str, graph: Path) -> Placement:
+def here(_name: str, _version: str, graph: Path, _providers: object) -> Placement:
     @asynccontextmanager
     async def open_session(threads: int) -> AsyncIterator[ModelSession]:
         yield await load_session(graph, providers=["CPUExecutionProvider"], threads=threads)

@@ -2,15 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
+import structlog
 
-from app.errors import StartupError
+from app.errors import OutOfMemoryError, StartupError
 from app.inference.memory import available_bytes
 from app.inference.ports import Tensor, TensorSpec
+
+log = structlog.get_logger(__name__)
 
 DATATYPES = {
     "tensor(bool)": "BOOL",
@@ -29,21 +33,35 @@ DATATYPES = {
 }
 
 GIGABYTE = 1_000_000_000
+# What onnxruntime and CUDA say when there is no memory for a run.
+OUT_OF_MEMORY = re.compile(
+    "[Ff]ailed to allocate|smaller than requested bytes|bad_alloc|out of memory|_ALLOC_FAILED|cudaErrorMemoryAllocation"
+)
 # Words of onnxruntime, and what they mean to whoever has put the file there.
 MEANINGS = {
     r"official support for domain|IR version": "it is for a newer ONNX than this release of onnxruntime knows; "
     "export it for an older opset, or update onnxruntime",
     r"Protobuf parsing failed": "it is cut off, or no ONNX graph",
     r"No Op registered|not a registered function/op": "it has operators that onnxruntime lacks",
-    r"bad_alloc|[Ff]ailed to allocate|out of memory": "there is not enough memory for it",
+    OUT_OF_MEMORY.pattern: "there is not enough memory for it",
 }
 
 
-class OnnxModelSession:
-    """A model loaded by onnxruntime."""
+Compute = Callable[[dict[str, Tensor]], list[Tensor]]
+"""Gives all outputs for inputs by name."""
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+
+class OnnxModelSession:
+    """A model loaded by onnxruntime.
+
+    Args:
+        session: the model.
+        compute: how it is run; in the usual way if not given.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, compute: Compute | None = None) -> None:
         self._session = session
+        self._compute = compute or partial(session.run, None)
 
     @property
     def provider(self) -> str:
@@ -67,9 +85,18 @@ class OnnxModelSession:
         return [_spec(each) for each in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute all outputs."""
-        outputs: list[Tensor] = self._session.run(None, dict(inputs))
-        return outputs
+        """Compute all outputs.
+
+        Raises:
+            OutOfMemoryError: there is no memory for these inputs; others can be run at once.
+        """
+        try:
+            return self._compute(dict(inputs))
+        except Exception as error:
+            if not OUT_OF_MEMORY.search(str(error)):
+                raise
+            log.warning("model_session.out_of_memory", provider=self.provider, reason=" ".join(str(error).split()))
+            raise OutOfMemoryError("The model has no memory left for as much as this.", retry_after=1) from error
 
 
 def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
@@ -77,7 +104,11 @@ def _spec(node: onnxruntime.NodeArg) -> TensorSpec:
 
 
 async def load_session(
-    path: Path, *, providers: Sequence[str | tuple[str, dict[str, Any]]], threads: int
+    path: Path,
+    *,
+    providers: Sequence[str | tuple[str, dict[str, Any]]],
+    threads: int,
+    bind: Callable[[onnxruntime.InferenceSession], Compute] | None = None,
 ) -> OnnxModelSession:
     """Load a model in a thread.
 
@@ -85,6 +116,7 @@ async def load_session(
         path: the model file.
         providers: execution providers, preferred first, some with options.
         threads: threads that one run may use; 0 leaves it to onnxruntime.
+        bind: tells how the session is run; in the usual way if not given.
 
     Raises:
         StartupError: the file is missing, larger than the memory that is left, or not a model that onnxruntime can run.
@@ -97,13 +129,17 @@ async def load_session(
     options.inter_op_num_threads = 1
     # Spinning threads burn the cores that the event loop and the database need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+
+    def load() -> OnnxModelSession:
+        session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=list(providers))
+        # Otherwise a provider that fails once is left for the CPU, and nobody is told.
+        session.disable_fallback()
+        return OnnxModelSession(session, bind(session) if bind else None)
+
     try:
-        session = await asyncio.to_thread(
-            onnxruntime.InferenceSession, str(path), sess_options=options, providers=list(providers)
-        )
+        return await asyncio.to_thread(load)
     except Exception as error:
         raise StartupError(f"onnxruntime cannot load {path}: {_meaning(str(error))}") from error
-    return OnnxModelSession(session)
 
 
 def _check_memory(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
-from app.errors import UnavailableError
+from app.errors import OutOfMemoryError, UnavailableError
 from app.inference.fair_queue import Item
 
 log = structlog.get_logger(__name__)
@@ -95,8 +95,9 @@ class Lanes:
         except Exception as error:  # noqa: BLE001 - a model may raise anything
             parts = _by_group(items)
             log.warning("model.batch_failed", lane=lane, rows=len(items), callers=len(parts), error=repr(error))
-            # What is away is away for each of them.
-            if len(parts) == 1 or isinstance(error, UnavailableError):
+            # What is away is away for each of them; memory that does not do for all may do for one.
+            away = isinstance(error, UnavailableError) and not isinstance(error, OutOfMemoryError)
+            if len(parts) == 1 or away:
                 self._report(Ran(lane, items, started, time.monotonic(), None, error))
             else:
                 self._serve_apart(lane, parts)

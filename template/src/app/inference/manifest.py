@@ -4,13 +4,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import StartupError
 
 MANIFEST = "model.json"
+
+Provider = Literal["cpu", "cuda", "tensorrt"]
+PROVIDERS = "what it may run on, preferred first; as the settings say if there is none"
 
 
 class Manifest(BaseModel):
@@ -25,6 +28,7 @@ class Manifest(BaseModel):
     matryoshka_dimensions: list[int] = Field(
         default=[], description="shorter lengths that the model is trained to have its vectors cut to"
     )
+    providers: list[Provider] = Field(default=[], description=PROVIDERS)
     files: dict[str, str] = Field(description="sha256 of each file")
 
     @model_validator(mode="after")
@@ -42,6 +46,7 @@ class EmbeddingModel:
         dimension: length of its vectors.
         max_tokens: the most that it reads of a text.
         matryoshka_dimensions: shorter lengths to which its vectors may be cut.
+        providers: what it may run on, preferred first; as the settings say if there is none.
     """
 
     name: str
@@ -50,6 +55,7 @@ class EmbeddingModel:
     max_tokens: int
     folder: Path
     matryoshka_dimensions: tuple[int, ...] = ()
+    providers: tuple[Provider, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -80,6 +86,7 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
         manifest.max_tokens,
         folder,
         tuple(manifest.matryoshka_dimensions),
+        tuple(manifest.providers),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import StartupError
-from app.inference.manifest import MANIFEST, verify_file
+from app.inference.manifest import MANIFEST, PROVIDERS, Provider, verify_file
 
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -46,6 +46,7 @@ class TensorManifest(BaseModel):
     )
     activation: Literal["softmax", "sigmoid"] = Field(default="softmax", description="makes scores of its output")
     max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a text")
+    providers: list[Provider] = Field(default=[], description=PROVIDERS)
     files: dict[str, str] = Field(description="sha256 of each file")
 
 

@@ -125,7 +125,7 @@ class ModelRepository:
         try:
             for model in models:
                 stack = AsyncExitStack()
-                opening = open_registered(model, self._place(*model.identity, model.graph))
+                opening = open_registered(model, self._place(*model.identity, model.graph, model.manifest.providers))
                 opened.append(_Open(model, await stack.enter_async_context(opening), stack))
         except BaseException:
             for each in opened:

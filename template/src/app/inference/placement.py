@@ -1,10 +1,11 @@
 """Where a model runs: in this process, or on another server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.inference.capacity import BatchingSettings, OpenSession
+from app.inference.manifest import Provider
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,5 +21,5 @@ class Placement:
     cores: int = 0
 
 
-PlaceModel = Callable[[str, str, Path], Placement]
-"""Tells where a model runs, by its name, version and graph."""
+PlaceModel = Callable[[str, str, Path, Sequence[Provider]], Placement]
+"""Tells where a model runs, by its name, version, graph, and the providers that its manifest names."""

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import StartupError
-from app.inference.manifest import MANIFEST
+from app.inference.manifest import MANIFEST, PROVIDERS, Provider
 from app.inference.model_folders import GRAPH, TOKENIZER, check_files, find_manifests
 
 TASK = "rerank"
@@ -25,6 +25,7 @@ class Manifest(BaseModel):
     max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a query and a document together")
     max_batch: int = Field(default=32, ge=1, le=1024, description="pairs that run together")
     activation: Literal["sigmoid", "none"] = Field(default="sigmoid", description="makes scores of its logits")
+    providers: list[Provider] = Field(default=[], description=PROVIDERS)
     files: dict[str, str] = Field(description="sha256 of each file")
 
 
@@ -70,5 +71,6 @@ def load_cross_encoder(folder: Path) -> CrossEncoderModel:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a cross-encoder: {error}") from error
-    check_files(path, manifest.files, {GRAPH, TOKENIZER})
+    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
+    check_files(path, manifest.files, {TOKENIZER, *({GRAPH} if (folder / GRAPH).exists() else ())})
     return CrossEncoderModel(manifest, folder)

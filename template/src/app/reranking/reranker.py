@@ -1,18 +1,18 @@
 """Cross-encoders that are open, warm and shared by everybody who asks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import structlog
 
 from app.errors import UpstreamFailedError
 from app.inference.batching import Batcher, open_batcher
-from app.inference.capacity import BatchingSettings, available_cores, open_capacity
+from app.inference.capacity import available_cores, open_capacity
+from app.inference.placement import Placement, PlaceModel
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
@@ -22,9 +22,6 @@ from app.reranking.pairs import PairReader, open_pair_reader
 from app.reranking.ports import Relevance
 
 log = structlog.get_logger(__name__)
-
-OpenModel = Callable[[Path, int], AbstractAsyncContextManager[ModelSession]]
-"""Opens a graph whose runs may use so many threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +85,31 @@ class Reranker:
 
 
 @asynccontextmanager
-async def open_rerankers(
-    models: Sequence[CrossEncoderModel], batching: BatchingSettings, open_model: OpenModel, *, cores: int = 0
-) -> AsyncIterator[Sequence[Reranker]]:
+async def open_rerankers(models: Sequence[CrossEncoderModel], place: PlaceModel) -> AsyncIterator[Sequence[Reranker]]:
     """Open, measure and warm cross-encoders; at the end what is queued may finish.
 
     Args:
         models: cross-encoders whose files are the declared ones.
-        batching: how each is shared.
-        open_model: opens a graph.
-        cores: what a model's lanes may use together; 0 is every core that this process may use.
+        place: tells where each runs, and how it is shared.
 
     Raises:
         StartupError: one cannot be opened, or is no cross-encoder.
     """
     async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(_open(model, batching, open_model, cores or available_cores()))
-            for model in models
-        ]
+        yield [await stack.enter_async_context(_open(model, _home(model, place))) for model in models]
+
+
+def _home(model: CrossEncoderModel, place: PlaceModel) -> Placement:
+    return place(model.manifest.name, model.manifest.version, model.graph, model.manifest.providers)
 
 
 @asynccontextmanager
-async def _open(
-    model: CrossEncoderModel, batching: BatchingSettings, open_model: OpenModel, cores: int
-) -> AsyncIterator[Reranker]:
+async def _open(model: CrossEncoderModel, home: Placement) -> AsyncIterator[Reranker]:
     reader = await asyncio.to_thread(open_pair_reader, model.folder, model.manifest.max_tokens)
     work = cross_encoder_workload(model, reader.tokenizer.get_vocab_size())
+    batching, cores = home.batching, home.cores or available_cores()
     rows, grace = model.manifest.max_batch, batching.shutdown_grace
-    async with open_capacity(batching, partial(open_model, model.graph), work, cores=cores) as capacity:
+    async with open_capacity(batching, home.open_session, work, cores=cores) as capacity:
         runs = [partial(relate, session, reader.padding) for session in capacity.sessions]
         async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:
             session = capacity.sessions[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.errors import StartupError
-from app.inference.manifest import MANIFEST, verify_file
+from app.inference.manifest import MANIFEST, PROVIDERS, Provider, verify_file
 
 GRAPH = "model.onnx"
 
@@ -26,6 +26,7 @@ class Manifest(BaseModel):
     height: int = Field(ge=32, le=4096)
     max_batch: int = Field(default=1024, ge=1, description="1 for a graph that was exported with a batch of one")
     labels: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1, description="in the order of the scores")
+    providers: list[Provider] = Field(default=[], description=PROVIDERS)
     files: dict[str, str] = Field(description="sha256 of each file")
 
 

@@ -16,6 +16,17 @@ async def test_the_provider_is_the_one_that_is_named() -> None:
         assert session.output_names == ["sentence_embedding"]
 
 
+async def test_a_model_that_may_run_on_the_cpu_among_others_does() -> None:
+    async with open_model_session(ModelSessionSettings(), MODEL, providers=["cuda", "cpu"]) as session:
+        assert session.provider == "CPUExecutionProvider"
+
+
+async def test_a_model_that_may_not_run_on_the_cpu_is_refused_and_the_remedy_is_told() -> None:
+    with pytest.raises(StartupError, match='add "cpu" to `providers`'):
+        async with open_model_session(ModelSessionSettings(), MODEL, providers=["tensorrt", "cuda"]):
+            pass
+
+
 async def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"not a model")
     with pytest.raises(StartupError, match=r"model\.onnx"):

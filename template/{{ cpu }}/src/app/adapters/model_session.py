@@ -1,12 +1,14 @@
 """ONNX models on the CPU."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.adapters.onnx_session import load_session
+from app.errors import StartupError
+from app.inference.manifest import Provider
 from app.inference.ports import ModelSession
 
 
@@ -18,9 +20,14 @@ class ModelSessionSettings(BaseModel):
     threads: int = Field(default=0, ge=0, description="threads that a model may use; 0 is one for each core")
 
 
+def device_lanes(settings: ModelSessionSettings, providers: Sequence[Provider] = ()) -> int:
+    """Return the devices that a model is spread over, a lane for each; 1 leaves lanes to be measured."""
+    return 1
+
+
 @asynccontextmanager
 async def open_model_session(
-    settings: ModelSessionSettings, path: Path, threads: int | None = None
+    settings: ModelSessionSettings, path: Path, threads: int | None = None, providers: Sequence[Provider] = ()
 ) -> AsyncIterator[ModelSession]:
     """Load a model.
 
@@ -28,8 +35,14 @@ async def open_model_session(
         settings: how models run.
         path: the model file.
         threads: what one batch may use; what the settings say if not given.
+        providers: what its manifest says that it may run on.
 
     Raises:
-        StartupError: the file is not a model that onnxruntime can run.
+        StartupError: the file is not a model that onnxruntime can run, or the model may not run on the CPU.
     """
+    if providers and "cpu" not in providers:
+        raise StartupError(
+            f"The model {path} may run on {' and '.join(providers)} alone, and this service has the CPU: "
+            'add "cpu" to `providers` in its model.json.'
+        )
     yield await load_session(path, providers=["CPUExecutionProvider"], threads=threads or settings.threads)
