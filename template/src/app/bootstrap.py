@@ -25,7 +25,7 @@ from app.chat.caching import Caching
 from app.chat.capped_model import cap_calls
 from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
 from app.chat.service import ChatService
-from app.classification.classifier import TextClassifier
+from app.classification.classifier import Classifiers
 from app.classification.service import ClassificationService
 from app.conversations.service import ConversationService
 from app.conversations.turns import TurnService
@@ -72,7 +72,7 @@ class Ports:
 
     answer_cache: AnswerCache | None
     circuit_breaker: CircuitBreaker
-    classifiers: Mapping[str, TextClassifier]
+    classifiers: Classifiers
     database: Database
     detector: Detector
     embedder: Embedder
@@ -177,7 +177,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
         auth=AuthService(ports.database, settings.auth),
         chat=chat,
-        classifications=ClassificationService(ports.embedder, ports.classifiers, ports.keeper),
+        classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.keeper),
         conversations=ConversationService(ports.database, chat, prompts),
         detections=DetectionService(ports.detector, ports.keeper),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),

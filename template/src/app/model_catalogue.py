@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from app.classification.classifier import open_classifiers
+from app.classification.classifier import Classifiers
 from app.errors import StartupError
 from app.inference.capacity import Capacity, Workload, available_cores, open_capacity, threads_of
 from app.inference.embedder import load_tokenizer, open_embedder
@@ -131,7 +131,8 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
     place = _place(model, settings.model_copy(update={"batching": batching}))
 
     def serve(registered: Sequence[TensorModel], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
-        return open_model_repository(model.folder, registered, residents, batching, lambda *_: place)
+        join = Classifiers().join
+        return open_model_repository(model.folder, registered, residents, batching, lambda *_: place, join=join)
 
     async with AsyncExitStack() as stack:
         if model.task == EMBEDDING:
@@ -156,7 +157,6 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
             return reranker.session.provider
         registered = load_tensor_model(model.folder)
         repository = await stack.enter_async_context(serve([registered], []))
-        await open_classifiers([registered], repository.served)
         return str(repository.served.find(registered.manifest.name).provider)
 
 

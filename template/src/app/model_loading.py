@@ -1,6 +1,6 @@
 """The ONNX models, opened: those of the features, those that the operator registers, here or on other servers."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.adapters.model_session import device_lanes, open_model_session
 from app.adapters.remote_inference import RemoteInference, open_remote_inference
-from app.classification.classifier import TextClassifier, open_classifiers
+from app.classification.classifier import Classifiers
 from app.errors import StartupError
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import Provider, load_embedding_model
@@ -27,7 +27,7 @@ from app.vision.manifest import load_detection_model
 class Models:
     """What runs tensors, ready."""
 
-    classifiers: Mapping[str, TextClassifier]
+    classifiers: Classifiers
     detector: Detector
     embedder: Embedder
     remote_inference: RemoteInference
@@ -71,7 +71,7 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
 
 @dataclass(frozen=True, slots=True)
 class _Registered:
-    classifiers: Mapping[str, TextClassifier]
+    classifiers: Classifiers
     models: ModelRepository
     rerankers: Sequence[Reranker]
 
@@ -89,8 +89,10 @@ async def _open_registered(
     place = partial(_place, settings, remote)
     async with open_rerankers(crosses, place) as rerankers:
         residents = [*(own or ()), *(each.resident() for each in rerankers)]
-        async with open_model_repository(folder, tensors, residents, settings.batching, place) as models:
-            yield _Registered(await open_classifiers(tensors, models.served), models, rerankers)
+        classifiers = Classifiers()
+        opening = open_model_repository(folder, tensors, residents, settings.batching, place, join=classifiers.join)
+        async with opening as models:
+            yield _Registered(classifiers, models, rerankers)
 
 
 def place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:

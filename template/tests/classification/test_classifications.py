@@ -1,5 +1,7 @@
 """Classification of texts over HTTP."""
 
+import asyncio
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import httpx2
 import numpy as np
 import onnx
 import pytest
+from tokenizers import Tokenizer
 
 from app.auth.caller import Scope
 from app.bootstrap import Services, open_ports
@@ -46,6 +49,12 @@ async def classify(person: Person, **body: Any) -> dict[str, Any]:  # noqa: ANN4
     return answer
 
 
+def tokenizer_of(services: Services, name: str) -> Tokenizer:
+    classifier = services.ports.classifiers.find(services.ports.models.served.find(name))
+    assert classifier is not None
+    return classifier.tokenizer
+
+
 async def test_each_text_gets_the_callers_labels_the_likeliest_first(ada: Person) -> None:
     answer = await classify(ada, input=list(TEXTS), labels=TOPICS)
     assert (answer["model"], answer["version"]) == ("static-minilm", "1")
@@ -80,7 +89,7 @@ async def test_a_registered_classifier_scores_by_its_own_labels(ada: Person, ser
     texts = [*TEXTS, "short"]
     answer = await classify(ada, input=texts, model="moods")
     assert (answer["model"], answer["version"]) == ("moods", "1")
-    tokenizer = services.ports.classifiers["moods"].tokenizer
+    tokenizer = tokenizer_of(services, "moods")
     for text, result in zip(texts, answer["results"], strict=True):
         powers = np.exp(table()[tokenizer.encode(text).ids].sum(axis=0))
         expected = dict(zip(LABELS, powers / powers.sum(), strict=True))
@@ -89,7 +98,7 @@ async def test_a_registered_classifier_scores_by_its_own_labels(ada: Person, ser
 
 async def test_labels_that_may_all_fit_are_scored_each_by_itself(ada: Person, services: Services) -> None:
     [result] = (await classify(ada, input="short", model="fixed"))["results"]
-    ids = services.ports.classifiers["fixed"].tokenizer.encode("short").ids
+    ids = tokenizer_of(services, "fixed").encode("short").ids
     expected = dict(zip(LABELS, 1 / (1 + np.exp(-table()[ids].sum(axis=0))), strict=True))
     assert {each["label"]: each["score"] for each in result["labels"]} == pytest.approx(expected, abs=1e-4)
 
@@ -161,6 +170,63 @@ async def test_a_key_needs_the_scope(client: httpx2.AsyncClient, services: Servi
     assert (await may.request("POST", PATH, json=GOOD)).status_code == 200
     assert (await may_not.request("POST", PATH, json=GOOD)).status_code == 403
     assert (await client.post(PATH, json=GOOD)).status_code == 401
+
+
+async def change(person: Person, verb: str, name: str = "moods") -> httpx2.Response:
+    return await person.request("POST", f"/v2/repository/models/{name}/{verb}")
+
+
+def rewrite(settings: Settings, version: str = "1", **changes: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    shutil.rmtree(settings.models.folder / f"moods-{version}", ignore_errors=True)
+    register_classifier(settings.models.folder, summing_classifier(), version=version, **changes)
+
+
+async def test_classifiers_change_without_a_restart_and_no_request_is_lost(
+    ada: Person, services: Services, settings: Settings
+) -> None:
+    operator = await join(ada.client, services, "operator@example.com", *Scope)
+    over = asyncio.Event()
+    seen: set[tuple[int, frozenset[str]]] = set()
+
+    async def call() -> None:
+        while not over.is_set():
+            response = await ada.request("POST", PATH, json={"input": "short", "model": "moods"})
+            found = response.json()["results"][0]["labels"] if response.status_code == 200 else []
+            seen.add((response.status_code, frozenset(each["label"] for each in found)))
+
+    async with asyncio.TaskGroup() as callers:
+        for _ in range(20):
+            callers.create_task(call())
+        for number in range(4):
+            rewrite(settings, labels=[f"{label} {number}" for label in LABELS])
+            assert (await change(operator, "load")).status_code == 200
+            [result] = (await classify(ada, input="short", model="moods"))["results"]
+            assert {each["label"] for each in result["labels"]} == {f"{label} {number}" for label in LABELS}
+        over.set()
+    generations = [LABELS, *([f"{label} {number}" for label in LABELS] for number in range(4))]
+    assert seen <= {(200, frozenset(labels)) for labels in generations}
+
+
+async def test_an_unloaded_classifier_is_gone_until_it_is_loaded(ada: Person, services: Services) -> None:
+    operator = await join(ada.client, services, "operator@example.com", *Scope)
+    assert (await change(operator, "unload")).status_code == 200
+    refused = await ada.request("POST", PATH, json={"input": "short", "model": "moods"})
+    assert (refused.status_code, "moods" in refused.json()["detail"]) == (404, False)
+    assert (await change(operator, "load")).status_code == 200
+    await classify(ada, input="short", model="moods")
+
+
+async def test_a_version_that_does_not_classify_changes_nothing_and_says_why(
+    ada: Person, services: Services, settings: Settings
+) -> None:
+    operator = await join(ada.client, services, "operator@example.com", *Scope)
+    rewrite(settings, "2", labels=LABELS[:2])
+    refused = await change(operator, "load")
+    assert (refused.status_code, "[texts, 2]" in refused.json()["error"]) == (409, True)
+    assert (await classify(ada, input="short", model="moods"))["version"] == "1"
+    rewrite(settings, "2", activation="sigmoid")
+    assert (await change(operator, "load")).status_code == 200
+    assert (await classify(ada, input="short", model="moods"))["version"] == "2"
 
 
 @pytest.mark.parametrize(

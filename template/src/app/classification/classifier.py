@@ -1,7 +1,8 @@
 """Text classifiers that the operator registers: an ONNX graph with a tokenizer and labels."""
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,6 @@ from tokenizers import Tokenizer
 from app.errors import AppError, StartupError, UnprocessableError, UpstreamFailedError
 from app.inference.model_folders import TensorModel
 from app.inference.ports import Tensor
-from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
 from app.inference.tensor_types import DTYPES
 from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_whole
@@ -86,28 +86,44 @@ def softmax(values: Scores) -> Scores:
     return shares
 
 
-async def open_classifiers(models: Sequence[TensorModel], served: ServedModels) -> Mapping[str, TextClassifier]:
-    """Join registered models that declare labels with their tokenizers; by name, the newest version of each.
+class Classifiers:
+    """The registered models that classify texts, as models are opened and closed."""
 
-    Raises:
-        StartupError: one is no classifier of texts, or not of so many labels.
-    """
-    found: dict[str, TextClassifier] = {}
-    for model in models:
-        name = model.manifest.name
-        if not model.manifest.labels or served.find(name).version != model.manifest.version:
-            continue
-        opened = served.find(name)
-        strangers = {each.name for each in opened.signature.inputs} - {IDS, MASK, TYPES}
-        if strangers:
-            raise StartupError(
-                f"The model {opened.identity} declares labels, but takes {', '.join(sorted(strangers))}: "
-                f"a classifier of texts takes {IDS}, {MASK} and {TYPES} at most."
-            )
-        tokenizer = await asyncio.to_thread(open_tokenizer, model.folder, model.manifest.max_tokens)
-        found[name] = TextClassifier(model, opened, tokenizer)
-        await _check(found[name])
-    return found
+    def __init__(self) -> None:
+        self._open: dict[int, TextClassifier] = {}
+
+    def find(self, served: ServedModel) -> TextClassifier | None:
+        """Return the classifier that an open model is, if it is one."""
+        return self._open.get(id(served))
+
+    @asynccontextmanager
+    async def join(self, model: TensorModel, served: ServedModel) -> AsyncIterator[None]:
+        """Open the classifier that a registered model declares to be, if it does, for as long as the model is open.
+
+        Raises:
+            StartupError: it is no classifier of texts, or not of so many labels.
+        """
+        if not model.manifest.labels:
+            yield
+            return
+        self._open[id(served)] = await _open(model, served)
+        try:
+            yield
+        finally:
+            del self._open[id(served)]
+
+
+async def _open(model: TensorModel, served: ServedModel) -> TextClassifier:
+    strangers = {each.name for each in served.signature.inputs} - {IDS, MASK, TYPES}
+    if strangers:
+        raise StartupError(
+            f"The model {served.identity} declares labels, but takes {', '.join(sorted(strangers))}: "
+            f"a classifier of texts takes {IDS}, {MASK} and {TYPES} at most."
+        )
+    tokenizer = await asyncio.to_thread(open_tokenizer, model.folder, model.manifest.max_tokens)
+    classifier = TextClassifier(model, served, tokenizer)
+    await _check(classifier)
+    return classifier
 
 
 async def _check(classifier: TextClassifier) -> None:

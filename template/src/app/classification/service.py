@@ -1,16 +1,17 @@
 """Classifying callers' texts."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from app.auth.caller import Caller, Scope
-from app.classification.classifier import Classified, TextClassifier, softmax
+from app.classification.classifier import Classified, Classifiers, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
+from app.inference.served_models import ServedModels
 from app.inference.token_input import read_whole
 from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
@@ -48,7 +49,8 @@ class ClassificationService:
     """Finds labels by the likeness of embeddings, or by a registered classifier."""
 
     embedder: Embedder
-    classifiers: Mapping[str, TextClassifier]
+    classifiers: Classifiers
+    models: ServedModels
     keeper: Keeper = field(default_factory=Keeper)
 
     async def classify(
@@ -82,14 +84,22 @@ class ClassificationService:
                 raise UnprocessableError(f"{served.name} has no labels of its own: send some as `labels`.")
             classified = await self._compare(texts, hypotheses, caller)
             return Classification(classified, served.name, served.version, self.embedder.provider)
-        classifier = self.classifiers.get(model or "")
-        if classifier is None:
-            names = ", ".join([served.name, *sorted(self.classifiers)])
-            raise ModelNotFoundError(f"There is no such model to classify with; this service has {names}.")
+        names = {each.name for each in self.models.all() if self.classifiers.find(self.models.find(each.name))}
+        if model not in names:
+            known = ", ".join([served.name, *sorted(names)])
+            raise ModelNotFoundError(f"There is no such model to classify with; this service has {known}.")
         if hypotheses is not None:
-            raise UnprocessableError(f"{classifier.served.name} has labels of its own: leave `labels` out.")
-        classified = await classifier.classify(texts, owner=caller.id)
-        return Classification(classified, classifier.served.name, classifier.served.version, classifier.served.provider)
+            raise UnprocessableError(f"{model} has labels of its own: leave `labels` out.")
+        return await self._ask(model, texts, caller)
+
+    async def _ask(self, name: str, texts: Sequence[str], caller: Caller) -> Classification:
+        # What is held stays open, even if the operator puts another in its place.
+        with self.models.lease(name) as served:
+            classifier = self.classifiers.find(served)
+            if classifier is None:
+                raise ModelNotFoundError(f"The model {name!r} does not classify texts any more.")
+            classified = await classifier.classify(texts, owner=caller.id)
+            return Classification(classified, served.name, served.version, served.provider)
 
     async def _compare(self, texts: Sequence[str], hypotheses: Hypotheses, caller: Caller) -> Classified:
         sentences = [hypotheses.template.replace(PLACE, label) for label in hypotheses.labels]

@@ -1,8 +1,8 @@
 """Registered models, opened and closed while the service runs, so that no request is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,14 @@ log = structlog.get_logger(__name__)
 
 Identity = tuple[str, str]
 
+Join = Callable[[TensorModel, ServedModel], AbstractAsyncContextManager[None]]
+"""Opens what a feature makes of a registered model, before requests find that; closed when nobody holds it."""
+
+
+def join_nothing(_model: TensorModel, _served: ServedModel) -> AbstractAsyncContextManager[None]:
+    """Make nothing more of registered models."""
+    return nullcontext()
+
 
 @dataclass(frozen=True, slots=True)
 class _Open:
@@ -36,16 +44,18 @@ class ModelRepository:
         folder: holds the registered models.
         served: where requests find models.
         place: tells where registered models run.
+        join: opens what a feature makes of them.
         grace: seconds for requests that a model has when it is retired.
         fixed: names of models that features need for themselves.
     """
 
-    def __init__(
-        self, folder: Path, served: ServedModels, place: PlaceModel, *, grace: float, fixed: frozenset[str]
+    def __init__(  # noqa: PLR0913 - what a repository knows
+        self, folder: Path, served: ServedModels, place: PlaceModel, join: Join, *, grace: float, fixed: frozenset[str]
     ) -> None:
         self.served = served
         self._folder = folder
         self._place = place
+        self._join = join
         self._grace = grace
         self._fixed = fixed
         self._open: dict[Identity, _Open] = {}
@@ -80,7 +90,7 @@ class ModelRepository:
                 found = await asyncio.to_thread(find_tensor_models, self._folder, name)
             if not found:
                 raise ModelNotFoundError(f"No folder has a model {name!r}.")
-            self._check_loose(name, found)
+            self._check_loose(name)
             with _refused():
                 await self.replace(name, found)
 
@@ -92,7 +102,7 @@ class ModelRepository:
             ModelNotFoundError: it is not served.
         """
         async with self._turn:
-            self._check_loose(name, [])
+            self._check_loose(name)
             if not any(name == each for each, _ in self._open):
                 raise ModelNotFoundError(f"The model {name!r} is not loaded.")
             await self.replace(name, [])
@@ -122,14 +132,17 @@ class ModelRepository:
 
     async def _open_all(self, models: Sequence[TensorModel]) -> list[_Open]:
         opened: list[_Open] = []
+        stacks: list[AsyncExitStack] = []
         try:
             for model in models:
-                stack = AsyncExitStack()
+                stacks.append(stack := AsyncExitStack())
                 opening = open_registered(model, self._place(*model.identity, model.graph, model.manifest.providers))
-                opened.append(_Open(model, await stack.enter_async_context(opening), stack))
+                served = await stack.enter_async_context(opening)
+                await stack.enter_async_context(self._join(model, served))
+                opened.append(_Open(model, served, stack))
         except BaseException:
-            for each in opened:
-                await each.stack.aclose()
+            for each in stacks:
+                await each.aclose()
             raise
         return opened
 
@@ -140,12 +153,9 @@ class ModelRepository:
             await model.stack.aclose()
         log.info("model.retired", model=model.served.identity)
 
-    def _check_loose(self, name: str, found: Sequence[TensorModel]) -> None:
+    def _check_loose(self, name: str) -> None:
         if name in self._fixed:
             raise ConflictError(f"The service needs the model {name!r} for itself: change it by a restart.")
-        held = [*found, *(each.registered for each in self._open.values() if each.registered.manifest.name == name)]
-        if any(model.manifest.labels for model in held):
-            raise ConflictError(f"The model {name!r} classifies texts: change it by a restart.")
 
 
 @contextmanager
@@ -157,12 +167,14 @@ def _refused() -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_model_repository(
+async def open_model_repository(  # noqa: PLR0913 - what a repository knows
     folder: Path,
     registered: Sequence[TensorModel],
     residents: Sequence[Resident],
     batching: BatchingSettings,
     place: PlaceModel,
+    *,
+    join: Join = join_nothing,
 ) -> AsyncIterator[ModelRepository]:
     """Open, try, measure and warm registered models, and let residents take tensors.
 
@@ -172,6 +184,7 @@ async def open_model_repository(
         residents: what features have opened.
         batching: how residents are shared.
         place: tells where registered models run.
+        join: opens what a feature makes of registered models.
 
     Raises:
         StartupError: a model cannot be opened or run, or two have the same name and version.
@@ -182,7 +195,7 @@ async def open_model_repository(
     async with AsyncExitStack() as stack:
         for resident in residents:
             served.put(await stack.enter_async_context(open_resident(resident, batching)))
-        repository = ModelRepository(folder, served, place, grace=batching.shutdown_grace, fixed=fixed)
+        repository = ModelRepository(folder, served, place, join, grace=batching.shutdown_grace, fixed=fixed)
         stack.push_async_callback(repository.close)
         for name in dict.fromkeys(each.manifest.name for each in registered):
             await repository.replace(name, [each for each in registered if each.manifest.name == name])
