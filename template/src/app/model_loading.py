@@ -84,7 +84,8 @@ async def _open_registered(
     folder = settings.models.folder
     crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
     if own is not None:
-        _check_remote(settings, {each.name for each in own} | {each.manifest.name for each in (*tensors, *crosses)})
+        names = (*(each.manifest.name for each in tensors), *(each.manifest.name for each in crosses))
+        _check_remote(settings, {*(each.name for each in own), *names})
         _check_reranker(settings, crosses)
     place = partial(_place, settings, remote)
     async with open_rerankers(crosses, place) as rerankers:

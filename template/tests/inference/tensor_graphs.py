@@ -97,8 +97,8 @@ def growing() -> onnx.ModelProto:
         helper.make_node("Expand", ["one", "n"], ["ones"]),
         helper.make_node("ReduceSum", ["ones", "axes"], ["y"], keepdims=1),
     ]
-    constants = {"one": np.array([1], np.float32), "axes": np.array([0], np.int64)}
-    return _graph(nodes, {"n": ("INT64", [1])}, {"y": ("FP32", [1])}, **constants)
+    one, axes = np.array([1], np.float32), np.array([0], np.int64)
+    return _graph(nodes, {"n": ("INT64", [1])}, {"y": ("FP32", [1])}, one=one, axes=axes)
 
 
 def register(models: Path, name: str, graph: onnx.ModelProto, version: str = "1", **changes: object) -> Path:

@@ -14,6 +14,7 @@ from app.adapters.model_session import open_model_session
 from app.answers.passage_reranking import PassageReranker, SearchSettings
 from app.bootstrap import Services, open_ports
 from app.errors import StartupError
+from app.inference.placement import Placement
 from app.inference.ports import ModelSession
 from app.reranking.manifest import load_cross_encoder
 from app.reranking.reranker import Reranker, open_rerankers
@@ -72,13 +73,14 @@ async def stuck(settings: Settings, folder: Path) -> AsyncIterator[tuple[Reranke
         begun.set()
         free.wait()
 
+    model = load_cross_encoder(folder / "judge-1")
+
     @asynccontextmanager
-    async def open_model(graph: Path, threads: int) -> AsyncIterator[ModelSession]:
-        async with open_model_session(settings.model_session, graph, threads) as session:
+    async def open_session(threads: int) -> AsyncIterator[ModelSession]:
+        async with open_model_session(settings.model_session, model.graph, threads) as session:
             yield FaultySession(session, mischief)
 
-    model = load_cross_encoder(folder / "judge-1")
-    async with open_rerankers([model], settings.batching, open_model, cores=1) as [reranker]:
+    async with open_rerankers([model], lambda *_: Placement(open_session, settings.batching, cores=1)) as [reranker]:
         mischief.strike = strike
         first = asyncio.create_task(reranker.score("w1", ["w2"], owner=None))
         await asyncio.to_thread(begun.wait)
