@@ -157,9 +157,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 def build_services(settings: Settings, ports: Ports) -> Services:
     """Join the use cases to the ports."""
     jobs = JobService(ports.database, ports.queue)
-    found = find_reranker(ports.rerankers, settings.search.reranker)
-    reranker = PassageReranker(found, settings.search) if found else None
-    retrieval = RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
+    retrieval = _retrieval(settings, ports)
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
@@ -196,6 +194,12 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         usage=usage,
         webhooks=webhooks,
     )
+
+
+def _retrieval(settings: Settings, ports: Ports) -> RetrievalService:
+    found = find_reranker(ports.rerankers, settings.search.reranker)
+    reranker = PassageReranker(found, settings.search) if found else None
+    return RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
 
 
 def _handlers(
