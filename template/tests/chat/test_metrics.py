@@ -16,7 +16,9 @@ async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
 ) -> None:
     first, other = (frozenset({("model", name)}) for name in ("first:status-500", "other:steady"))
     failed = first | {("code", "unavailable")}
-    async with pair.open(pair.chain(kind, "status-500", "steady")) as model:
+    settings = pair.chain(kind, "status-500", "steady")
+    settings.providers["first"].first_token_timeout = 60  # a slow machine must not make it another failure
+    async with pair.open(settings) as model:
         await ask(model, Heard())
         told = meters.read()
         assert told[FAILURES] == {failed: 1}
