@@ -8,6 +8,12 @@ has a pause before every token, as models have.
 `bench_chat.py faults` prints what callers get, how soon and what is recorded when the provider fails instead.
 
 A service is made from this clone, and its environment set up, first; `--project FOLDER` takes one that is there.
+
+Where the processor's time went before anything was done about it, in microseconds of a busy machine: of 209 for a
+token, 77 to OpenAI's library, which builds its models of every chunk, 77 to pydantic-ai, 33 to reading ahead and
+writing, 22 to all other layers together; and of a call, 2800 to find its key, 5300 to admit it, 3600 to record it and
+3100 to both libraries. So chunks that wait together are read as one, and no row is written for a call where no money is
+at stake. Metering, guardrails, failover and the cap were left alone: together they take less than one parsed chunk.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def report(title: str, targets: Sequence[Target], rounds: Sequence[Sequence[Roun
     """Print a table; returns the service's share of the tokens per second of FastAPI's own event stream."""
     columns = list(zip(*rounds, strict=True))
     direct, bare, *_ = columns
-    print(f"\n{title}: median of {len(rounds)} rounds; first tokens of all of them")
+    print(f"\n{title}: median of {len(rounds)} rounds; first tokens of all of them", flush=True)
     heads = ("tokens/s", "of direct", "of bare", "us/token", "first p50", "p99", "added p50", "p99", "errors", "lost")
     print(f"{'':<26} " + " ".join(f"{head:>9}" for head in heads))
     shares = {}
@@ -150,8 +150,8 @@ def main() -> int:
         for target in targets:
             measure(target, 20, paced=False)  # warms up
         fast = [[measure(target, given.streams, paced=False) for target in targets] for _ in range(given.rounds)]
+        share = report(f"{given.streams} streams of 200 tokens, as fast as they are read", targets, fast)
         slow = [[measure(target, given.streams, paced=True) for target in targets] for _ in range(given.rounds // 2)]
-    share = report(f"{given.streams} streams of 200 tokens, as fast as they are read", targets, fast)
     if slow:
         report(f"{given.streams} streams of 200 tokens, one every 50 ms", targets, slow)
     faults = sum(each.read.errors + each.read.lost for every in (*fast, *slow) for each in every)

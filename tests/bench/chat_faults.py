@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from app.database import Database
 
 PATIENCE = 1.0  # seconds for the first token, and for silence after it
-LEAVES_AFTER = 0.5
+LEAVES_AFTER = 0.5  # seconds from when the provider was called
 FAULTS = {
     "answers well": "steady",
     "429": "status-429",
@@ -112,14 +111,16 @@ async def meet(service: RunningService, provider: FakeProvider, fault: str, *, s
     """Meet one fault; gives a row of the table."""
     database = service.services.ports.database
     provider.calls.clear()
+    provider.called.clear()
     provider.client_left.clear()
     before, headers = len(await read_rows(database)), {"Authorization": f"Bearer {service.key}"}
     async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
         begun = time.perf_counter()
         if fault in LEAVING:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LEAVES_AFTER):
-                    await ask(client, LEAVING[fault], stream=stream)
+            asking = asyncio.create_task(ask(client, LEAVING[fault], stream=stream))
+            await asyncio.wait_for(provider.called.wait(), 10)
+            await asyncio.sleep(LEAVES_AFTER)
+            asking.cancel()
             begun = time.perf_counter()
             await asyncio.wait_for(provider.client_left.wait(), 10)
             said = "left; after that the provider was let go"
