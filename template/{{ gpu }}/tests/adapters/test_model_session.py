@@ -128,7 +128,7 @@ class Device:
     given: list[float] = field(default_factory=list)
     wait: Event | None = None
     provider: str = CUDA
-    output_names: Sequence[str] = ("y",)
+    output_names: list[str] = field(default_factory=lambda: ["y"])
     inputs: Sequence[TensorSpec] = ()
     outputs: Sequence[TensorSpec] = ()
 
@@ -141,7 +141,7 @@ class Device:
 
 def test_batches_one_after_the_other_reach_every_device() -> None:
     devices = [Device(), Device(), Device()]
-    spread = SpreadSession(devices)  # type: ignore[arg-type]  # stands in for the port, plainly
+    spread = SpreadSession(devices)
     for number in range(6):
         assert spread.run({"x": np.array(number)}) == [number]
     assert [each.given for each in devices] == [[0, 3], [1, 4], [2, 5]]
@@ -150,7 +150,7 @@ def test_batches_one_after_the_other_reach_every_device() -> None:
 def test_a_batch_does_not_wait_behind_another_while_a_device_is_free() -> None:
     slow = Device(wait=Event())
     free = Device()
-    spread = SpreadSession([slow, free])  # type: ignore[arg-type]  # as above
+    spread = SpreadSession([slow, free])
     first = Thread(target=spread.run, args=({"x": np.array(0)},))
     first.start()
     while not slow.given:
