@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Barrier, Event, Thread
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -30,6 +31,7 @@ from app.inference.ports import Tensor, TensorSpec
 from tests.inference.tensor_graphs import affine
 
 MODEL = Path(__file__).parents[2] / "models" / "embedding" / "model.onnx"
+LAST: tuple[str, dict[str, Any]] = (CPU, {})
 
 
 def has_device() -> bool:
@@ -76,21 +78,21 @@ async def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_not_set_is_left_to_onnxruntime() -> None:
     options = provider_options(ModelSessionSettings(), "cuda", 0)
-    assert options == [(CUDA, {"device_id": 0, "arena_extend_strategy": "kNextPowerOfTwo"}), CPU]
-    assert provider_options(ModelSessionSettings(), "cpu", 3) == [CPU]
+    assert options == [(CUDA, {"device_id": 0, "arena_extend_strategy": "kNextPowerOfTwo"}), LAST]
+    assert provider_options(ModelSessionSettings(), "cpu", 3) == [LAST]
 
 
 def test_settings_of_memory_and_recording_reach_cuda() -> None:
     settings = ModelSessionSettings(memory_limit=10**9, arena="kSameAsRequested")
     [(name, told), last] = provider_options(settings, "cuda", 2, capture=True)
     wanted = {"device_id": 2, "gpu_mem_limit": 10**9, "arena_extend_strategy": "kSameAsRequested"}
-    assert (name, told, last) == (CUDA, wanted | {"enable_cuda_graph": 1}, CPU)
+    assert (name, told, last) == (CUDA, wanted | {"enable_cuda_graph": 1}, LAST)
 
 
 def test_settings_of_engines_reach_tensorrt_and_cuda_takes_what_it_leaves() -> None:
     settings = ModelSessionSettings(engine_cache=Path("engines"), fp16=True, memory_limit=10**9)
     [(first, told), (second, rest), last] = provider_options(settings, "tensorrt", 1, capture=True)
-    assert (first, second, last) == (TENSORRT, CUDA, CPU)
+    assert (first, second, last) == (TENSORRT, CUDA, LAST)
     assert told == {
         "device_id": 1,
         "trt_fp16_enable": True,

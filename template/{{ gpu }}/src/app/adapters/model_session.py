@@ -201,7 +201,7 @@ async def _open_on(
 
 def provider_options(
     settings: ModelSessionSettings, provider: Provider, device: int, *, capture: bool = False
-) -> list[str | tuple[str, dict[str, Any]]]:
+) -> list[tuple[str, dict[str, Any]]]:
     """Write what onnxruntime is told to run a model with: a provider, and those for what it leaves over.
 
     Args:
@@ -210,19 +210,20 @@ def provider_options(
         device: number of the GPU.
         capture: whether the work is recorded.
     """
+    last: tuple[str, dict[str, Any]] = (CPU, {})
     if provider == "cpu":
-        return [CPU]
+        return [last]
     cuda: dict[str, Any] = {"device_id": device, "arena_extend_strategy": settings.arena}
     if settings.memory_limit:
         cuda["gpu_mem_limit"] = settings.memory_limit
     if provider == "cuda":
-        return [(CUDA, cuda | ({"enable_cuda_graph": 1} if capture else {})), CPU]
+        return [(CUDA, cuda | ({"enable_cuda_graph": 1} if capture else {})), last]
     tensorrt: dict[str, Any] = {"device_id": device, "trt_fp16_enable": settings.fp16, "trt_cuda_graph_enable": capture}
     if settings.engine_cache:
         folder = str(settings.engine_cache)
         tensorrt |= {"trt_engine_cache_enable": True, "trt_engine_cache_path": folder}
         tensorrt |= {"trt_timing_cache_enable": True, "trt_timing_cache_path": folder}
-    return [(TENSORRT, tensorrt), (CUDA, cuda), CPU]
+    return [(TENSORRT, tensorrt), (CUDA, cuda), last]
 
 
 def has_fixed_shapes(session: ModelSession) -> bool:
