@@ -70,13 +70,12 @@ class Budgets:
             if cost is None and budget is None:
                 return replace(hold, is_stored=False)
             await self._settle_expired(session, caller.id)
-            fits = not cost or await repository.reserve(session, caller.id, hold.month, cost, budget)
-            if not fits or (cost is None and budget is not None):
+            reservation = _reservation(hold, expected, caller)
+            await repository.add_reservation(session, reservation, self.settings.reservation_seconds)
+            # Last, because all calls of an owner wait for this row until the transaction has ended.
+            if cost is None or not await repository.reserve(session, caller.id, hold.month, cost, budget):
                 spending = await repository.find_spending(session, caller.id, hold.month)
                 raise self._refusal(expected, cost, Month(hold.month, budget, spending))
-            await repository.add_reservation(
-                session, _reservation(hold, expected, caller), self.settings.reservation_seconds
-            )
         return hold
 
     async def settle(self, hold: Hold, measurement: Measurement, *, caller: Caller) -> Decimal | None:
