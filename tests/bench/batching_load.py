@@ -8,8 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import uvloop
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass
@@ -20,18 +22,23 @@ class Tally:
         served: seconds until each answer with 200.
         refused: seconds until each answer with 503.
         lost: requests without an answer, or with another one.
+        moments: when each answer came, by the clock of `perf_counter`, and its status.
+        late: seconds by which the load itself sent later than it meant to.
     """
 
     served: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     lost: int = 0
+    moments: list[tuple[float, int]] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
 
-    def count(self, status: int, seconds: float) -> None:
+    def count(self, status: int, sent: float, got: float) -> None:
         """Take in one answer."""
+        self.moments.append((got, status))
         if status == 200:
-            self.served.append(seconds)
+            self.served.append(got - sent)
         elif status == 503:
-            self.refused.append(seconds)
+            self.refused.append(got - sent)
         else:
             self.lost += 1
 
@@ -44,11 +51,15 @@ class Connection:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def post(self, raw: bytes) -> int:
-        """Send a request and return the status of its answer."""
+    async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect, if that is still to be done."""
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
-        reader, writer = self._streams
+        return self._streams
+
+    async def post(self, raw: bytes) -> int:
+        """Send a request and return the status of its answer."""
+        reader, writer = await self.open()
         writer.write(raw)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -62,16 +73,16 @@ class Connection:
         self._streams = None
 
 
-def request(path: str, payload: Any) -> bytes:  # noqa: ANN401
+def request(payload: Any, path: str = "/run", key: str = "input") -> bytes:  # noqa: ANN401
     """Write a request once, to be sent many times."""
-    body = json.dumps({"input": payload}).encode()
+    body = json.dumps({key: payload}).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
 
-async def closed_loop(port: int, requests: Sequence[bytes], callers: int, seconds: float) -> tuple[float, Tally]:
+def closed_loop(port: int, requests: Sequence[bytes], callers: int, seconds: float) -> tuple[float, Tally]:
     """Let callers ask again as soon as they have an answer; gives answers per second after a warm-up of a fifth."""
     tally, begin = Tally(), time.perf_counter() + seconds / 5
     end = begin + seconds
@@ -82,35 +93,81 @@ async def closed_loop(port: int, requests: Sequence[bytes], callers: int, second
             status = await connection.post(requests[at % len(requests)])
             got = time.perf_counter()
             if begin <= got < end:
-                tally.count(status, got - sent)
+                tally.count(status, sent, got)
             at += callers
         connection.close()
 
-    await asyncio.gather(*map(call, range(callers)))
+    async def call_all() -> None:
+        await asyncio.gather(*map(call, range(callers)))
+
+    uvloop.run(call_all())
     return len(tally.served) / seconds, tally
 
 
-async def open_loop(port: int, requests: Sequence[bytes], rate: float, seconds: float) -> Tally:
-    """Send at a steady rate whatever comes back."""
+def open_loop(
+    port: int, requests: Sequence[bytes], rate: float, seconds: float, *, watch: Callable[[], object]
+) -> Tally:
+    """Send at a steady rate whatever comes back; `watch` is called twice a second, in a thread."""
     tally, idle = Tally(), list[Connection]()
 
     async def call(raw: bytes) -> None:
         connection = idle.pop() if idle else Connection(port)
         sent = time.perf_counter()
         try:
-            tally.count(await connection.post(raw), time.perf_counter() - sent)
+            tally.count(await connection.post(raw), sent, time.perf_counter())
         except (OSError, asyncio.IncompleteReadError):
             tally.lost += 1
             connection.close()
         else:
             idle.append(connection)
 
-    begin = time.perf_counter()
-    calls = []
-    for at in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, begin + at / rate - time.perf_counter()))
-        calls.append(asyncio.create_task(call(requests[at % len(requests)])))
-    await asyncio.gather(*calls)
-    for connection in idle:
-        connection.close()
+    async def send_all() -> None:
+        watching = asyncio.create_task(_repeat(watch))
+        begin, calls = time.perf_counter(), []
+        for at in range(int(rate * seconds)):
+            due = begin + at / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            tally.late.append(time.perf_counter() - due)
+            calls.append(asyncio.create_task(call(requests[at % len(requests)])))
+        await asyncio.gather(*calls)
+        watching.cancel()
+        for connection in idle:
+            connection.close()
+
+    uvloop.run(send_all())
+    return tally
+
+
+async def _repeat(watch: Callable[[], object]) -> None:
+    while True:
+        await asyncio.to_thread(watch)
+        await asyncio.sleep(0.5)
+
+
+def first_answer(port: int, raw: bytes, seconds: float) -> int:
+    """Wait until a server that listens already also answers; gives the status."""
+    return uvloop.run(asyncio.wait_for(Connection(port).post(raw), seconds))
+
+
+def in_flight(port: int, raw: bytes, requests: int, then: Callable[[], object]) -> Tally:
+    """Send requests at once, do something while they are being served, and take what comes back."""
+    tally = Tally()
+
+    async def call(connection: Connection) -> None:
+        sent = time.perf_counter()
+        try:
+            tally.count(await connection.post(raw), sent, time.perf_counter())
+        except (OSError, asyncio.IncompleteReadError):
+            tally.lost += 1
+
+    async def call_all() -> None:
+        connections = [Connection(port) for _ in range(requests)]
+        for connection in connections:
+            await connection.open()
+        calls = [asyncio.create_task(call(connection)) for connection in connections]
+        await asyncio.sleep(0.15)
+        then()
+        await asyncio.gather(*calls)
+
+    uvloop.run(call_all())
     return tally

@@ -1,11 +1,10 @@
 """The server of the batching benchmark: the emitted batching behind one plain FastAPI route.
 
-Run as `python batching_server.py NAME FOLDER PORT DEADLINE`.
+Run as `python batching_server.py NAME FOLDER DEADLINE PORT`.
 """
 
 from __future__ import annotations
 
-import base64
 import logging
 import sys
 from contextlib import asynccontextmanager
@@ -18,30 +17,13 @@ import uvicorn
 from app.inference.batching import open_batcher
 from app.inference.capacity import BatchingSettings, available_cores, open_capacity
 from app.problems import install_problem_handlers
+from batching_plain import Asked, AskedTokens, Given
+from batching_sessions import written
 from batching_work import ROWS, opened, size_of, work_named
 from fastapi import FastAPI
-from pydantic import BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-
-class Asked(BaseModel):
-    """One row."""
-
-    input: list[float]
-
-
-class AskedTokens(BaseModel):
-    """One text."""
-
-    input: list[int]
-
-
-class Given(BaseModel):
-    """What the model made of it: base64 of float32."""
-
-    output: str
 
 
 def make_app(name: str, folder: Path, deadline: float) -> FastAPI:
@@ -62,24 +44,19 @@ def make_app(name: str, folder: Path, deadline: float) -> FastAPI:
 
     async def run(asked: Asked) -> Given:
         outcome = await state["batcher"].submit([asked.input], [size_of(asked.input, name)], within=deadline)
-        return Given(output=base64.b64encode(outcome.results[0].tobytes()).decode())
+        return Given(output=written(outcome.results[0]))
 
-    async def bare(_: Asked) -> Given:
-        return Given(output="A" * 88)
-
-    asked = AskedTokens if name == "encoder" else Asked
-    run.__annotations__["asked"] = bare.__annotations__["_"] = asked
-    run.__annotations__["return"] = bare.__annotations__["return"] = Given
+    run.__annotations__["asked"] = AskedTokens if name == "encoder" else Asked
+    run.__annotations__["return"] = Given
     app = FastAPI(lifespan=lifespan)
     install_problem_handlers(app)
     app.add_api_route("/run", run, methods=["POST"])
-    app.add_api_route("/bare", bare, methods=["POST"])
     return app
 
 
 def main() -> None:
     """Serve until SIGTERM."""
-    name, folder, port, deadline = sys.argv[1:]
+    name, folder, deadline, port = sys.argv[1:]
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     app = make_app(name, Path(folder), float(deadline))
     uvicorn.run(app, host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
