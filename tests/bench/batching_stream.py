@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import random
 import statistics
 import sys
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -77,7 +77,7 @@ async def stream_rate(port: int, frames: list[bytes], rate: float, seconds: floa
                 await socket.send(at.to_bytes(8) + frames[at % FRAMES])
 
         sending, count, dropped = asyncio.create_task(send()), 0, 0
-        with suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     result = json.loads(await socket.recv())
