@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import statistics
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import batching_load as load
@@ -36,8 +37,11 @@ def overload(folder: Path, effort: Effort) -> Measured:
         with emitted(name, folder, SERVERS_DEADLINE) as server:
             before, _ = load.closed_loop(server.port, raw, CALLERS, 1.5 * effort.seconds)
             held = list[tuple[float, int]]()
+            watch = partial(_note, held, server)
+            watch()
             begin = time.perf_counter()
-            tally = load.open_loop(server.port, raw, 2 * before, seconds, watch=lambda h=held, s=server: _note(h, s))
+            tally = load.open_loop(server.port, raw, 2 * before, seconds, watch=watch)
+            watch()
             after, _ = load.closed_loop(server.port, raw, CALLERS, 1.5 * effort.seconds)
         capacity = statistics.mean((before, after))
         done.rows += _rows(WORDS[name].partition(",")[0], tally, capacity, seconds, [size for _, size in held])

@@ -61,7 +61,7 @@ def main() -> int:
     # Told to stop, it still ends the servers that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     models = tuple(given.models)
-    effort = Effort(1, 0.5, models) if given.quick else Effort(given.rounds, Effort().seconds, models)
+    effort = Effort(1, 1.0, models) if given.quick else Effort(given.rounds, Effort().seconds, models)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)).resolve()
