@@ -28,10 +28,11 @@ class Session:
 
 @dataclass
 class Opener:
-    """Opens sessions and counts those that are open."""
+    """Opens sessions and counts those that are open, now and at most."""
 
     provider: str = "CPUExecutionProvider"
     open: int = 0
+    most: int = 0
 
     def __call__(self, threads: int) -> AbstractAsyncContextManager[ModelSession]:
         """Open one."""
@@ -40,6 +41,7 @@ class Opener:
     @asynccontextmanager
     async def _opened(self, threads: int) -> AsyncIterator[ModelSession]:
         self.open += 1
+        self.most = max(self.most, self.open)
         yield Session(threads, self.provider)
         self.open -= 1
 
@@ -68,6 +70,12 @@ async def test_a_model_that_gains_nothing_from_threads_gets_lanes_on_a_cpu(provi
         assert capacity.curve.lanes == len(capacity.sessions) == lanes
         assert opener.open == 1
     assert opener.open == 0
+
+
+async def test_measuring_never_takes_the_memory_of_two_copies() -> None:
+    opener = Opener()
+    async with open_capacity(BatchingSettings(measure_seconds=0.1), opener, work(), cores=8):
+        assert opener.most == 2  # as two lanes of four threads need; eight lanes of one share a copy
 
 
 def test_this_machine_has_cores() -> None:

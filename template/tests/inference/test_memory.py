@@ -1,10 +1,12 @@
 """How much memory is left, as Linux tells it."""
 
+import platform
+import resource
 from pathlib import Path
 
 import pytest
 
-from app.inference.memory import available_bytes
+from app.inference.memory import available_bytes, give_back
 
 NOWHERE = Path("/nowhere")
 
@@ -39,3 +41,19 @@ def test_without_a_limit_it_is_the_machine_s(tmp_path: Path, meminfo: Path) -> N
 
 def test_a_system_that_does_not_tell_limits_nothing() -> None:
     assert available_bytes(NOWHERE, NOWHERE) is None
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
+def test_what_was_freed_is_given_back() -> None:
+    blocks = [b"x" * 100_000 for _ in range(1000)]
+    # Some stay, so that what lies between them does not go back by itself.
+    kept = blocks[::50]
+    del blocks
+    held = resident_bytes()
+    give_back()
+    assert resident_bytes() < held - 50_000_000
+    assert len(kept) == 20

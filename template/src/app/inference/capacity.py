@@ -12,6 +12,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.inference.latency_curve import LatencyCurve, measure_curve
+from app.inference.memory import give_back
 from app.inference.ports import ModelSession
 
 log = structlog.get_logger(__name__)
@@ -100,15 +101,19 @@ async def open_capacity(
             others = sorted({lanes for lanes in (2, cores) if 1 < lanes <= cores})
         seconds = settings.measure_seconds / (1 + len(others))
         curve = await asyncio.to_thread(_measure, sessions, workload, seconds)
-        for lanes in others:
-            async with _open_sessions(open_session, lanes, cores) as more:
-                other = await asyncio.to_thread(_measure, more, workload, seconds)
-            if other.throughput > LANES_WORTH * curve.throughput:
-                curve = other
-        if curve.lanes != first:
+        if others:
+            # One copy of the model at a time: there may not be memory for two.
+            sessions = []
             await stack.aclose()
+            for lanes in others:
+                await asyncio.to_thread(give_back)
+                other = await _measure_lanes(open_session, lanes, cores, workload, seconds)
+                if other.throughput > LANES_WORTH * curve.throughput:
+                    curve = other
+            await asyncio.to_thread(give_back)
             sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
             await asyncio.to_thread(_warm, sessions, workload, curve.limit)
+        await asyncio.to_thread(give_back)
         log.info("model_session.measured", lanes=curve.lanes, limit=curve.limit, throughput=round(curve.throughput))
         yield Capacity(sessions, curve)
 
@@ -121,6 +126,13 @@ async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> A
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(open_session(threads)) for _ in range(count)]
         yield sessions * (lanes // count)
+
+
+async def _measure_lanes(
+    open_session: OpenSession, lanes: int, cores: int, workload: Workload, seconds: float
+) -> LatencyCurve:
+    async with _open_sessions(open_session, lanes, cores) as sessions:
+        return await asyncio.to_thread(_measure, sessions, workload, seconds)
 
 
 def _measure(sessions: Sequence[ModelSession], workload: Workload, seconds: float) -> LatencyCurve:

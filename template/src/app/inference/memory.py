@@ -1,6 +1,8 @@
-"""How much memory is left for models."""
+"""How much memory is left for models, and giving back what they leave behind."""
 
+import ctypes
 import re
+from contextlib import suppress
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
@@ -34,3 +36,12 @@ def _of_container(cgroup: Path) -> int | None:
     # What was read of files is counted as used, but makes way.
     cached = sum(map(int, re.findall(r"^(?:in)?active_file (\d+)", statistics, re.MULTILINE)))
     return max(0, limit - used + cached)
+
+
+def give_back() -> None:
+    """Return to the system what glibc keeps of freed memory: loading a model leaves several times its size behind.
+
+    Other C libraries keep less, and offer no such call; then nothing happens.
+    """
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
