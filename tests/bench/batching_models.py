@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from batching_inputs import FEATURES, VOCABULARY
 from onnx import TensorProto, checker, helper, numpy_helper, save
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FEATURES = 64
-VOCABULARY = 2000
 OPSET = 20
 
 
@@ -118,8 +117,4 @@ def _token_inputs() -> list[object]:
     return [helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in ("input_ids", "attention_mask")]
 
 
-def texts(count: int) -> list[list[int]]:
-    """Token ids of texts as they come: mostly short, some ten times as long."""
-    random = np.random.default_rng(11)
-    lengths = np.clip(np.exp(random.normal(np.log(24), 0.9, count)), 4, 256).astype(int)
-    return [random.integers(1, VOCABULARY, length).tolist() for length in lengths]
+MAKERS = {"compute": make_compute_bound, "weight": make_weight_bound, "encoder": make_encoder}

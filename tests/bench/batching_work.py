@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import batching_models
-import numpy as np
 from app.inference.capacity import Workload
 from app.inference.encoder import encode
+from batching_inputs import texts, vector
 from batching_sessions import DEVICE_SECONDS, Device, Session, run_vectors
 
 if TYPE_CHECKING:
@@ -45,18 +44,16 @@ def size_of(payload: Any, name: str) -> int:  # noqa: ANN401
 def work_named(name: str, folder: Path) -> Work:
     """Find one of `compute`, `weight`, `encoder`, `device`, `slow`; its model is made when it is missing."""
     path = folder / f"{name}.onnx"
-    makers = {
-        "compute": batching_models.make_compute_bound,
-        "weight": batching_models.make_weight_bound,
-        "encoder": batching_models.make_encoder,
-    }
-    if name in makers and not path.exists():
-        makers[name](path)
+    if name not in DEVICE_SECONDS and not path.exists():
+        # A server, which finds its model there, shall not hold what makes models.
+        import batching_models  # noqa: PLC0415
+
+        batching_models.MAKERS[name](path)
     if name == "encoder":
         sizes = [16 * 2**power for power in range(11)]
         workload = Workload(lambda session, units: encode(session, _ids(units)), sizes)
-        return Work(encode, batching_models.texts(512), workload, partial(Session, path))
-    row = np.random.default_rng(3).standard_normal(batching_models.FEATURES).round(4).tolist()
+        return Work(encode, texts(512), workload, partial(Session, path))
+    row = vector()
     workload = Workload(lambda session, units: run_vectors(session, [row] * units), [2**power for power in range(7)])
     opened = (lambda _threads, _spinning=False: Device(name)) if name in DEVICE_SECONDS else partial(Session, path)
     return Work(run_vectors, [row], workload, opened)

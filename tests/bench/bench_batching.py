@@ -55,13 +55,14 @@ def main() -> int:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--quick", action="store_true", help="one short round: shows that it runs, no more")
     parser.add_argument("--rounds", type=int, default=Effort().rounds)
+    parser.add_argument("--seconds", type=float, default=Effort().seconds, help="of each load")
     parser.add_argument("--folder", type=Path, help="keeps the models and the servers' logs")
     parser.add_argument("--write", action="store_true", help="put table and plots into docs/benchmarks.md")
     given = parser.parse_args()
     # Told to stop, it still ends the servers that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     models = tuple(given.models)
-    effort = Effort(1, 1.0, models) if given.quick else Effort(given.rounds, Effort().seconds, models)
+    effort = Effort(1, 1.0, models) if given.quick else Effort(given.rounds, given.seconds, models)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)).resolve()
