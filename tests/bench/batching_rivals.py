@@ -145,9 +145,12 @@ def _try(words: str, command: Sequence[str], requests: Sequence[bytes], ours: Si
             load.first_answer(server.port, requests[0], FIRST_ANSWER_SECONDS)
             theirs.rate(max(CALLERS), seconds)  # it learns from what it is given first
             for callers in CALLERS:
-                before = ours.rate(callers, seconds / 2)
+                with server.paused():
+                    before = ours.rate(callers, seconds / 2)
                 their = theirs.rate(callers, seconds)
-                trial.rates[callers] = (statistics.mean((before, ours.rate(callers, seconds / 2))), their)
+                with server.paused():
+                    after = ours.rate(callers, seconds / 2)
+                trial.rates[callers] = (statistics.mean((before, after)), their)
     except (NotStartedError, NotServedError, TimeoutError, OSError, EOFError) as error:
         trial.failure = str(error) or type(error).__name__
     return trial
