@@ -16,12 +16,15 @@ import batching_load as load
 from app.inference.capacity import available_cores
 from batching_results import Effort, Measured, Row, at_least, not_compared
 from batching_serving import HERE, NotStartedError, emitted, serving
+from batching_sessions import DEVICE_SECONDS
 from batching_throughput import WORDS
 from batching_work import work_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from batching_serving import Server
 
 CALLERS = (1, 8, 64)
 # How many times as much as the rival.
@@ -103,7 +106,7 @@ class Trial:
     """A rival in one of its settings.
 
     Attributes:
-        rates: answers per second, ours and the rival's, by callers.
+        rates: answers per second, ours and the rival's, by callers: of the round whose ratio is the median.
         failure: why there are none, or fewer than wanted.
     """
 
@@ -128,8 +131,8 @@ def rivals(folder: Path, effort: Effort) -> Measured:
             for rival in (litserve(available_cores()), bento(available_cores())):
                 theirs = [rival.request(each) for each in payloads]
                 tried[rival.name] = [
-                    _try(words, rival.command(name, folder, setting), theirs, ours, effort.seconds)
-                    for setting, words in rival.settings[: QUICK_SETTINGS if effort.rounds == 1 else None]
+                    _try(words, rival.command(name, folder, setting), theirs, ours, effort)
+                    for setting, words in _settings(rival, name)[: QUICK_SETTINGS if effort.rounds == 1 else None]
                 ]
         for rival_name, trials in tried.items():
             done.rows += _rows(WORDS[name].partition(",")[0], rival_name, trials)
@@ -137,23 +140,34 @@ def rivals(folder: Path, effort: Effort) -> Measured:
     return done
 
 
-def _try(words: str, command: Sequence[str], requests: Sequence[bytes], ours: Side, seconds: float) -> Trial:
+def _settings(rival: Rival, name: str) -> list[tuple[tuple[float, ...], str]]:
+    """Leave out settings of several workers where they would each simulate a device of their own."""
+    return [each for each in rival.settings if name not in DEVICE_SECONDS or " 1 worker " in each[1]]
+
+
+def _try(words: str, command: Sequence[str], requests: Sequence[bytes], ours: Side, effort: Effort) -> Trial:
     trial = Trial(words)
     try:
         with serving(command) as server:
             theirs = Side(server.port, requests)
             load.first_answer(server.port, requests[0], FIRST_ANSWER_SECONDS)
-            theirs.rate(max(CALLERS), seconds)  # it learns from what it is given first
+            theirs.rate(max(CALLERS), effort.seconds)  # it learns from what it is given first
             for callers in CALLERS:
-                with server.paused():
-                    before = ours.rate(callers, seconds / 2)
-                their = theirs.rate(callers, seconds)
-                with server.paused():
-                    after = ours.rate(callers, seconds / 2)
-                trial.rates[callers] = (statistics.mean((before, after)), their)
+                pairs = [_pair(ours, theirs, server, callers, effort.seconds) for _ in range(effort.rounds)]
+                trial.rates[callers] = sorted(pairs, key=lambda pair: pair[0] / pair[1])[len(pairs) // 2]
     except (NotStartedError, NotServedError, TimeoutError, OSError, EOFError) as error:
         trial.failure = str(error) or type(error).__name__
     return trial
+
+
+def _pair(ours: Side, theirs: Side, server: Server, callers: int, seconds: float) -> tuple[float, float]:
+    """Return both rates, ours from before and after."""
+    with server.paused():
+        before = ours.rate(callers, seconds / 4)
+    their = theirs.rate(callers, seconds / 2)
+    with server.paused():
+        after = ours.rate(callers, seconds / 4)
+    return statistics.mean((before, after)), their
 
 
 def _rows(what: str, rival: str, trials: Sequence[Trial]) -> list[Row]:
