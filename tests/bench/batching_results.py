@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Measured:
     rows: list[Row] = field(default_factory=list)
     series: dict[str, Any] = field(default_factory=dict)
 
+    def doubt(self, reason: str) -> None:
+        """Say that others were at work on the machine: whether an aim is met is not known."""
+        self.rows = [replace(row, measured=f"{row.measured}; {reason}", met=None) for row in self.rows]
+
 
 def at_least(what: str, value: float, aim: float, more: str = "") -> Row:
     """Compare a ratio with the least that it should be."""
@@ -70,7 +74,7 @@ def not_compared(what: str, reason: str) -> Row:
 
 def table(rows: Iterable[Row]) -> str:
     """Write rows as Markdown."""
-    words = {True: "yes", False: "**no**", None: ""}
+    words = {True: "yes", False: "**no**", None: "not known"}
     lines = [f"| {row.what} | {row.measured} | {row.aim} | {words[row.met]} |" for row in rows]
     return "\n".join(["| what | measured | aim | met |", "| --- | --- | --- | --- |", *lines])
 
