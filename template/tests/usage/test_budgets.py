@@ -1,4 +1,4 @@
-"""Nobody spends more than his budget, however many calls there are at once and however they end."""
+"""Nobody spends more than their budget, however many calls there are at once and however they end."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What callers use of language models is written down and added up, each for himself."""
+"""What callers use of language models is written down and added up, each alone."""
 
 from datetime import UTC, date, datetime
 from uuid import UUID

@@ -142,7 +142,7 @@ def _wait_before_retry(error: Exception) -> bool | float:
     if not isinstance(error, UpstreamError) or not error.retryable:
         return False
     if isinstance(error, UpstreamTimeoutError | ProviderLimitError):
-        return False  # whoever has waited for a silent model, or for his turn, has waited enough
+        return False  # whoever has waited for a silent model, or for a turn, has waited enough
     if error.retry_after is None:
         return True
     if error.retry_after > LONGEST_WAIT:

@@ -217,7 +217,7 @@ class UsageRecorder(Protocol):
     """Keeps account of what models are used for, and callers within their limits."""
 
     def longest_answer(self, *, caller: Caller) -> int | None:
-        """Tell how many tokens an answer to this caller may have; None where his scopes set no ceiling."""
+        """Tell how many tokens an answer to this caller may have; None where the scopes set no ceiling."""
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
         """Let a request through, which is then recorded or released.

@@ -15,7 +15,7 @@ from app.jobs.settings import JobsSettings
 
 log = structlog.get_logger(__name__)
 
-# What an owner may want to be told; that he has cancelled something he knows.
+# What owners may want to be told; what they have cancelled they know.
 ANNOUNCED: Mapping[JobState, EventType] = {JobState.SUCCEEDED: "job.succeeded", JobState.FAILED: "job.failed"}
 
 

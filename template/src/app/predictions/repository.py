@@ -30,7 +30,7 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 
 
 async def delete_older(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Delete predictions that are older, and return how many; what somebody else is deleting is left to him."""
+    """Delete predictions that are older, and return how many; what is being deleted elsewhere is left alone."""
     old = (
         select(Prediction.id)
         .where(Prediction.created_at < func.now() - timedelta(days=days))

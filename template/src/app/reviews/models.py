@@ -26,7 +26,7 @@ class Review(Record):
 
     `given` and `output` are what the feature got and what came of it; `result` is what was released to the owner.
     A claim holds until `claimed_until`, and longer if nobody else wants the item. `version` grows with every change:
-    who decides names the one that he has seen.
+    whoever decides names the one that was seen.
     """
 
     __tablename__ = "reviews"

@@ -75,7 +75,7 @@ async def find_budget(session: AsyncSession, owner_id: UUID, default: Decimal | 
 
 
 async def set_budget(session: AsyncSession, owner_id: UUID, amount: Decimal | None) -> None:
-    """Give an owner a budget of his own; None is no limit."""
+    """Give an owner a budget of their own; None is no limit."""
     statement = upsert(Budget).values(owner_id=owner_id, amount=amount)
     await session.execute(statement.on_conflict_do_update(index_elements=[Budget.owner_id], set_={"amount": amount}))
 

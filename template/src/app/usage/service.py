@@ -35,7 +35,7 @@ class UsageService:
     _doing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     def longest_answer(self, *, caller: Caller) -> int | None:
-        """Tell how many tokens an answer to this caller may have; None where his scopes set no ceiling."""
+        """Tell how many tokens an answer to this caller may have; None where the scopes set no ceiling."""
         return self.limits.settings.longest_answer(caller)
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:

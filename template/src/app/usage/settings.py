@@ -24,7 +24,7 @@ class LimitsSettings(BaseModel):
     )
 
     def longest_answer(self, caller: Caller) -> int | None:
-        """Tell how many tokens an answer to this caller may have; None where none of his scopes says."""
+        """Tell how many tokens an answer to this caller may have; None where none of the scopes says."""
         ceilings = self.max_output_tokens_by_scope
         return max((ceilings[scope] for scope in caller.scopes if scope in ceilings), default=None)
 

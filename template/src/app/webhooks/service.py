@@ -69,7 +69,7 @@ class WebhookService:
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
         """Record a job for each delivery, in the transaction in which the event happens."""
         if event.kind == DELIVER:
-            return []  # nobody wants to be told that he was told
+            return []  # that somebody was told is nothing to tell of
         listening = await repository.list_listening(session, owner_id, event.type)
         written = _written(event)
         recorded = []
