@@ -37,6 +37,7 @@ from app.extraction.extractor import Extractor
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
+from app.extraction.shape import read_shape
 from app.guardrails.service import make_guardrails
 from app.health.service import HealthService, Ping
 from app.inference.embedder import Embedder
@@ -167,7 +168,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
-    chat = ChatService(language_models, usage, settings.chat, guardrails, caching)
+    chat = ChatService(language_models, usage, settings.chat, guardrails, caching, read_shape)
     extractor = Extractor(language_models, usage, settings.extraction, guardrails)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
     return Services(

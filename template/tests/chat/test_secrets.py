@@ -1,15 +1,20 @@
-"""What is asked, and the keys, turn up in no log line and no error, whatever a provider does with them."""
+"""What is asked, and the keys, turn up in no log, trace, metric or error, whatever a provider does with them."""
 
 import json
 from io import StringIO
 
 import httpx2
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import get_tracer, set_tracer_provider
 
 from app.observability.logging import LoggingSettings, configure_logging
 from app.settings import Settings
 from tests.chat.fake_provider import PROVIDER_SAYS, FakeProvider
 from tests.chat.service import PROVIDER_KEY, PROVIDERS, Provider, provider_settings, run_service
+from tests.meters import Meters
 
 CANARY = "canary-in-the-prompt"
 FAULTS = (
@@ -18,9 +23,18 @@ FAULTS = (
 )
 
 
+@pytest.fixture(scope="module")
+def spans() -> InMemorySpanExporter:
+    """Everything that is traced from now on, because tracers can be given a provider but once."""
+    exporter, tracing = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    tracing.add_span_processor(SimpleSpanProcessor(exporter))
+    set_tracer_provider(tracing)
+    return exporter
+
+
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_no_fault_makes_the_prompt_or_a_key_turn_up(
-    settings: Settings, provider: FakeProvider, kind: Provider
+    settings: Settings, provider: FakeProvider, kind: Provider, meters: Meters, spans: InMemorySpanExporter
 ) -> None:
     written, answers = StringIO(), ""
     faulty = provider_settings(provider, kind, FAULTS[0], first_token_timeout=0.3, idle_timeout=0.3)
@@ -36,9 +50,16 @@ async def test_no_fault_makes_the_prompt_or_a_key_turn_up(
                     body = {"model": fault, "messages": messages, "stream": stream}
                     answers += (await client.post("/v1/chat/completions", json=body)).text
     logged = written.getvalue()
+    data = meters.reader.get_metrics_data()
+    measured = data.to_json() if data else ""
+    with get_tracer("test").start_as_current_span("the last one"):
+        pass
+    traced = "".join(span.to_json() for span in spans.get_finished_spans())
     assert len(provider.calls) >= 2 * len(FAULTS)
     assert CANARY in json.dumps([call.body for call in provider.calls])
     assert logged.count("language_model.failed") >= 2 * (len(FAULTS) - 1)
+    assert "app_language_model_failures" in measured
+    assert "the last one" in traced
     for secret in (CANARY, PROVIDER_KEY, service.key, PROVIDER_SAYS):
-        assert secret not in logged
-        assert secret not in answers
+        for told in (logged, answers, measured, traced):
+            assert secret not in told

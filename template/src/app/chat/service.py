@@ -1,5 +1,6 @@
 """Answering conversations with a language model."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,13 @@ from app.chat.ports import (
     UsageRecorder,
 )
 from app.chat.settings import ChatSettings
+from app.chat.shaping import CHECK as SCHEMA_CHECK
+from app.chat.shaping import ReadShape, Shape, shaped
 from app.errors import (
     ModelNotFoundError,
     RefusedByModelError,
     RequestRefusedError,
+    SchemaRefusedError,
     UnsupportedParameterError,
     UpstreamFailedError,
 )
@@ -49,6 +53,7 @@ class ChatService:
     Attributes:
         language_models: by each name that they can be asked for.
         caching: gives answers again; None where none are kept.
+        read_shape: reads the schemas of answers in JSON; None holds no answer to its schema.
     """
 
     language_models: Mapping[str, LanguageModel]
@@ -56,6 +61,7 @@ class ChatService:
     settings: ChatSettings
     guardrails: Guardrails = field(default_factory=Guardrails)
     caching: Caching | None = None
+    read_shape: ReadShape | None = None
 
     def find_model(self, name: str) -> LanguageModel:
         """Find the language model of this name.
@@ -117,7 +123,8 @@ class ChatService:
         guardrails = self.guardrails.of(model)
         await check_request(request, guardrails, owner=caller.id)
         request = replace(redact_request(request, guardrails), max_tokens=max_tokens or most)
-        answering: Answering = self._answering(language_model, request, guardrails, caller)
+        shape = await self._read_shape(request, guardrails)
+        answering: Answering = self._answering(language_model, request, guardrails, shape, caller)
         if self.caching is not None and seconds:
             checks = guardrails.settings.model_dump(mode="json")
             key = answer_key(request, alias=model, model=language_model, checks=checks, caller=caller)
@@ -134,15 +141,34 @@ class ChatService:
             raise UnsupportedParameterError("This service keeps no answers.", param="cache")
         return 0
 
+    async def _read_shape(self, request: ModelRequest, guardrails: Guardrails) -> Shape | None:
+        """Read what the answer is to be held to, before a model is asked; None where nothing is."""
+        is_checked = guardrails.settings.output.get(SCHEMA_CHECK, "off") != "off"
+        if self.read_shape is None or request.response_format == "text" or not is_checked:
+            return None
+        try:
+            return await asyncio.to_thread(self.read_shape, request.response_format)
+        except SchemaRefusedError as error:
+            raise UnsupportedParameterError(error.detail, param="response_format") from None
+
     @asynccontextmanager
     async def _answering(
-        self, language_model: LanguageModel, request: ModelRequest, guardrails: Guardrails, caller: Caller
+        self,
+        language_model: LanguageModel,
+        request: ModelRequest,
+        guardrails: Guardrails,
+        shape: Shape | None,
+        caller: Caller,
     ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
         """Offer the model's answer, on the caller's account."""
         asked = metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
         try:
-            async with asked as answer, aclosing(guarded(answer, guardrails, request, owner=caller.id)) as events:
-                yield events
+            async with asked as answer:
+                written = guarded(answer, guardrails, request, owner=caller.id)
+                if shape is not None:
+                    written = shaped(written, shape, guardrails, request, owner=caller.id)
+                async with aclosing(written) as events:
+                    yield events
         except RequestRefusedError as error:
             # The request is the caller's own: trying again, or asking somebody else, is of no use.
             raise RefusedByModelError(error.detail) from None

@@ -103,7 +103,7 @@ class Guardrails:
         for name, action in self.settings.output.items():
             if action != "off" and name == "pii":
                 checks.append(OutputCheck(name, scan_personal_data, action))
-            elif action != "off" and self.settings.banned_phrases:
+            elif action != "off" and name == "banned" and self.settings.banned_phrases:
                 checks.append(OutputCheck(name, BannedPhrases(self.settings.banned_phrases), action))
         return OutputGuard(checks) if checks else None
 

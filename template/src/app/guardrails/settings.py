@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 InputCheck = Literal["length", "injection", "topics", "pii"]
-OutputCheck = Literal["pii", "banned"]
+OutputCheck = Literal["schema", "pii", "banned"]
 Action = Literal["refuse", "review", "redact", "off"]
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, max_length=200)]
@@ -24,7 +24,8 @@ class CheckSettings(BaseModel):
         description="checks on what callers send, in their order; those that redact come after those that refuse",
     )
     output: dict[OutputCheck, Action] = Field(
-        default={"pii": "off", "banned": "refuse"}, description="checks on what models write, in their order"
+        default={"schema": "off", "pii": "off", "banned": "refuse"},
+        description="checks on what models write, in their order; `schema` is the last, of the whole answer",
     )
     screen_passages: bool = Field(default=True, description="leave passages out that try to give the model orders")
     max_input_characters: int = Field(default=400_000, ge=1, description="of all messages together")
