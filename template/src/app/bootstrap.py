@@ -168,9 +168,9 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
-    chat = ChatService(language_models, usage, settings.chat, guardrails, caching, read_shape)
-    extractor = Extractor(language_models, usage, settings.extraction, guardrails)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
+    chat = ChatService(language_models, usage, settings.chat, prompts, guardrails, caching, read_shape)
+    extractor = Extractor(language_models, usage, settings.extraction, guardrails)
     return Services(
         ports=ports,
         answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
@@ -181,7 +181,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         detections=DetectionService(ports.detector, ports.keeper),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder, ports.keeper),
-        extractions=ExtractionService(ports.database, extractor, jobs, reviews),
+        extractions=ExtractionService(ports.database, extractor, prompts, jobs, reviews),
         health=HealthService(_pings(settings, ports)),
         job_runner=JobRunner(ports.database, _handlers(settings, ports, extractor, reviews), settings.jobs, webhooks),
         jobs=jobs,

@@ -34,7 +34,14 @@ async def test_data_comes_in_the_shape_of_the_schema(
     response = await extract(ada, instructions="Totals are in euros.")
     assert response.status_code == 200, response.text
     usage = {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS, "cached_tokens": 0}
-    assert response.json() == {"data": DATA, "model": f"{kind}:steady", "attempts": 1, "usage": usage}
+    assert response.json() == {
+        "data": DATA,
+        "model": f"{kind}:steady",
+        "attempts": 1,
+        "usage": usage,
+        "prompt_name": None,
+        "prompt_version": None,
+    }
     [call] = provider.calls
     said = json.dumps(call.body)
     assert TEXT in said

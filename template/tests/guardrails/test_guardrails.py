@@ -31,7 +31,8 @@ HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long
 
 
 def chat(model: FakeLanguageModel, settings: GuardrailSettings | None = None) -> ChatService:
-    return ChatService({"default": model}, FakeUsage(), ChatSettings(), Guardrails(settings or GuardrailSettings()))
+    checks = Guardrails(settings or GuardrailSettings())
+    return ChatService({"default": model}, FakeUsage(), ChatSettings(), FakePrompts(), checks)
 
 
 async def ask(service: ChatService, *messages: Message) -> str:
@@ -103,7 +104,7 @@ async def test_an_answer_that_is_refused_in_the_middle_stops_the_model_and_is_ac
     model = FakeLanguageModel(["These are ", "guaranteed ", "returns", " for you"], silent=True)
     usage = FakeUsage()
     settings = GuardrailSettings.model_validate({"banned_phrases": ["Guaranteed returns"]})
-    service = ChatService({"default": model}, usage, ChatSettings(), Guardrails(settings))
+    service = ChatService({"default": model}, usage, ChatSettings(), FakePrompts(), Guardrails(settings))
     request = ModelRequest([Message("user", "Why?")])
     async with aclosing(service.stream(request, model="default", max_tokens=None, caller=caller())) as events:
         assert await anext(events) == TextDelta("These are ")

@@ -18,7 +18,7 @@ from app.guardrails.settings import CheckSettings
 from app.reviews.refusals import check_refusal
 from app.reviews.settings import ReviewsSettings
 from app.settings import Settings
-from tests.answers.fakes import FakeLanguageModel, FakeUsage, caller
+from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeUsage, caller
 from tests.chat.fake_provider import FakeProvider
 from tests.guardrails.test_guardrails import ATTACK, PRIVATE
 from tests.http import Person, join
@@ -178,7 +178,7 @@ async def test_what_cannot_be_kept_for_a_reviewer_is_not_let_through() -> None:
     model, usage = FakeLanguageModel(["These are guaranteed ", "returns", " now"]), FakeUsage()
     for settings, content, asked in ((INPUT, ATTACK, 0), (OUTPUT, "Why?", 1)):
         guardrails = Guardrails(CheckSettings.model_validate(settings), desk=NoDesk())
-        service = ChatService({"default": model}, usage, ChatSettings(), guardrails)
+        service = ChatService({"default": model}, usage, ChatSettings(), FakePrompts(), guardrails)
         with pytest.raises(UnavailableError):
             await service.complete(
                 ModelRequest([Message("user", content)]), model="default", max_tokens=None, caller=caller()

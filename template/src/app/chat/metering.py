@@ -57,7 +57,15 @@ async def metered(  # noqa: PLR0913 - each is named where it is called
             await usage.release(admission)
 
 
-async def meter_kept(end: Finished, seconds: float, *, endpoint: str, caller: Caller, usage: UsageRecorder) -> None:
+async def meter_kept(  # noqa: PLR0913 - each is named where it is called
+    end: Finished,
+    seconds: float,
+    *,
+    endpoint: str,
+    caller: Caller,
+    usage: UsageRecorder,
+    prompt: FilledPrompt | None = None,
+) -> None:
     """Put an answer that was kept on its caller's account: a request of no tokens and no cost.
 
     Raises:
@@ -75,6 +83,8 @@ async def meter_kept(end: Finished, seconds: float, *, endpoint: str, caller: Ca
         finish_reason=CACHED,
         first_token_seconds=seconds,
         seconds=seconds,
+        prompt_name=prompt.name if prompt else None,
+        prompt_version=prompt.version if prompt else None,
     )
     await usage.record(measurement, admission)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from app.auth.caller import Caller
+from app.prompts.service import FilledPrompt, PromptChoice
 from app.usage.admission import Admission
 from app.usage.measurement import Expectation, Measurement
 
@@ -211,6 +212,17 @@ class CircuitBreaker(Protocol):
 
     async def look(self, model: str) -> Circuit:
         """See how the circuit stands, without taking the trial."""
+
+
+class PromptSource(Protocol):
+    """Knows the prompts that operators have written."""
+
+    async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
+        """Fill a prompt in.
+
+        Raises:
+            CallerError: there is no such prompt, it cannot be used yet, or a variable is missing or unknown.
+        """
 
 
 class UsageRecorder(Protocol):

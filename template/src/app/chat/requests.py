@@ -27,6 +27,7 @@ from app.chat.schemas import (
     NamedToolChoice,
 )
 from app.errors import UnsupportedParameterError
+from app.prompts.service import PromptChoice
 
 # Unknown fields with these values ask for what happens anyway.
 HARMLESS: tuple[tuple[str, object], ...] = (("modalities", ["text"]), ("service_tier", "auto"))
@@ -69,6 +70,11 @@ def read_cache_wish(body: ChatCompletionCreate) -> CacheWish | None:
     if body.cache is None or isinstance(body.cache, bool):
         return None if body.cache is None else CacheWish(body.cache)
     return CacheWish(is_wanted=True, seconds=body.cache.ttl)
+
+
+def read_prompt(body: ChatCompletionCreate) -> PromptChoice | None:
+    """Read which stored prompt the answer is to be written under."""
+    return body.prompt.as_choice() if body.prompt else None
 
 
 def _unknown(path: str, value: object) -> Iterator[str]:

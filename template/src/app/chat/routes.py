@@ -13,7 +13,7 @@ from app.chat.batch import answer_each, check_batch
 from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
 from app.chat.chunks import Chunks, chunk_frames
 from app.chat.completions import ChatCompletion
-from app.chat.requests import read_cache_wish, read_limit, read_request
+from app.chat.requests import read_cache_wish, read_limit, read_prompt, read_request
 from app.chat.schemas import ChatCompletionCreate
 from app.chat.service import ChatService
 from app.connection import while_connected
@@ -48,10 +48,14 @@ CACHE_HEADER = {
     "model's, `wait` one that another request is getting while the stream begins.",
     "schema": {"type": "string", "enum": ["hit", "miss", "wait"]},
 }
+PROMPT_HEADER = {
+    "description": "Name and version of the stored prompt that the answer is written under.",
+    "schema": {"type": "string", "examples": ["support@2"]},
+}
 RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
     200: {
         "description": "The answer, or with `stream: true` its chunks and at the end `[DONE]`, or an error without it.",
-        "headers": {"X-Answer-Cache": CACHE_HEADER},
+        "headers": {"X-Answer-Cache": CACHE_HEADER, "X-Prompt": PROMPT_HEADER},
         "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
     }
 }
@@ -62,11 +66,14 @@ async def create_chat_completion(
     body: ChatCompletionCreate, request: Request, caller: CallerDep, services: ServicesDep
 ) -> ChatCompletion | Response:
     """Answer a conversation."""
-    asked, limit, wish, chat = read_request(body), read_limit(body), read_cache_wish(body), services.chat
+    asked, limit, wish, prompt = read_request(body), read_limit(body), read_cache_wish(body), read_prompt(body)
+    chat = services.chat
     if not body.stream:
-        work = chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller)
+        work = chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
         return ChatCompletion.of(await while_connected(request, work))
-    reading = ReadAhead(chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller))
+    reading = ReadAhead(
+        chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+    )
     try:
         await reading.wait_for_first(FIRST_BYTE_SECONDS)
     except BaseException:
@@ -97,5 +104,7 @@ async def _answer_apart(
     collect_answer_headers()
     if body.stream:
         raise UnsupportedParameterError("A request of a batch is not streamed: leave `stream` out.", param="stream")
-    asked, limit, wish = read_request(body), read_limit(body), read_cache_wish(body)
-    return ChatCompletion.of(await chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, caller=caller))
+    asked, limit, wish, prompt = read_request(body), read_limit(body), read_cache_wish(body), read_prompt(body)
+    return ChatCompletion.of(
+        await chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+    )

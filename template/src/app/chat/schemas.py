@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.prompts.schemas import PromptUse
+
 MOST_MESSAGES = 2048
 MOST_TOOLS = 128
 SIGNED_64_BITS = 2**63
@@ -160,6 +162,14 @@ class ChatCompletionCreate(_Lenient):
         description=(
             "this service's own: true takes the answer that you were given to exactly the same request, if it is still "
             "kept, and keeps a new one; false never does; where nothing is said, the operator decides at temperature 0"
+        ),
+        examples=[None],
+    )
+    prompt: PromptUse | None = Field(
+        default=None,
+        description=(
+            "this service's own: a stored prompt, which the model reads before all messages, those of the role system "
+            "included"
         ),
         examples=[None],
     )

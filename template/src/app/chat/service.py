@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from app.answer_headers import add_answer_headers
 from app.auth.caller import Caller, Scope
 from app.chat.answer_cache import answer_key
 from app.chat.caching import Answering, CacheWish, Caching
@@ -14,8 +15,10 @@ from app.chat.metering import meter_kept, metered
 from app.chat.ports import (
     Finished,
     LanguageModel,
+    Message,
     ModelEvent,
     ModelRequest,
+    PromptSource,
     TextDelta,
     ToolCall,
     ToolCallDelta,
@@ -33,8 +36,10 @@ from app.errors import (
     UpstreamFailedError,
 )
 from app.guardrails.service import Guardrails
+from app.prompts.service import FilledPrompt, PromptChoice
 
 ENDPOINT = "chat.completions"
+PROMPT_HEADER = "X-Prompt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class ChatService:
     language_models: Mapping[str, LanguageModel]
     usage: UsageRecorder
     settings: ChatSettings
+    prompts: PromptSource
     guardrails: Guardrails = field(default_factory=Guardrails)
     caching: Caching | None = None
     read_shape: ReadShape | None = None
@@ -74,7 +80,7 @@ class ChatService:
             raise ModelNotFoundError(f"There is no such chat model; this service has {names}.")
         return self.language_models[name]
 
-    async def complete(
+    async def complete(  # noqa: PLR0913 - each is named where it is called
         self,
         request: ModelRequest,
         *,
@@ -82,10 +88,11 @@ class ChatService:
         max_tokens: int | None,
         caller: Caller,
         cache: CacheWish | None = None,
+        prompt: PromptChoice | None = None,
     ) -> Answer:
         """Answer in one piece; raises what `stream` raises."""
         pieces: list[ModelEvent] = []
-        events = self.stream(request, model=model, max_tokens=max_tokens, caller=caller, cache=cache)
+        events = self.stream(request, model=model, max_tokens=max_tokens, caller=caller, cache=cache, prompt=prompt)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Finished):
@@ -93,7 +100,7 @@ class ChatService:
                 pieces.append(event)
         raise UpstreamFailedError("The language model's answer has no end.")
 
-    async def stream(
+    async def stream(  # noqa: PLR0913 - each is named where it is called
         self,
         request: ModelRequest,
         *,
@@ -101,6 +108,7 @@ class ChatService:
         max_tokens: int | None,
         caller: Caller,
         cache: CacheWish | None = None,
+        prompt: PromptChoice | None = None,
     ) -> AsyncGenerator[ModelEvent, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the iterator stops the model.
 
@@ -108,6 +116,7 @@ class ChatService:
             ForbiddenError: the caller may not ask.
             ModelNotFoundError: there is no such model.
             UnsupportedParameterError: the answer may not be that long or kept, or the model cannot do what is asked.
+            CallerError: the prompt cannot be used like that.
             GuardrailRefusedError: a check refuses the request, or the answer, perhaps in the middle of it.
             RefusedByModelError: the model's provider finds fault with the request.
             TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
@@ -116,23 +125,39 @@ class ChatService:
         """
         caller.require(Scope.CHAT)
         language_model = self.find_model(model)
-        most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens
-        if max_tokens is not None and max_tokens > most:
-            raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
+        longest = self._longest_answer(max_tokens, caller)
         seconds = self._seconds_to_keep(request, model, cache)
+        request, filled = await self._put_under(prompt, request, caller)
         guardrails = self.guardrails.of(model)
         await check_request(request, guardrails, owner=caller.id)
-        request = replace(redact_request(request, guardrails), max_tokens=max_tokens or most)
+        request = replace(redact_request(request, guardrails), max_tokens=longest)
         shape = await self._read_shape(request, guardrails)
-        answering: Answering = self._answering(language_model, request, guardrails, shape, caller)
+        asked = _Asked(language_model, request, guardrails, shape, filled)
+        answering: Answering = self._answering(asked, caller)
         if self.caching is not None and seconds:
             checks = guardrails.settings.model_dump(mode="json")
             key = answer_key(request, alias=model, model=language_model, checks=checks, caller=caller)
-            note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+            note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=filled)
             answering = aclosing(self.caching.stream(key, seconds, answering, note))
         async with answering as events:
             async for event in events:
                 yield event
+
+    def _longest_answer(self, wanted: int | None, caller: Caller) -> int:
+        most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens
+        if wanted is not None and wanted > most:
+            raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
+        return wanted or most
+
+    async def _put_under(
+        self, prompt: PromptChoice | None, request: ModelRequest, caller: Caller
+    ) -> tuple[ModelRequest, FilledPrompt | None]:
+        """Have the model read the stored prompt before everything else."""
+        if prompt is None:
+            return request, None
+        filled = await self.prompts.fill(prompt, caller=caller)
+        add_answer_headers({PROMPT_HEADER: f"{filled.name}@{filled.version}"})
+        return replace(request, messages=[Message("system", filled.text), *request.messages]), filled
 
     def _seconds_to_keep(self, request: ModelRequest, model: str, wish: CacheWish | None) -> int:
         if self.caching is not None:
@@ -152,26 +177,33 @@ class ChatService:
             raise UnsupportedParameterError(error.detail, param="response_format") from None
 
     @asynccontextmanager
-    async def _answering(
-        self,
-        language_model: LanguageModel,
-        request: ModelRequest,
-        guardrails: Guardrails,
-        shape: Shape | None,
-        caller: Caller,
-    ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
+    async def _answering(self, asked: "_Asked", caller: Caller) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
         """Offer the model's answer, on the caller's account."""
-        asked = metered(language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+        request, guardrails, usage = asked.request, asked.guardrails, self.usage
+        answering = metered(
+            asked.model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=asked.prompt
+        )
         try:
-            async with asked as answer:
+            async with answering as answer:
                 written = guarded(answer, guardrails, request, owner=caller.id)
-                if shape is not None:
-                    written = shaped(written, shape, guardrails, request, owner=caller.id)
+                if asked.shape is not None:
+                    written = shaped(written, asked.shape, guardrails, request, owner=caller.id)
                 async with aclosing(written) as events:
                     yield events
         except RequestRefusedError as error:
             # The request is the caller's own: trying again, or asking somebody else, is of no use.
             raise RefusedByModelError(error.detail) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that may be answered, as the model will see it, and what its answer is held to."""
+
+    model: LanguageModel
+    request: ModelRequest
+    guardrails: Guardrails
+    shape: Shape | None
+    prompt: FilledPrompt | None
 
 
 def _text(pieces: list[ModelEvent]) -> str:

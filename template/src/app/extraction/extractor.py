@@ -22,6 +22,7 @@ from app.extraction.prompts import compose, correct
 from app.extraction.replies import WHOLE, judge
 from app.extraction.settings import ExtractionSettings
 from app.guardrails.service import Guardrails
+from app.prompts.service import FilledPrompt
 
 ENDPOINT = "extractions"
 NAME = "extraction"
@@ -37,6 +38,7 @@ class Wish:
         max_attempts: None for as many as the service allows.
         on_failure: whether a person shall look at what never fits.
         max_tokens: of one answer, where the caller's scopes set a ceiling; a job no longer knows those scopes.
+        prompt: the stored one, as it was when the request came; takes the place of `instructions`.
     """
 
     schema: Mapping[str, Any]
@@ -45,6 +47,18 @@ class Wish:
     max_attempts: int | None
     on_failure: Literal["error", "review"]
     max_tokens: int | None = None
+    prompt: FilledPrompt | None = None
+
+    @property
+    def told(self) -> str | None:
+        """What the model is told beside the schema."""
+        return self.prompt.text if self.prompt else self.instructions
+
+
+def read_wish(kept: Mapping[str, Any]) -> Wish:
+    """Read a wish as a batch keeps it, perhaps since an older release."""
+    prompt = kept.get("prompt")
+    return Wish(**{**kept, "prompt": FilledPrompt(**prompt) if prompt else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +66,8 @@ class Plan:
     """A wish that can be fulfilled."""
 
     form: Form
-    instructions: str | None
+    told: str | None
+    prompt: FilledPrompt | None
     language_model: LanguageModel
     guardrails: Guardrails
     max_attempts: int
@@ -76,6 +91,7 @@ class Outcome:
     model: str
     attempts: int
     usage: Usage
+    prompt: FilledPrompt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +125,8 @@ class Extractor:
         longest = self.settings.max_output_tokens
         return Plan(
             form,
-            wish.instructions,
+            wish.told,
+            wish.prompt,
             self.language_models[wish.model],
             self.guardrails.of(wish.model),
             wish.max_attempts or most,
@@ -125,7 +142,7 @@ class Extractor:
             RefusedByModelError: the model's provider finds fault with the request, such as the schema.
             UpstreamError: the model failed.
         """
-        opening = compose(text, plan.form, plan.instructions)
+        opening = compose(text, plan.form, plan.told)
         messages, spent, attempts = opening, Usage(0, 0), 0
         while True:
             request = ModelRequest(
@@ -139,14 +156,15 @@ class Extractor:
             if faults and end.reason != "stop":
                 faults = [*faults, Fault(WHOLE, f"The answer ended early (finish reason: {end.reason}).")]
             if not faults or attempts == plan.max_attempts:
-                return Outcome(data, faults, answer, end.model, attempts, spent)
+                return Outcome(data, faults, answer, end.model, attempts, spent, plan.prompt)
             # The last wrong answer is enough to learn from; all of them would cost more with each attempt.
             messages = [*opening, *correct(answer, faults)]
 
     async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
         await check_request(request, plan.guardrails, owner=caller.id)
         request = redact_request(request, plan.guardrails)
-        asked = metered(plan.language_model, request, endpoint=ENDPOINT, caller=caller, usage=self.usage)
+        model, usage = plan.language_model, self.usage
+        asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=plan.prompt)
         pieces: list[str] = []
         try:
             async with asked as answer, aclosing(guarded(answer, plan.guardrails, request, owner=caller.id)) as events:

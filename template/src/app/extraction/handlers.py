@@ -10,7 +10,7 @@ from app.auth.caller import Caller
 from app.database import Database
 from app.errors import AppError, CallerError, DropJobError, RetryJobError, TooManyRequestsError, UpstreamError
 from app.extraction import repository
-from app.extraction.extractor import Extractor, Outcome, Plan, Wish
+from app.extraction.extractor import Extractor, Outcome, Plan, Wish, read_wish
 from app.extraction.models import ExtractionBatch, ItemState
 from app.extraction.release import review_of
 from app.extraction.service import failure_of
@@ -61,7 +61,7 @@ class ExtractBatch:
             total = await repository.count_items(session, batch_id)
         if batch is None:
             return
-        wish = Wish(**batch.wish)
+        wish = read_wish(batch.wish)
         try:
             plan = await self.extractor.plan(wish)
         except CallerError as error:
@@ -115,6 +115,8 @@ class ExtractBatch:
             "model": outcome.model,
             "attempts": outcome.attempts,
             "usage": asdict(outcome.usage),
+            "prompt_name": outcome.prompt.name if outcome.prompt else None,
+            "prompt_version": outcome.prompt.version if outcome.prompt else None,
         }
         await self._settle(work, position, ItemState.DONE, result)
 

@@ -19,7 +19,7 @@ def review_of(text: str, wish: Wish, outcome: Outcome, failure: ExtractionFailed
         kind=EXTRACTION,
         # The database keeps no NUL characters; keys of the model's making may hold some.
         reason=f"{failure.detail} {faults}".replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-        given={"text": text, "schema": wish.schema, "instructions": wish.instructions},
+        given={"text": text, "schema": wish.schema, "instructions": wish.told},
         output=outcome.answer if outcome.data is None else outcome.data,
     )
 

@@ -31,7 +31,8 @@ async def extract_data(
     body: ExtractionCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
 ) -> ExtractionRead | ReviewRead:
     """Have a language model take data out of a text, in the shape of your JSON Schema."""
-    work = services.extractions.extract(body.text, body.as_wish(), caller=caller)
+    prompt = body.prompt.as_choice() if body.prompt else None
+    work = services.extractions.extract(body.text, body.as_wish(), prompt=prompt, caller=caller)
     found = await while_connected(request, work)
     if isinstance(found, Review):
         response.status_code = status.HTTP_202_ACCEPTED
@@ -49,8 +50,9 @@ async def extract_batch(
     ] = None,
 ) -> ExtractionBatchAccepted:
     """Have a job take data out of many texts, each by itself."""
+    prompt = body.prompt.as_choice() if body.prompt else None
     batch, job = await services.extractions.submit(
-        body.items, body.as_wish(), idempotency_key=idempotency_key, caller=caller
+        body.items, body.as_wish(), prompt=prompt, idempotency_key=idempotency_key, caller=caller
     )
     return ExtractionBatchAccepted(id=batch.id, job=JobRead.model_validate(job) if job else None)
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from app.chat.ports import DEFAULT
@@ -13,6 +13,7 @@ from app.extraction.models import ItemState
 from app.extraction.service import Batch
 from app.jobs.schemas import JobRead
 from app.problems import FieldProblem
+from app.prompts.schemas import PromptUse
 
 LONGEST_INSTRUCTIONS = 4000
 
@@ -38,6 +39,9 @@ class ExtractionWish(BaseModel):
     instructions: str | None = Field(
         default=None, max_length=LONGEST_INSTRUCTIONS, description="what the schema does not say", examples=[None]
     )
+    prompt: PromptUse | None = Field(
+        default=None, description="instead of `instructions`: a stored one, filled in once", examples=[None]
+    )
     model: str | None = Field(default=None, description="one of /v1/models; the default if not given", examples=[None])
     max_attempts: int | None = Field(
         default=None, ge=1, description="answers that the model may give; as many as the service allows if not given"
@@ -46,6 +50,12 @@ class ExtractionWish(BaseModel):
     on_failure: Literal["error", "review"] = Field(
         default="error", description="what becomes of an answer that never fits: an error, or an item for reviewers"
     )
+
+    @model_validator(mode="after")
+    def _check_instructions(self) -> Self:
+        if self.instructions is not None and self.prompt is not None:
+            raise ValueError("send either instructions or prompt")
+        return self
 
     def as_wish(self) -> Wish:
         """Say the same in the terms of the service."""
@@ -87,6 +97,8 @@ class ExtractionRead(BaseModel):
     model: str = Field(description="who answered", examples=["openai:gpt-5"])
     attempts: int = Field(description="answers that it took", examples=[1])
     usage: ExtractionUsage
+    prompt_name: str | None = Field(default=None, description="the stored prompt that it was made by", examples=[None])
+    prompt_version: int | None = Field(default=None, examples=[None])
 
     @classmethod
     def of(cls, outcome: Outcome) -> Self:
@@ -96,6 +108,8 @@ class ExtractionRead(BaseModel):
             model=outcome.model,
             attempts=outcome.attempts,
             usage=ExtractionUsage.model_validate(outcome.usage),
+            prompt_name=outcome.prompt.name if outcome.prompt else None,
+            prompt_version=outcome.prompt.version if outcome.prompt else None,
         )
 
 

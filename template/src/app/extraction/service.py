@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 from app.auth.caller import Caller, Scope
+from app.chat.ports import PromptSource
 from app.database import Database
 from app.errors import ExtractionFailedError, NotFoundError, UnprocessableError
 from app.extraction import repository
@@ -13,6 +14,7 @@ from app.extraction.models import ExtractionBatch, ExtractionItem
 from app.extraction.release import review_of
 from app.jobs.models import Job
 from app.jobs.service import JobService
+from app.prompts.service import PromptChoice
 from app.reviews.models import Review
 from app.reviews.service import ReviewService
 
@@ -34,16 +36,20 @@ class ExtractionService:
 
     database: Database
     extractor: Extractor
+    prompts: PromptSource
     jobs: JobService
     reviews: ReviewService
 
-    async def extract(self, text: str, wish: Wish, *, caller: Caller) -> Outcome | Review:
+    async def extract(
+        self, text: str, wish: Wish, *, prompt: PromptChoice | None = None, caller: Caller
+    ) -> Outcome | Review:
         """Extract data that fits the caller's schema; or have a reviewer look at what does not, if that is wished.
 
         Raises:
             ForbiddenError: the caller may not ask.
             SchemaRefusedError: the schema is wrong, or more than the service takes.
             UnprocessableError: the text is too long.
+            CallerError: the prompt cannot be used like that.
             UnsupportedParameterError: so many attempts are not allowed, or the model cannot write JSON.
             ModelNotFoundError: there is no such model.
             ExtractionFailedError: no answer of the model fits, and no review is wished.
@@ -51,7 +57,7 @@ class ExtractionService:
         """
         caller.require(Scope.EXTRACTIONS)
         self._check_length(text)
-        wish = self._limit(wish, caller)
+        wish = await self._complete(wish, prompt, caller)
         plan = await self.extractor.plan(wish)
         outcome = await self.extractor.extract(text, plan, caller=caller)
         if not outcome.faults:
@@ -63,7 +69,13 @@ class ExtractionService:
             return await self.reviews.record(session, review_of(text, wish, outcome, failure), owner_id=caller.id)
 
     async def submit(
-        self, texts: Sequence[str], wish: Wish, *, idempotency_key: str | None = None, caller: Caller
+        self,
+        texts: Sequence[str],
+        wish: Wish,
+        *,
+        prompt: PromptChoice | None = None,
+        idempotency_key: str | None = None,
+        caller: Caller,
     ) -> tuple[ExtractionBatch, Job | None]:
         """Have many texts worked on by a job; a repeated idempotency key returns the first batch.
 
@@ -77,7 +89,7 @@ class ExtractionService:
             raise UnprocessableError(f"A batch may have at most {most} texts here.")
         for text in texts:
             self._check_length(text)
-        wish = self._limit(wish, caller)
+        wish = await self._complete(wish, prompt, caller)
         await self.extractor.plan(wish)
         row = {
             "owner_id": caller.id,
@@ -108,8 +120,10 @@ class ExtractionService:
             items = await repository.list_items(session, batch.id)
             return Batch(batch, items, await self.jobs.find(session, batch.job_id))
 
-    def _limit(self, wish: Wish, caller: Caller) -> Wish:
-        return replace(wish, max_tokens=self.extractor.usage.longest_answer(caller=caller))
+    async def _complete(self, wish: Wish, prompt: PromptChoice | None, caller: Caller) -> Wish:
+        """Put into a wish what may have changed when a job gets to it."""
+        filled = await self.prompts.fill(prompt, caller=caller) if prompt else None
+        return replace(wish, max_tokens=self.extractor.usage.longest_answer(caller=caller), prompt=filled)
 
     def _check_length(self, text: str) -> None:
         most = self.extractor.settings.max_characters

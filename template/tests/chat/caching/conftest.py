@@ -14,7 +14,7 @@ from app.chat.settings import AnswerCacheSettings, ChatSettings
 from app.guardrails.service import Guardrails
 from app.guardrails.settings import GuardrailSettings
 from app.settings import Settings
-from tests.answers.fakes import FakeUsage
+from tests.answers.fakes import FakePrompts, FakeUsage
 from tests.chat.caching.processes import NEVER, GatedModel, Process, Start
 
 
@@ -41,6 +41,7 @@ async def start(settings: Settings, model: GatedModel) -> AsyncIterator[Start]:
             cache = ValkeyAnswerCache(client, settings.valkey.prefix, rules.max_bytes)
             usage, caching = FakeUsage(), Caching(cache, rules, lease, chance)
             checks = Guardrails(guardrails or GuardrailSettings())
-            return Process(ChatService({"default": model}, usage, ChatSettings(), checks, caching), cache, usage)
+            service = ChatService({"default": model}, usage, ChatSettings(), FakePrompts(), checks, caching)
+            return Process(service, cache, usage)
 
         yield start
