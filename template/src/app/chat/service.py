@@ -180,9 +180,7 @@ class ChatService:
     async def _answering(self, asked: "_Asked", caller: Caller) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
         """Offer the model's answer, on the caller's account."""
         request, guardrails, usage = asked.request, asked.guardrails, self.usage
-        answering = metered(
-            asked.model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=asked.prompt
-        )
+        answering = metered(asked.model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=asked.prompt)
         try:
             async with answering as answer:
                 written = guarded(answer, guardrails, request, owner=caller.id)
