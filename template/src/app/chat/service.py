@@ -133,15 +133,19 @@ class ChatService:
         request = replace(redact_request(request, guardrails), max_tokens=longest)
         shape = await self._read_shape(request, guardrails)
         asked = _Asked(language_model, request, guardrails, shape, filled)
-        answering: Answering = self._answering(asked, caller)
-        if self.caching is not None and seconds:
-            checks = guardrails.settings.model_dump(mode="json")
-            key = answer_key(request, alias=model, model=language_model, checks=checks, caller=caller)
-            note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=filled)
-            answering = aclosing(self.caching.stream(key, seconds, answering, note))
-        async with answering as events:
+        async with self._from_cache(asked, model, seconds, caller) as events:
             async for event in events:
                 yield event
+
+    def _from_cache(self, asked: "_Asked", alias: str, seconds: int, caller: Caller) -> Answering:
+        """Offer a kept answer if there may be one, and the model's otherwise."""
+        answering: Answering = self._answering(asked, caller)
+        if self.caching is None or not seconds:
+            return answering
+        checks = asked.guardrails.settings.model_dump(mode="json")
+        key = answer_key(asked.request, alias=alias, model=asked.model, checks=checks, caller=caller)
+        note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=asked.prompt)
+        return aclosing(self.caching.stream(key, seconds, answering, note))
 
     def _longest_answer(self, wanted: int | None, caller: Caller) -> int:
         most = self.usage.longest_answer(caller=caller) or self.settings.max_output_tokens

@@ -83,6 +83,7 @@ class Outcome:
         faults: what is wrong with the last answer.
         answer: the last one, as it was written.
         usage: of all attempts together.
+        prompt: the stored one that the model was told.
     """
 
     data: Any
