@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -50,6 +51,13 @@ def uv_run(project: Path, *command: str, **extra: str) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-8000:]}"
+
+
+def run_own_tests(project: Path, *chosen: str) -> None:
+    """Run the project's tests, or those that are chosen."""
+    # Runs that share a folder for temporary files stumble over each other when they sweep it.
+    with TemporaryDirectory() as folder:
+        uv_run(project, "poe", "test", *chosen, PYTEST_DEBUG_TEMPROOT=folder)
 
 
 def free_port() -> int:

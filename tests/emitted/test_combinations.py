@@ -8,7 +8,7 @@ import pytest
 from emitted.conftest import each_combination
 from emitted.knowledge import MANUAL, check_search
 from emitted.pdf import make_pdf
-from emitted.stack import Stack, answer_stream, clean_environment, no_device, running, uv_run
+from emitted.stack import Stack, answer_stream, clean_environment, no_device, run_own_tests, running, uv_run
 
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
 # Between them they have every choice; the others run the tests of what options touch, or with `--thorough` all of them.
@@ -49,7 +49,7 @@ def test_its_own_tests_pass(project: Path, combination: str, pytestconfig: pytes
     chosen: list[str] = []
     if combination not in ALL_CHOICES and not pytestconfig.getoption("thorough"):
         chosen = [*TOUCHED, *(path.relative_to(project).as_posix() for path in project.glob("tests/test_*.py"))]
-    uv_run(project, "poe", "test", *chosen)
+    run_own_tests(project, *chosen)
 
 
 @each_combination("migrations")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Render
-from emitted.stack import clean_environment, uv_run
+from emitted.stack import clean_environment, run_own_tests
 from template_repository import questions
 
 QUESTION = questions()["python_version"]
@@ -25,4 +25,4 @@ def test_its_own_tests_pass_on_other_pythons(render: Render, tmp_path: Path, ver
     shutil.copytree(render({"python_version": version}), project)
     command = ["uv", "sync", "--quiet", "--python", found.stdout.strip()]
     subprocess.run(command, cwd=project, env=clean_environment(), check=True)
-    uv_run(project, "poe", "test")
+    run_own_tests(project)

@@ -8,7 +8,7 @@ import pytest
 from conftest import Released
 from emitted.conftest import each_combination
 from emitted.knowledge import MANUAL, check_search
-from emitted.stack import no_device, running, sync, uv_run
+from emitted.stack import no_device, run_own_tests, running, sync, uv_run
 from template_repository import RELEASE, combinations, name_of, releases, save
 from updates.life import add_a_feature, copy, update
 
@@ -49,7 +49,7 @@ def updated(combination: str, update_once: Updated) -> Path:
 def test_its_owners_tests_and_those_of_the_whole_service_pass(updated: Path) -> None:
     # The files of features are those of the release, as the matrix of updates holds, and were tested in it.
     whole = [path.relative_to(updated).as_posix() for path in sorted((updated / "tests").glob("test_*.py"))]
-    uv_run(updated, "poe", "test", "tests/billing", *whole)
+    run_own_tests(updated, "tests/billing", *whole)
 
 
 @each_combination("updated: boot")
