@@ -80,6 +80,7 @@ def settings(
     monkeypatch.setenv("APP_FILE_STORE__FOLDER", str(tmp_path / "files"))
     monkeypatch.setenv("APP_JOB_QUEUE__NAME", f"test-{uuid4().hex[:12]}")
     monkeypatch.setenv("APP_VALKEY__PREFIX", f"test-{uuid4().hex[:12]}")
+    monkeypatch.setenv("APP_VALKEY__TIMEOUT", "30")
     for name, value in vector_store_environment.items():
         monkeypatch.setenv(name, value)
     return Settings()

@@ -8,9 +8,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-# Seconds that connecting, or one answer, may take: requests wait for it.
-PATIENCE = 0.5
-
 
 class ValkeySettings(BaseModel):
     """Where the server is, and how this service's keys begin there."""
@@ -19,6 +16,9 @@ class ValkeySettings(BaseModel):
 
     url: SecretStr | None = Field(
         default=None, description="redis://:password@host:port/database; without it every process counts for itself"
+    )
+    timeout: float = Field(
+        default=0.5, gt=0, description="seconds that connecting, or one answer, may take: requests wait for it"
     )
     prefix: str = Field(default="app", pattern=r"^[\w.-]+$", description="what every key begins with")
 
@@ -32,5 +32,6 @@ async def open_valkey(settings: ValkeySettings) -> AsyncIterator[Redis | None]:
     # One more try mends a connection that the server has dropped meanwhile; the client's own ten would take seconds.
     retry = Retry(NoBackoff(), 1)
     url = settings.url.get_secret_value()
-    async with Redis.from_url(url, socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE, retry=retry) as client:
+    timeout = settings.timeout
+    async with Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout, retry=retry) as client:
         yield client
