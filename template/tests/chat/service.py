@@ -1,9 +1,14 @@
 """The whole service on a socket of its own, with the fake provider behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import openai
@@ -17,6 +22,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.usage.models import UsageRecord
 from tests.chat.fake_provider import FakeProvider
+from tests.conftest import ROOT
 from tests.usage.rows import read_rows
 
 Provider = Literal["openai", "anthropic"]
@@ -76,3 +82,23 @@ async def run_service(settings: Settings, language_model: LanguageModelSettings)
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def run_process(
+    environment: Mapping[str, str], log: Path
+) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run the service in a process that the test can kill; gives its URL, too. What it writes goes to the file."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", "0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220, S603 - a server that the test kills
+            command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
+        )
+    try:
+        while not (found := re.search(r"http://127\.0\.0\.1:\d+", await asyncio.to_thread(log.read_text))):
+            assert process.poll() is None, "the server ended before it was ready"
+            await asyncio.sleep(0.1)
+        yield found[0], process
+    finally:
+        process.kill()
+        process.wait()

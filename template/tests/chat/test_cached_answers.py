@@ -1,10 +1,7 @@
 """Answers that are given again, as OpenAI's client and the bill see them."""
 
 import asyncio
-import os
-import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -19,8 +16,7 @@ from app.chat.settings import AnswerCacheSettings
 from app.settings import Settings
 from app.usage.settings import LimitsSettings, UsageSettings
 from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, WORDS, FakeProvider
-from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_service
-from tests.conftest import ROOT
+from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_process, run_service
 from tests.usage.rows import count_reservations, read_rows
 
 ANSWER = "".join(WORDS)
@@ -229,16 +225,5 @@ async def process_of_its_own(provider: FakeProvider, log: Path) -> AsyncIterator
         "APP_LANGUAGE_MODEL__BASE_URL": f"{provider.url}/v1",
         "APP_LANGUAGE_MODEL__API_KEY": PROVIDER_KEY,
     }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", "0"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - a server that the test kills
-            command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
-        )
-    try:
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+", await asyncio.to_thread(log.read_text))):
-            assert process.poll() is None, "the server ended before it was ready"
-            await asyncio.sleep(0.1)
-        yield found[0], process
-    finally:
-        process.kill()
-        process.wait()
+    async with run_process(environment, log) as running:
+        yield running

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
-import re
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -28,8 +25,7 @@ from app.usage.rate_limits import RateLimits
 from app.usage.service import UsageService
 from app.usage.settings import UsageSettings
 from tests.chat.fake_provider import INPUT_TOKENS, OUTPUT_TOKENS, FakeProvider
-from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_service
-from tests.conftest import ROOT
+from tests.chat.service import PROVIDER_KEY, RunningService, provider_settings, run_process, run_service
 from tests.usage.rows import count_reservations, expire_reservations, find_reserved, lock_reservations, read_rows
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
@@ -190,16 +186,5 @@ async def process_of_its_own(
         "APP_USAGE__PRICES": json.dumps(prices),
         "APP_USAGE__MONTHLY_BUDGET": str(BUDGET),
     }
-    command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", "0"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: ASYNC220, S603 - a server that the test kills
-            command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
-        )
-    try:
-        while not (found := re.search(r"http://127\.0\.0\.1:\d+", await asyncio.to_thread(log.read_text))):
-            assert process.poll() is None, "the server ended before it was ready"
-            await asyncio.sleep(0.1)
-        yield found[0], process
-    finally:
-        process.kill()
-        process.wait()
+    async with run_process(environment, log) as running:
+        yield running

@@ -1,32 +1,27 @@
 """The answer cache: answers of language models lie in Valkey until their time is up; without one none are kept."""
 
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from app.adapters.valkey import ValkeySettings
+from app.adapters.valkey_scripts import OUTAGE_SECONDS, ValkeyScripts
 from app.chat.answer_cache import AnswerCache, Claim, KeptAnswer
 from app.chat.settings import AnswerCacheSettings
 from app.errors import StartupError
 
 log = structlog.get_logger(__name__)
 
-OUTAGE_SECONDS = 5.0  # until a server that did not answer is asked again, so that not every request waits for it
 CALLED_OFF_MILLISECONDS = 1000  # longer than those who wait pause between two looks
-
-Result = TypeVar("Result")
 
 _ANSWER = TypeAdapter(KeptAnswer)
 
 # KEYS: an answer, or who gets it (a token, or nothing where that was called off). Times are in milliseconds.
 FIND = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"
+KEEP = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])"
 CLAIM = """
 local holder = redis.call('GET', KEYS[1])
 if holder then return holder == '' and 'off' or 'taken' end
@@ -49,19 +44,18 @@ class ValkeyAnswerCache:
     """Keeps answers where every process finds them. While the server does not answer, models do."""
 
     def __init__(self, client: Redis, prefix: str, max_bytes: int, outage_seconds: float = OUTAGE_SECONDS) -> None:
-        self._client = client
+        self._scripts = ValkeyScripts(client, "answer_cache", outage_seconds)
+        self._find = self._scripts.register(FIND)
+        self._keep = self._scripts.register(KEEP)
+        self._claim = self._scripts.register(CLAIM)
+        self._renew = self._scripts.register(RENEW)
+        self._release = self._scripts.register(RELEASE)
         self._prefix = prefix
         self._max_bytes = max_bytes
-        self._outage_seconds = outage_seconds
-        self._out_until: float | None = None
-        self._find = client.register_script(FIND)
-        self._claim = client.register_script(CLAIM)
-        self._renew = client.register_script(RENEW)
-        self._release = client.register_script(RELEASE)
 
     async def find(self, key: str) -> KeptAnswer | None:
         """Find an answer; one that cannot be read is none."""
-        found = await self._ask(lambda: self._find(keys=[self._name(key)]))
+        found = await self._scripts.run(self._find, [self._name(key)], [])
         if found is None or found[0] is None:
             return None
         try:
@@ -77,11 +71,11 @@ class ValkeyAnswerCache:
         except PydanticSerializationError:
             return  # models may write half a character, which has no UTF-8
         if len(written) <= self._max_bytes:
-            await self._ask(lambda: self._client.set(self._name(key), written, px=_milliseconds(answer.life)))
+            await self._scripts.run(self._keep, [self._name(key)], [written, _milliseconds(answer.life)])
 
     async def claim(self, key: str, token: str, seconds: float) -> Claim:
         """Take on getting an answer, unless somebody else has."""
-        claim = await self._ask(lambda: self._claim(keys=[self._holder(key)], args=[token, _milliseconds(seconds)]))
+        claim = await self._scripts.run(self._claim, [self._holder(key)], [token, _milliseconds(seconds)])
         match claim:
             case b"granted":
                 return "granted"
@@ -92,12 +86,12 @@ class ValkeyAnswerCache:
 
     async def renew(self, key: str, token: str, seconds: float) -> None:
         """Hold a claim."""
-        await self._ask(lambda: self._renew(keys=[self._holder(key)], args=[token, _milliseconds(seconds)]))
+        await self._scripts.run(self._renew, [self._holder(key)], [token, _milliseconds(seconds)])
 
     async def release(self, key: str, token: str, *, call_off: bool) -> None:
         """Give a claim back."""
         pause = CALLED_OFF_MILLISECONDS if call_off else 0
-        await self._ask(lambda: self._release(keys=[self._holder(key), self._name(key)], args=[token, pause]))
+        await self._scripts.run(self._release, [self._holder(key), self._name(key)], [token, pause])
 
     def _name(self, key: str) -> str:
         # In a cluster, the braces keep an answer and its claim together.
@@ -105,26 +99,6 @@ class ValkeyAnswerCache:
 
     def _holder(self, key: str) -> str:
         return f"{self._name(key)}:claim"
-
-    async def _ask(self, question: Callable[[], Awaitable[Result]]) -> Result | None:
-        """Ask the server; None while it does not answer."""
-        now = time.monotonic()
-        if self._out_until is not None:
-            if now < self._out_until:
-                return None
-            self._out_until = now + self._outage_seconds  # one request tries; the others do not wait with it
-        try:
-            answer = await question()
-        except (RedisError, OSError) as error:
-            if self._out_until is None:
-                # Its message may have what was to be kept.
-                log.warning("answer_cache.unavailable", error=type(error).__name__)
-            self._out_until = time.monotonic() + self._outage_seconds
-            return None
-        if self._out_until is not None:
-            log.info("answer_cache.available")
-            self._out_until = None
-        return answer
 
 
 def open_answer_cache(

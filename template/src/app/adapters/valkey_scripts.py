@@ -13,10 +13,13 @@ log = structlog.get_logger(__name__)
 OUTAGE_SECONDS = 5.0  # until a server that did not answer is tried again, so that not every request waits for it
 
 
+Argument = int | float | str | bytes
+
+
 class Script(Protocol):
     """A script that the server knows."""
 
-    def __call__(self, keys: Sequence[str], args: Sequence[int | float]) -> Awaitable[Any]:
+    def __call__(self, keys: Sequence[str], args: Sequence[Argument]) -> Awaitable[Any]:
         """Run it."""
 
 
@@ -40,8 +43,8 @@ class ValkeyScripts:
         script: Script = self._client.register_script(source)
         return script
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[int | float]) -> Any:  # noqa: ANN401
-        """Run a script; None while the server does not answer."""
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:  # noqa: ANN401
+        """Run a script; None while the server does not answer, an empty list where the script answers nothing."""
         now = time.monotonic()
         if self._out_until is not None:
             if now < self._out_until:
@@ -51,7 +54,8 @@ class ValkeyScripts:
             answer = await script(keys, args)
         except (RedisError, OSError) as error:
             if self._out_until is None:
-                log.warning(self._away, reason=repr(error))
+                # Its message may have what was sent.
+                log.warning(self._away, error=type(error).__name__)
             self._out_until = now + self._outage_seconds
             return None
         if self._out_until is not None:
