@@ -14,6 +14,7 @@ from alembic.config import Config
 from fastapi import FastAPI
 from sqlalchemy.engine import URL, make_url
 
+from app import event_stream
 from app.auth.service import AuthService
 from app.bootstrap import Ports, Services
 from app.database import Database, DatabaseSettings, open_database
@@ -81,6 +82,7 @@ def settings(
     monkeypatch.setenv("APP_JOB_QUEUE__NAME", f"test-{uuid4().hex[:12]}")
     monkeypatch.setenv("APP_VALKEY__PREFIX", f"test-{uuid4().hex[:12]}")
     monkeypatch.setenv("APP_VALKEY__TIMEOUT", "30")
+    monkeypatch.setattr(event_stream, "FIRST_BYTE_SECONDS", 30)
     for name, value in vector_store_environment.items():
         monkeypatch.setenv(name, value)
     return Settings()

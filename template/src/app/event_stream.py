@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -12,6 +12,9 @@ from starlette.types import Receive, Scope, Send
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 MOST_WAITING = 256  # events; a reader that falls further behind slows the model down
+# A source that fails at once does so before the first byte is sent, and its failure keeps its status, by which clients
+# know whether to try again. After so many seconds the reader gets first bytes.
+FIRST_BYTE_SECONDS = 0.5
 
 Item = TypeVar("Item")
 
@@ -59,6 +62,17 @@ class ReadAhead(Generic[Item]):
         self._waiting: asyncio.Queue[Item | _Over] = asyncio.Queue(MOST_WAITING)
         self._first: list[Item | _Over] = []
         self._reader = asyncio.create_task(self._read(source))
+
+    @classmethod
+    async def begin(cls, source: AsyncGenerator[Item, None]) -> Self:
+        """Begin to read, and wait a moment for something to send; raises what the source raises before that."""
+        reading = cls(source)
+        try:
+            await reading.wait_for_first(FIRST_BYTE_SECONDS)
+        except BaseException:
+            await reading.aclose()
+            raise
+        return reading
 
     async def wait_for_first(self, seconds: float) -> None:
         """Wait until there is something to send, but no longer than this; raises what the source raised before that."""

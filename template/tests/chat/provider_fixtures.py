@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from app import event_stream
+from app.settings import Settings
 from tests.chat.fake_provider import FakeProvider, serve_fake_provider
 from tests.chat.service import Provider
 
@@ -25,3 +27,9 @@ def kind() -> Provider:
 def model() -> str:
     """What the provider does, unless a test says otherwise."""
     return "steady"
+
+
+@pytest.fixture
+def first_bytes_soon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it sets another time
+    """The first bytes of a stream do not wait for the model's first word, though `settings` has tests be patient."""
+    monkeypatch.setattr(event_stream, "FIRST_BYTE_SECONDS", 0.1)

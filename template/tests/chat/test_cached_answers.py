@@ -174,6 +174,7 @@ async def two_services(settings: Settings, provider: FakeProvider) -> AsyncItera
         yield [await stack.enter_async_context(run_service(settings, model)) for _ in range(2)]
 
 
+@pytest.mark.usefixtures("first_bytes_soon")
 async def test_two_services_ask_the_model_once_for_all_streams(
     two_services: list[RunningService], provider: FakeProvider
 ) -> None:
@@ -192,6 +193,7 @@ async def test_two_services_ask_the_model_once_for_all_streams(
     assert len(provider.calls) == 1
 
 
+@pytest.mark.usefixtures("first_bytes_soon")
 async def test_a_service_that_is_killed_keeps_nobody_waiting(
     two_services: list[RunningService], provider: FakeProvider, tmp_path: Path
 ) -> None:

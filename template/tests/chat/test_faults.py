@@ -96,6 +96,7 @@ async def test_a_provider_that_is_silent_for_too_long_is_given_up(
 
 @both
 @pytest.mark.parametrize("model", ["slow"])
+@pytest.mark.usefixtures("first_bytes_soon")
 async def test_the_first_bytes_do_not_wait_for_the_first_word(service: RunningService, provider: FakeProvider) -> None:
     async with service.client() as client:
         stream = await client.chat.completions.create(model="default", messages=HELLO, stream=True)
@@ -126,6 +127,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_call_and_pays_for_what_it_
 
 @both
 @pytest.mark.parametrize("model", ["mute"])
+@pytest.mark.usefixtures("first_bytes_soon")
 @either
 async def test_a_client_that_leaves_before_the_first_word_ends_the_call(
     service: RunningService, provider: FakeProvider, *, stream: bool

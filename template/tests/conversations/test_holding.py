@@ -27,6 +27,7 @@ async def test_of_many_turns_at_once_one_is_taken(talk: Talk, provider: FakeProv
 
 
 @pytest.mark.parametrize("model", ["slow"])
+@pytest.mark.usefixtures("first_bytes_soon")
 async def test_an_answer_under_way_cannot_be_resumed_yet(talk: Talk, provider: FakeProvider) -> None:
     body = {"content": "How long?", "stream": True}
     async with talk.client.stream("POST", f"{talk.path}/messages", json=body) as response:

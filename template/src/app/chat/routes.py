@@ -24,10 +24,6 @@ from app.openai_errors import OPENAI_FAILURE
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 
-# A provider that refuses does so at once. Waiting this long for its first word lets such a failure keep its status,
-# by which clients know whether to try again; after that, the reader gets the first bytes.
-FIRST_BYTE_SECONDS = 0.5
-
 STREAM_EXAMPLE = """\
 data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"index":0,"delta":{"role":"assistant",…},…}]}
 
@@ -71,14 +67,8 @@ async def create_chat_completion(
     if not body.stream:
         work = chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
         return ChatCompletion.of(await while_connected(request, work))
-    reading = ReadAhead(
-        chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
-    )
-    try:
-        await reading.wait_for_first(FIRST_BYTE_SECONDS)
-    except BaseException:
-        await reading.aclose()
-        raise
+    events = chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+    reading = await ReadAhead.begin(events)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     return EventStream(chunk_frames(reading, Chunks(chat.find_model(body.model).name, include_usage)), reading)
 

@@ -23,9 +23,6 @@ from app.pages import Page
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
-# As in chat: a failure before the model's first word keeps its status for this long, then the reader gets first bytes.
-FIRST_BYTE_SECONDS = 0.5
-
 EVENT_STREAM = "text/event-stream"
 STREAM_EXAMPLE = """\
 event: turn
@@ -131,12 +128,7 @@ async def create_message(  # noqa: PLR0913 - one argument per part of the reques
         work = turns.answer(turn, max_tokens=body.max_tokens, temperature=body.temperature, caller=caller)
         return MessageRead.of(await while_connected(request, work))
     events = turns.stream(turn, max_tokens=body.max_tokens, temperature=body.temperature, caller=caller)
-    reading = ReadAhead(events)
-    try:
-        await reading.wait_for_first(FIRST_BYTE_SECONDS)
-    except BaseException:
-        await reading.aclose()
-        raise
+    reading = await ReadAhead.begin(events)
     return EventStream(turn_frames(turn, reading), reading)
 
 
