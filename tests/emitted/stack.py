@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx2
 import psutil
+import pytest
 
 READY_SECONDS = 180
 INDEXED_SECONDS = 120
@@ -50,7 +51,10 @@ def uv_run(project: Path, *command: str, **extra: str) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-8000:]}"
+    if done.returncode != 0:
+        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        told = "\n".join([f"{' '.join(command)} ended with {done.returncode}", *failed, done.stdout[-5000:]])
+        pytest.fail(told, pytrace=False)
 
 
 def run_own_tests(project: Path, *chosen: str) -> None:
