@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.adapters import event_merging
 from app.adapters.event_merging import MergedEvents, merge, merge_waiting_events
 
 
@@ -23,6 +25,15 @@ def event(delta: dict[str, Any], reason: str | None = None, **more: object) -> b
 
 def text(said: str) -> bytes:
     return event({"content": said})
+
+
+def anthropic(kind: str, **content: object) -> bytes:
+    """Write an event as Anthropic does."""
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **content}).encode())
+
+
+def part_text(said: str, part: int = 0) -> bytes:
+    return anthropic("content_block_delta", index=part, delta={"type": "text_delta", "text": said})
 
 
 OTHERS = [
@@ -40,36 +51,65 @@ OTHERS = [
     b": keep-alive\n\n",
     b"event: ping\ndata: {}\n\n",
     b"data: [DONE]\n\n",
+    anthropic(
+        "message_start", message={"id": "msg_1", "content": [], "usage": {"input_tokens": 7, "output_tokens": 1}}
+    ),
+    anthropic("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    anthropic("content_block_delta", index=1, delta={"type": "input_json_delta", "partial_json": "{"}),
+    anthropic("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "Let me think."}),
+    anthropic("content_block_delta", index=0, delta={"type": "text_delta", "text": "Hi", "citations": ["a"]}),
+    part_text("<think>"),
+    anthropic("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5}),
+    b'event: content_block_delta\ndata: {"type": \n\n',
 ]
-events = st.lists(
-    st.one_of(st.text(st.characters(codec="utf-8", exclude_characters="<>")).map(text), st.sampled_from(OTHERS))
-)
+words = st.text(st.characters(codec="utf-8", exclude_characters="<>"))
+pieces = st.one_of(words.map(text), st.builds(part_text, words, st.integers(0, 1)), st.sampled_from(OTHERS))
+events = st.lists(pieces)
 
 
-def said(stream: bytes) -> list[bytes]:
-    """List what a stream says: texts in a row as one, all else as it is written."""
+def whose(event: bytes) -> tuple[bytes, object]:
+    """Tell which part of an answer a text belongs to, or that it is another event."""
+    if event in OTHERS:
+        return event, None
+    head, _, data = event.partition(b"data: ")
+    return head, json.loads(data).get("index")
+
+
+def text_of(event: bytes) -> bytes:
+    chunk = json.loads(event.partition(b"data: ")[2])
+    written: str = chunk["choices"][0]["delta"]["content"] if "choices" in chunk else chunk["delta"]["text"]
+    return written.encode("utf-8", "surrogatepass")
+
+
+def said(stream: bytes) -> list[tuple[bytes, object, bytes]]:
+    """List what a stream says: texts in a row of one part as one, all else as it is written."""
     every = [each + b"\n\n" for each in stream.split(b"\n\n")[:-1]]
-    result: list[bytes] = []
-    for is_text, group in groupby(every, key=lambda each: each not in OTHERS):
-        if is_text:
-            result.append("".join(json.loads(each[6:])["choices"][0]["delta"]["content"] for each in group).encode())
+    result: list[tuple[bytes, object, bytes]] = []
+    for (head, part), group in groupby(every, key=whose):
+        if head in OTHERS:
+            result.extend((head, part, each) for each in group)
         else:
-            result.extend(group)
+            result.append((head, part, b"".join(map(text_of, group))))
     return result
 
 
 class Provider(httpx2.AsyncByteStream):
-    """Sends parts at once, then fails, or falls silent, or ends."""
+    """Sends parts at once or with pauses, then fails, or falls silent, or ends."""
 
-    def __init__(self, parts: Sequence[bytes], then: Exception | None = None, *, is_silent: bool = False) -> None:
+    def __init__(
+        self, parts: Sequence[bytes], then: Exception | None = None, *, pause: float = 0, is_silent: bool = False
+    ) -> None:
         self._parts = parts
         self._then = then
+        self._pause = pause
         self._is_silent = is_silent
         self.is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self._parts:
             yield part
+            if self._pause:
+                await asyncio.sleep(self._pause)
         if self._is_silent:
             await asyncio.Event().wait()
         if self._then:
@@ -85,8 +125,14 @@ def test_merged_events_say_what_they_said_apart(apart: list[bytes]) -> None:
     assert said(together) == said(b"".join(apart))
 
 
-def test_texts_in_a_row_become_one() -> None:
-    assert merge(text("Twenty-") + text("four ") + text("months")).count(b"data: ") == 1
+@pytest.mark.parametrize("say", [text, part_text])
+def test_texts_in_a_row_become_one(say: Callable[[str], bytes]) -> None:
+    assert merge(say("Twenty-") + say("four ") + say("months")).count(b"data: ") == 1
+
+
+def test_texts_of_different_parts_stay_apart() -> None:
+    both = part_text("Hi", 0) + part_text("Ho", 1)
+    assert said(merge(both)) == said(both)
 
 
 def test_halves_of_a_character_that_was_cut_in_two_come_together() -> None:
@@ -94,7 +140,8 @@ def test_halves_of_a_character_that_was_cut_in_two_come_together() -> None:
         b'data: {"choices": [{"delta": {"content": "\\ud83d"}}]}',
         b'data: {"choices": [{"delta": {"content": "\\ude00"}}]}',
     ]
-    assert said(merge(b"".join(half + b"\n\n" for half in halves))) == ["😀".encode()]
+    together = merge(b"".join(half + b"\n\n" for half in halves))
+    assert json.loads(together.removeprefix(b"data: "))["choices"][0]["delta"]["content"] == "😀"
 
 
 @pytest.mark.parametrize("alone", [text("Hi"), b"data: {}\r\n\r\ndata: {}\r\n\r\n"])
@@ -118,6 +165,16 @@ async def test_a_failure_comes_after_what_came_before_it() -> None:
     assert await anext(merged) == text("Hi")
     with pytest.raises(httpx2.ReadError):
         await anext(merged)
+
+
+@pytest.mark.parametrize(("busy", "most"), [(0, 10), (math.inf, 20)])
+async def test_a_busy_process_reads_more_at_once(monkeypatch: pytest.MonkeyPatch, busy: float, most: int) -> None:
+    monkeypatch.setattr(event_merging, "BUSY", busy)
+    monkeypatch.setattr(event_merging, "TURNS", math.inf)
+    chunks = [text("24 ")] * 20
+    read = [each async for each in MergedEvents(Provider(chunks, pause=1e-3))]
+    assert most - 10 < len(read) <= most
+    assert said(b"".join(read)) == said(b"".join(chunks))
 
 
 async def test_closing_stops_waiting_for_a_silent_provider() -> None:

@@ -2,12 +2,15 @@
 
 To read one chunk of an answer, the provider's library and pydantic-ai take longer than everything that this service
 does with it. So what arrived while the last chunk was read becomes as few chunks as say the same. What arrives alone
-passes as it came, and nothing waits for another.
+passes as it came. Nothing waits for another, unless the process is so busy that each answer would hold up all others.
 """
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -16,19 +19,26 @@ from app.event_stream import ReadAhead
 
 DATA = b"data: "
 END = b"\n\n"
+ANTHROPIC_DELTA = b"event: content_block_delta\n"
 # Members of chunks that have only text to say.
 # fmt: off
-FRAME = frozenset((
+OPENAI_FRAME = frozenset((
     "id", "object", "created", "model", "system_fingerprint", "service_tier", "obfuscation",
     "choices", "index", "delta", "role", "content",
 ))
 # fmt: on
+ANTHROPIC_FRAME = frozenset(("type", "index", "delta", "text"))
 # pydantic-ai knows the marks of a model's thinking by pieces that are nothing else.
 MARKS = ("<", ">")
+# Seconds that one turn of all who have something to do may take before answers wait between their pieces, how many
+# such turns they wait then, and how many seconds at most: too few for a reader to see.
+BUSY = 0.01
+TURNS = 8
+LONGEST_WAIT = 0.2
 
 
 async def merge_waiting_events(response: httpx2.Response) -> None:
-    """Have what waits of an answer read together: a hook for responses in OpenAI's protocol."""
+    """Have what waits of an answer read together: a hook for the responses of both protocols."""
     is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_stream and "content-encoding" not in response.headers and isinstance(response.stream, httpx2.AsyncByteStream):
         response.stream = MergedEvents(response.stream)
@@ -60,6 +70,7 @@ class MergedEvents(httpx2.AsyncByteStream):
                 events, end, rest = b"".join((rest, *batch)).rpartition(END)
                 if end:
                     yield merge(events + end)
+                    await _give_way()
         if rest:
             yield rest
 
@@ -71,40 +82,89 @@ def merge(events: bytes) -> bytes:
     return b"".join(_merged(events.split(END)[:-1]))
 
 
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """A chunk that says nothing beside its text.
+
+    Attributes:
+        head: what is written before it.
+        chunk: all of it, of which `delta` is a part.
+        member: the text's name in `delta`.
+    """
+
+    head: bytes
+    chunk: dict[str, Any]
+    delta: dict[str, Any]
+    member: str
+
+    @property
+    def said(self) -> str:
+        text: str = self.delta[self.member]
+        return text
+
+    def continues(self, other: "_Text") -> bool:
+        """Tell whether it goes on where the other ended; Anthropic numbers the parts of an answer."""
+        return (self.head, self.chunk.get("index")) == (other.head, other.chunk.get("index"))
+
+    def add(self, text: str) -> None:
+        self.delta[self.member] += text
+
+    def write(self) -> bytes:
+        return self.head + DATA + json.dumps(self.chunk, separators=(",", ":")).encode() + END
+
+
 def _merged(events: list[bytes]) -> Iterator[bytes]:
-    held: dict[str, Any] | None = None
+    held: _Text | None = None
     for event in events:
-        chunk = _read_text(event)
-        if held and chunk:
-            held["choices"][0]["delta"]["content"] += chunk["choices"][0]["delta"]["content"]
+        text = _read_text(event)
+        if held and text and text.continues(held):
+            held.add(text.said)
             continue
         if held:
-            yield _write(held)
-        held = chunk
-        if chunk is None:
+            yield held.write()
+        held = text
+        if text is None:
             yield event + END
     if held:
-        yield _write(held)
+        yield held.write()
 
 
-def _read_text(event: bytes) -> dict[str, Any] | None:
+def _read_text(event: bytes) -> _Text | None:
     """Read a chunk that says nothing beside its text; None if it is any other."""
-    if not event.startswith(DATA):
+    head, _, data = event.partition(DATA)
+    if head not in (b"", ANTHROPIC_DELTA):
         return None
     try:
-        chunk: dict[str, Any] = json.loads(event[len(DATA) :])
-        [choice] = chunk["choices"]
-        delta = choice["delta"]
-        text = delta["content"]
-        said = {name for part in (chunk, choice, delta) for name, value in part.items() if value is not None}
+        text = _openai_text(json.loads(data)) if head == b"" else _anthropic_text(json.loads(data))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
-    is_text = isinstance(text, str) and not any(mark in text for mark in MARKS)
-    return chunk if is_text and said <= FRAME else None
+    is_text = text is not None and isinstance(text.said, str) and not any(mark in text.said for mark in MARKS)
+    return text if is_text else None
 
 
-def _write(chunk: dict[str, Any]) -> bytes:
-    return DATA + json.dumps(chunk, separators=(",", ":")).encode() + END
+def _openai_text(chunk: dict[str, Any]) -> _Text | None:
+    [choice] = chunk["choices"]
+    text = _Text(b"", chunk, choice["delta"], "content")
+    return text if _members(chunk, choice, text.delta) <= OPENAI_FRAME else None
+
+
+def _anthropic_text(chunk: dict[str, Any]) -> _Text | None:
+    text = _Text(ANTHROPIC_DELTA, chunk, chunk["delta"], "text")
+    is_text = text.delta["type"] == "text_delta" and _members(chunk, text.delta) <= ANTHROPIC_FRAME
+    return text if is_text else None
+
+
+def _members(*parts: dict[str, Any]) -> set[str]:
+    return {name for part in parts for name, value in part.items() if value is not None}
+
+
+async def _give_way() -> None:
+    """Wait if the process is busy, the longer the busier: what arrives meanwhile is read at once, and others get on."""
+    before = time.monotonic()
+    await asyncio.sleep(0)
+    turn = time.monotonic() - before
+    if turn > BUSY:
+        await asyncio.sleep(min(turn * TURNS, LONGEST_WAIT))
 
 
 async def _parts(stream: httpx2.AsyncByteStream) -> AsyncGenerator[bytes, None]:

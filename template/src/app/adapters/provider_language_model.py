@@ -159,7 +159,7 @@ async def _open_openai(settings: ProviderSettings) -> AsyncIterator[Callable[[st
 
 @asynccontextmanager
 async def _open_anthropic(settings: ProviderSettings) -> AsyncIterator[Callable[[str], Model]]:
-    from anthropic import AsyncAnthropic, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
+    from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient, Timeout  # noqa: PLC0415 - only the chosen provider's SDK is loaded
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415 - as above
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415 - as above
 
@@ -168,6 +168,7 @@ async def _open_anthropic(settings: ProviderSettings) -> AsyncIterator[Callable[
         base_url=settings.base_url or ANTHROPIC_URL,
         timeout=Timeout(settings.total_timeout, connect=settings.connect_timeout),
         max_retries=0,
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}),
     ) as client:
         provider = AnthropicProvider(anthropic_client=client)
         yield lambda model_name: AnthropicModel(model_name, provider=provider)
