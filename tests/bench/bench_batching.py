@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "fastapi>=0.165", "matplotlib>=3.10", "numpy>=2.3", "onnx>=1.19", "onnxruntime>=1.31", "opentelemetry-api>=1.45",
-#   "orjson>=3.11", "pillow>=12", "psutil>=7.2", "pydantic>=2.12", "sqlalchemy[asyncio]>=2.0.50", "structlog>=26.1",
+#   "orjson>=3.13", "pillow>=12", "psutil>=7.2", "pydantic>=2.12", "sqlalchemy[asyncio]>=2.0.50", "structlog>=26.1",
 #   "tokenizers>=0.23", "uvicorn[standard]>=0.54", "uvloop>=0.22", "websockets>=17",
 # ]
 #

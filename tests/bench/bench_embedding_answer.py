@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["fastapi>=0.165", "numpy>=2.3", "orjson>=3.11", "psutil>=7.2", "uvicorn[standard]>=0.54"]
+# dependencies = ["fastapi>=0.165", "numpy>=2.3", "orjson>=3.13", "psutil>=7.2", "uvicorn[standard]>=0.54"]
 #
 # [tool.uv]
 # exclude-newer = "2026-11-20T00:00:00Z"
