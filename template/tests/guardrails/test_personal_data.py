@@ -59,6 +59,7 @@ def test_a_wrong_sign_in_an_account_number_is_noticed(country: str, data: st.Dat
 
 @given(TEXTS)
 @example("0301 234567 4111111111111111 0171 2345678")
+@example("DE89 3704 0044 0532 0130 MT84 MALT 0110 0001 2345 MTLC AST0 0ada@example.com")
 def test_what_is_redacted_stays_as_it_is_when_redacted_again(text: str) -> None:
     once = redact_personal_data(text)
     assert redact_personal_data(once) == once

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from app.guardrails.checksums import IBAN_LENGTHS, is_iban, passes_luhn
 from app.guardrails.spans import Scan, Span, redact
 
-LONGEST_CLUSTER = 320  # characters, of words as well; the longest address that mail allows (RFC 3696)
+LONGEST_WORD = 320  # characters: the longest address that mail allows (RFC 3696)
+LONGEST_CLUSTER = 2 * LONGEST_WORD  # so that a number's first groups are joined to any word behind them
 FEWEST_DIGITS = 8  # of any number that is looked for
 
 _GAP = " \u00a0\u202f"
@@ -93,7 +94,7 @@ def _next_cluster(text: str, start: int, *, is_whole: bool) -> tuple[int, int | 
     while True:
         end = word.end()
         if end == len(text):
-            grows = not is_whole and end - word.start() < LONGEST_CLUSTER
+            grows = not is_whole and end - word.start() < LONGEST_WORD
             return first, None if grows else end
         if text[end] not in _GAP or not _GROUP.match(word.group()):
             return first, end
@@ -109,15 +110,16 @@ def _next_cluster(text: str, start: int, *, is_whole: bool) -> tuple[int, int | 
 
 
 def _find_all(text: str, first: int, last: int) -> list[Span]:
-    """Find what a cluster holds, the surest kind first, then what stands to the left of it."""
+    """Find the surest kind of what a cluster holds, and whatever stands to the left of that."""
     cluster = text[first:last]
     if "@" not in cluster and sum(map(str.isdigit, cluster)) < FEWEST_DIGITS:
         return []
     for find in (_find_email, _find_iban, _find_card, _find_phone):
         span = find(cluster)
         if span is not None:
-            found = Span(span.kind, first + span.start, first + span.end)
-            return [*_find_all(text, first, found.start), found]
+            # Without what was found, the rest falls into clusters of its own.
+            spans = [*scan_personal_data(cluster[: span.start]).spans, span]
+            return [Span(each.kind, first + each.start, first + each.end) for each in spans]
     return []
 
 
