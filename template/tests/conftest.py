@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import fastapi.dependencies.models
 import httpx2
+import hypothesis
 import pytest
 from alembic.config import Config
 from fastapi import FastAPI
@@ -24,6 +25,10 @@ from app.schema import upgrade
 from app.settings import Settings
 
 pytest_plugins = ["tests.adapters.vector_store_under_test", "tests.chat.provider_fixtures", "tests.meters"]
+
+# What a property needs to hold must not hang on how fast this machine is today.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = f"template_{uuid4().hex[:8]}"

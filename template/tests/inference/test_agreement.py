@@ -26,7 +26,7 @@ def session() -> ModelSession:
     return asyncio.run(load_session(MODEL, providers=["CPUExecutionProvider"], threads=1))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(calls_of(TEXT), st.integers(1, 16), st.integers(16, 1000), st.integers(1, 3))
 def test_batched_and_single_results_agree(calls: Sequence[Call], rows: int, units: int, lanes: int) -> None:
     curve = LatencyCurve.assumed(units, 0.001, lanes=lanes)

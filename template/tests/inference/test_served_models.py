@@ -176,7 +176,7 @@ CALLS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(CALLS, st.integers(2, 8))
 def test_rows_that_run_together_give_what_each_gives_alone(calls: list[Call], max_batch: int) -> None:
     asyncio.run(compare(calls, max_batch))

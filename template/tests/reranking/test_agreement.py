@@ -33,7 +33,7 @@ def pair(query: str, document: str) -> Pair:
     return READER.read(query, [document])[0]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(calls_of(st.builds(pair, TEXT, TEXT)), st.integers(1, 16), st.integers(16, 400), st.integers(1, 3))
 def test_batched_and_single_results_agree(calls: Sequence[Call], rows: int, units: int, lanes: int) -> None:
     curve = LatencyCurve.assumed(units, 0.001, lanes=lanes)

@@ -37,7 +37,7 @@ def picture(seed: int) -> Pixels:
     return blocks.repeat(side, axis=0).repeat(side, axis=1)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     calls_of(st.integers(0, 11).map(picture), payloads=4, calls=8),
     st.integers(1, 8),
