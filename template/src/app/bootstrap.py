@@ -183,7 +183,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         embeddings=EmbeddingService(ports.embedder, ports.keeper),
         extractions=ExtractionService(ports.database, extractor, prompts, jobs, reviews),
         health=HealthService(_pings(settings, ports)),
-        job_runner=JobRunner(ports.database, _handlers(settings, ports, extractor, reviews), settings.jobs, webhooks),
+        job_runner=_job_runner(settings, ports, extractor, reviews, webhooks),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models, ports.keeper),
         predictions=PredictionService(ports.database),
@@ -201,6 +201,14 @@ def _retrieval(settings: Settings, ports: Ports) -> RetrievalService:
     found = find_reranker(ports.rerankers, settings.search.reranker)
     reranker = PassageReranker(found, settings.search) if found else None
     return RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
+
+
+def _job_runner(
+    settings: Settings, ports: Ports, extractor: Extractor, reviews: ReviewService, webhooks: WebhookService
+) -> JobRunner:
+    schedules = {DELIVER: settings.webhooks.retry_after}
+    handlers = _handlers(settings, ports, extractor, reviews)
+    return JobRunner(ports.database, handlers, settings.jobs, webhooks, schedules)
 
 
 def _handlers(

@@ -31,7 +31,7 @@ async def test_nothing_to_do_is_over_at_once(database: Database, account_id: UUI
     "row",
     [
         pytest.param({"enqueued_at": None}, id="waiting"),
-        pytest.param({"run_after": func.now() + text("interval '1 hour'")}, id="waiting for its next try"),
+        pytest.param({"run_after": func.now() + text("interval '5 minutes'")}, id="waiting for its next try"),
         pytest.param({"state": JobState.RUNNING}, id="running"),
         pytest.param({"state": JobState.CANCELLED}, id="cancelled, but not in order yet"),
     ],
@@ -39,6 +39,12 @@ async def test_nothing_to_do_is_over_at_once(database: Database, account_id: UUI
 async def test_a_job_with_work_left_counts(database: Database, account_id: UUID, row: Mapping[str, Any]) -> None:
     await change_job(database, await add_job(database, account_id), row)
     assert await drain(database, nobody, within=0) == 1
+
+
+async def test_a_job_whose_next_try_is_far_away_is_left_to_the_next_queue(database: Database, account_id: UUID) -> None:
+    away = {"run_after": func.now() + text("interval '1 hour'")}
+    await change_job(database, await add_job(database, account_id), away)
+    assert await drain(database, nobody, within=0) == 0
 
 
 async def test_it_tells_each_change_until_the_last_job_is_done(database: Database, account_id: UUID) -> None:

@@ -7,10 +7,15 @@ from app.database import Database
 from app.jobs import repository
 
 POLL_SECONDS = 0.5
+# What is tried again only after so many seconds, such as a webhook, is not waited for: until then it is in the database
+# alone, and goes to the queue that there is by then.
+SOON = 600.0
 
 
 async def drain(database: Database, report: Callable[[int], None], *, within: float | None = None) -> int:
     """Wait until no job is queued or running, and return how many are left: 0, unless the time was up first.
+
+    Jobs whose next try is more than `SOON` away are left alone.
 
     Args:
         database: Where the jobs are; what the queue holds does not count.
@@ -21,7 +26,7 @@ async def drain(database: Database, report: Callable[[int], None], *, within: fl
     start, reported = clock(), 0
     while True:
         async with database.transaction() as session:
-            left = await repository.count_unfinished(session)
+            left = await repository.count_unfinished(session, within=SOON)
         if left == 0 or (within is not None and clock() - start >= within):
             return left
         if left != reported:

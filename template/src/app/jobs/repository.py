@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.jobs.models import Job, JobState
@@ -133,9 +133,14 @@ async def take_due(session: AsyncSession, *, requeue_after: float, limit: int) -
     return (await session.scalars(statement.returning(Job.id))).all()
 
 
-async def count_unfinished(session: AsyncSession) -> int:
-    """Count the jobs, of every owner, in which there is work left; cancelled ones until they are left in order."""
-    return await session.scalar(select(func.count()).select_from(Job).where(Job.finished_at.is_(None))) or 0
+async def count_unfinished(session: AsyncSession, *, within: float) -> int:
+    """Count the jobs, of every owner, in which there is work left; cancelled ones until they are left in order.
+
+    Those whose next try is more than so many seconds away do not count: no queue knows of them yet.
+    """
+    later = and_(Job.state == JobState.QUEUED, Job.run_after > _in(within))
+    statement = select(func.count()).select_from(Job).where(Job.finished_at.is_(None), not_(later))
+    return await session.scalar(statement) or 0
 
 
 async def _change_held(

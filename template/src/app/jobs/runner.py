@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
@@ -31,12 +31,14 @@ class JobRunner:
 
     Attributes:
         announcer: is told how jobs have ended.
+        schedules: for kinds of jobs that are not tried again as the settings say, the seconds before each further try.
     """
 
     database: Database
     handlers: Mapping[str, JobHandler]
     settings: JobsSettings
     announcer: Announcer | None = None
+    schedules: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     async def run(self, job_id: UUID) -> None:
         """Work on a job if there is something to do for it and nobody else does it.
@@ -75,7 +77,7 @@ class JobRunner:
     async def _work(self, lease: Lease) -> None:
         job = lease.job
         handler = self.handlers.get(job.kind)
-        if handler is None or job.attempt > self.settings.max_attempts:
+        if handler is None or job.attempt > self._most_attempts(job.kind):
             await self._fail(lease, INTERRUPTED if handler else UNKNOWN_KIND)
             return
         try:
@@ -97,10 +99,10 @@ class JobRunner:
         # A foreseen failure explains itself; the trace of any other is what its mending needs.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
-        if isinstance(error, DropJobError) or number >= self.settings.max_attempts:
+        if isinstance(error, DropJobError) or number >= self._most_attempts(lease.job.kind):
             await self._fail(lease, reason)
             return
-        delay = self._backoff(number)
+        delay = self._backoff(lease.job.kind, number)
         if await lease.requeue(reason, delay):
             log.info("job.retry", seconds=round(delay, 3))
         else:
@@ -131,8 +133,14 @@ class JobRunner:
         except Exception:
             log.exception("job.give_up_failed")
 
-    def _backoff(self, number: int) -> float:
-        longest = min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1))
+    def _most_attempts(self, kind: str) -> int:
+        return 1 + len(self.schedules[kind]) if kind in self.schedules else self.settings.max_attempts
+
+    def _backoff(self, kind: str, number: int) -> float:
+        if kind in self.schedules:
+            longest = self.schedules[kind][number - 1]
+        else:
+            longest = min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1))
         return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
 
 

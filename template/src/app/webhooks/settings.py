@@ -1,6 +1,10 @@
 """Whom the service calls, and for how long."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+MINUTE, HOUR = 60, 3600
 
 
 class WebhooksSettings(BaseModel):
@@ -10,6 +14,11 @@ class WebhooksSettings(BaseModel):
 
     most_endpoints: int = Field(default=5, ge=1, description="of one account")
     timeout: float = Field(default=15, gt=0, description="seconds for one delivery, name lookup and answer included")
+    retry_after: list[Annotated[float, Field(ge=0)]] = Field(
+        default=[5, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR],
+        max_length=20,
+        description="seconds from each failed delivery to the next try; chance shortens them by up to half",
+    )
     allow_loopback: bool = Field(
         default=False, description="deliver to this machine, too, and there without TLS: for development"
     )
