@@ -15,7 +15,7 @@ X = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
 
 @asynccontextmanager
 async def opened(*urls: str, **options: Any) -> AsyncIterator[tuple[RemoteInference, ModelSession]]:  # noqa: ANN401
-    given = {"models": {"affine": "affine"}, "timeout": 0.4, "max_pause": 0.05, "max_bytes": 1_000_000} | options
+    given = {"models": {"affine": "affine"}, "timeout": 1.5, "max_pause": 0.05, "max_bytes": 1_000_000} | options
     async with open_remote_inference(RemoteInferenceSettings.model_validate({"urls": urls, **given})) as remote:
         open_session = remote.find("affine", "1")
         assert open_session is not None

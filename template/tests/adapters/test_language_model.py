@@ -26,6 +26,8 @@ from tests.chat.fake_provider import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     PROVIDER_SAYS,
+    SILENCE_SECONDS,
+    SILENT,
     WORDS,
     FakeProvider,
 )
@@ -136,7 +138,8 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
 async def test_a_failing_provider_is_asked_once_and_its_failure_is_named(
     provider: FakeProvider, kind: Provider, model: str, error: type[UpstreamError]
 ) -> None:
-    settings = settings_for(provider, kind, model, first_token_timeout=1, idle_timeout=1)
+    patience = {"first_token_timeout": SILENCE_SECONDS, "idle_timeout": SILENCE_SECONDS} if model in SILENT else {}
+    settings = settings_for(provider, kind, model, **patience)
     with capture_logs() as logs, pytest.raises(error) as caught:
         await ask(settings)
     assert type(caught.value) is error

@@ -37,7 +37,7 @@ async def test_no_fault_makes_the_prompt_or_a_key_turn_up(
     settings: Settings, provider: FakeProvider, kind: Provider, meters: Meters, spans: InMemorySpanExporter
 ) -> None:
     written, answers = StringIO(), ""
-    faulty = provider_settings(provider, kind, FAULTS[0], first_token_timeout=0.3, idle_timeout=0.3)
+    faulty = provider_settings(provider, kind, FAULTS[0], first_token_timeout=1, idle_timeout=1)
     faulty.aliases = {fault: [f"{kind}:{fault}"] for fault in FAULTS}
     faulty.attempts = 2
     async with run_service(settings, faulty) as service:
