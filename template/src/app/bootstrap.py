@@ -1,8 +1,9 @@
 """How the service is put together: settings open the ports, ports make the services."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from app.adapters.answer_cache import open_answer_cache
 from app.adapters.circuit_breaker import open_circuit_breaker
@@ -51,8 +52,8 @@ from app.open_inference.service import OpenInferenceService
 from app.predictions.keeper import Keeper, open_keeper
 from app.predictions.service import PredictionService
 from app.prompts.service import PromptService
-from app.reranking.reranker import Reranker
-from app.reranking.service import RerankService, find_reranker
+from app.reranking.registered import Rerankers
+from app.reranking.service import RerankService
 from app.reviews.refusals import GUARDRAIL, RefusalDesk, check_refusal
 from app.reviews.service import ReviewService
 from app.settings import Settings
@@ -84,7 +85,7 @@ class Ports:
     queue: JobQueue
     rate_limiter: RateLimiter
     remote_inference: RemoteInference
-    rerankers: Sequence[Reranker]
+    rerankers: Rerankers
     vectors: VectorStore
     webhook_sender: WebhookSender
 
@@ -188,7 +189,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         open_inference=OpenInferenceService(ports.models, ports.keeper),
         predictions=PredictionService(ports.database),
         prompts=prompts,
-        reranking=RerankService(ports.rerankers),
+        reranking=RerankService(ports.rerankers, ports.models.served),
         retrieval=retrieval,
         reviews=reviews,
         turns=TurnService(ports.database, chat, settings.conversations),
@@ -198,8 +199,10 @@ def build_services(settings: Settings, ports: Ports) -> Services:
 
 
 def _retrieval(settings: Settings, ports: Ports) -> RetrievalService:
-    found = find_reranker(ports.rerankers, settings.search.reranker)
-    reranker = PassageReranker(found, settings.search) if found else None
+    served, named, reranker = ports.models.served, settings.search.reranker, None
+    # Processes that serve no callers open no cross-encoder, so that there is none to ask.
+    if ports.rerankers.find(served, named):
+        reranker = PassageReranker(partial(ports.rerankers.lease, served, named), settings.search)
     return RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
 
 

@@ -17,16 +17,17 @@ from app.inference.embedder import load_tokenizer, open_embedder
 from app.inference.encoder import encoder_workload
 from app.inference.latency_curve import time_batches
 from app.inference.manifest import MANIFEST, Provider, load_embedding_model
-from app.inference.model_folders import GRAPH, TensorModel, find_manifests, load_tensor_model
-from app.inference.model_opening import tensor_workload, try_registered
+from app.inference.model_folders import CHOSEN, GRAPH, find_manifests, load_tensor_model
+from app.inference.model_opening import register_tensors, tensor_workload, try_registered
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
+from app.inference.registration import Registration
 from app.inference.resident import Resident
 from app.model_loading import place_here
 from app.reranking.cross_encoder import cross_encoder_workload
 from app.reranking.manifest import load_cross_encoder
 from app.reranking.pairs import open_pair_reader
-from app.reranking.reranker import open_rerankers
+from app.reranking.registered import Rerankers
 from app.settings import Settings
 from app.vision.detector import open_detector
 from app.vision.manifest import load_detection_model
@@ -116,7 +117,7 @@ def find_models(settings: Settings) -> list[ModelFolder]:
     registered = {
         manifest.parent: RERANK if task == RERANK else TENSORS
         for manifest, task in find_manifests(settings.models.folder).items()
-        if task not in {EMBEDDING, DETECTION}
+        if task not in CHOSEN
     }
     return chosen + [ModelFolder(task, folder) for folder, task in registered.items()]
 
@@ -130,9 +131,8 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
     batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
     place = _place(model, settings.model_copy(update={"batching": batching}))
 
-    def serve(registered: Sequence[TensorModel], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
-        join = Classifiers().join
-        return open_model_repository(model.folder, registered, residents, batching, lambda *_: place, join=join)
+    def serve(registered: Sequence[Registration], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
+        return open_model_repository(model.folder, registered, residents, batching)
 
     async with AsyncExitStack() as stack:
         if model.task == EMBEDDING:
@@ -150,14 +150,15 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
             detector = await stack.enter_async_context(looking)
             await stack.enter_async_context(serve([], [detector.resident()]))
             return detector.provider
-        if model.task == RERANK:
-            judging = open_rerankers([load_cross_encoder(model.folder)], lambda *_: place)
-            [reranker] = await stack.enter_async_context(judging)
-            await stack.enter_async_context(serve([], [reranker.resident()]))
-            return reranker.session.provider
-        registered = load_tensor_model(model.folder)
+        registered = _register(model, place)
         repository = await stack.enter_async_context(serve([registered], []))
-        return str(repository.served.find(registered.manifest.name).provider)
+        return str(repository.served.find(registered.name).provider)
+
+
+def _register(model: ModelFolder, place: Placement) -> Registration:
+    if model.task == RERANK:
+        return Rerankers().register(lambda *_: place, load_cross_encoder(model.folder))
+    return register_tensors(lambda *_: place, Classifiers().join, load_tensor_model(model.folder))
 
 
 async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple[Choice, list[Timing]]:

@@ -9,15 +9,16 @@ from pathlib import Path
 from app.adapters.model_session import device_lanes, open_model_session
 from app.adapters.remote_inference import RemoteInference, open_remote_inference
 from app.classification.classifier import Classifiers
-from app.errors import StartupError
+from app.errors import ConflictError, StartupError
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.manifest import Provider, load_embedding_model
-from app.inference.model_folders import find_tensor_models
-from app.inference.model_repository import ModelRepository, open_model_repository
+from app.inference.model_opening import find_registered_tensors
+from app.inference.model_repository import ModelRepository, find_registered, open_model_repository
 from app.inference.placement import Placement
+from app.inference.registration import Registration
 from app.inference.resident import Resident
-from app.reranking.manifest import CrossEncoderModel, find_cross_encoders
-from app.reranking.reranker import Reranker, open_rerankers
+from app.reranking.manifest import TASK as RERANK
+from app.reranking.registered import Rerankers
 from app.settings import Settings
 from app.vision.detector import Detector, open_detector
 from app.vision.manifest import load_detection_model
@@ -32,7 +33,7 @@ class Models:
     embedder: Embedder
     remote_inference: RemoteInference
     repository: ModelRepository
-    rerankers: Sequence[Reranker]
+    rerankers: Rerankers
 
 
 @asynccontextmanager
@@ -73,7 +74,7 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
 class _Registered:
     classifiers: Classifiers
     models: ModelRepository
-    rerankers: Sequence[Reranker]
+    rerankers: Rerankers
 
 
 @asynccontextmanager
@@ -81,19 +82,17 @@ async def _open_registered(
     settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
 ) -> AsyncIterator[_Registered]:
     """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
-    folder = settings.models.folder
-    crosses, tensors = ([], []) if own is None else (find_cross_encoders(folder), find_tensor_models(folder))
+    folder, batching = settings.models.folder, settings.batching
+    classifiers, rerankers, place = Classifiers(), Rerankers(), partial(_place, settings, remote)
+    finders = [partial(rerankers.find_registered, place), partial(find_registered_tensors, place, classifiers.join)]
+    found: list[Registration] = []
     if own is not None:
-        names = (*(each.manifest.name for each in tensors), *(each.manifest.name for each in crosses))
-        _check_remote(settings, {*(each.name for each in own), *names})
-        _check_reranker(settings, crosses)
-    place = partial(_place, settings, remote)
-    async with open_rerankers(crosses, place) as rerankers:
-        residents = [*(own or ()), *(each.resident() for each in rerankers)]
-        classifiers = Classifiers()
-        opening = open_model_repository(folder, tensors, residents, settings.batching, place, join=classifiers.join)
-        async with opening as models:
-            yield _Registered(classifiers, models, rerankers)
+        found = find_registered(finders, folder)
+        _check_remote(settings, {*(each.name for each in own), *(each.name for each in found)})
+        _check_reranker(settings, found)
+    check = partial(_keep_reranker, settings.search.reranker)
+    async with open_model_repository(folder, found, own or (), batching, finders=finders, check=check) as models:
+        yield _Registered(classifiers, models, rerankers)
 
 
 def place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
@@ -127,10 +126,22 @@ def _check_remote(settings: Settings, known: set[str]) -> None:
         )
 
 
-def _check_reranker(settings: Settings, crosses: Sequence[CrossEncoderModel]) -> None:
+def _check_reranker(settings: Settings, registered: Sequence[Registration]) -> None:
     named = settings.search.reranker
+    crosses = [each for each in registered if each.task == RERANK]
     if named and not any(each.is_called(named) for each in crosses):
         raise StartupError(
             f"APP_SEARCH__RERANKER names {named}; the cross-encoders that {settings.models.folder} registers are "
-            f"{', '.join(sorted(each.identity for each in crosses)) or 'none'}."
+            f"{', '.join(sorted('@'.join(each.identity) for each in crosses)) or 'none'}."
+        )
+
+
+def _keep_reranker(named: str, name: str, versions: Sequence[Registration]) -> None:
+    """Pass if searches still have their cross-encoder when these are the versions of a name."""
+    if name != named.partition("@")[0]:
+        return
+    if not any(each.task == RERANK and each.is_called(named) for each in versions):
+        raise ConflictError(
+            f"Searches need the cross-encoder {named}: keep it in its folder, or name another as APP_SEARCH__RERANKER "
+            "and restart."
         )

@@ -215,8 +215,8 @@ class TestNoModel:
 async def test_a_model_that_gives_no_numbers_is_an_error_and_no_score(settings: Settings, folder: Path) -> None:
     register_cross_encoder(folder, cross_encoder(scale=float("inf")), name="wild")
     async with open_ports(settings, serving=True) as ports:
-        [wild] = [each for each in ports.rerankers if each.model.manifest.name == "wild"]
-        with pytest.raises(UpstreamFailedError, match="no scores"):
+        leased = ports.rerankers.lease(ports.models.served, "wild")
+        with leased as wild, pytest.raises(UpstreamFailedError, match="no scores"):
             await wild.score("w1", ["w2"], owner=None)
 
 

@@ -1,7 +1,8 @@
 """A second look at what a search found: a cross-encoder reads question and passage together."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,31 +33,51 @@ class SearchSettings(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class PassageReranker:
-    """Asks a cross-encoder, whose judgement makes a search better but is not needed for one."""
+class Judgement:
+    """What a cross-encoder made of some texts.
 
-    model: CrossEncoder
+    Attributes:
+        scores: one for each text, the higher, the more relevant.
+        model: its identity.
+    """
+
+    scores: NDArray[np.float64]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageReranker:
+    """Asks a cross-encoder, whose judgement makes a search better but is not needed for one.
+
+    Attributes:
+        lease: finds the one that is served now, which stays open for as long as it is held.
+    """
+
+    lease: Callable[[], AbstractContextManager[CrossEncoder]]
     settings: SearchSettings
 
     def candidates(self, wanted: int) -> int:
         """Return how many passages to judge so that the best are among them."""
         return max(wanted, min(wanted * self.settings.candidates_per_passage, self.settings.max_candidates))
 
-    async def score(self, question: str, texts: Sequence[str], *, owner: Hashable) -> NDArray[np.float64] | None:
-        """Score how relevant texts are to a question, the higher the more; None if that cannot be had in time."""
+    async def judge(self, question: str, texts: Sequence[str], *, owner: Hashable) -> Judgement | None:
+        """Score how relevant texts are to a question; None if that cannot be had in time."""
         if not texts:
             return None
-        seconds = self.settings.rerank_timeout
+        asked, seconds = self.settings.reranker, self.settings.rerank_timeout
         try:
-            async with asyncio.timeout(seconds):
-                return (await self.model.score(question, texts, owner=owner, within=seconds)).scores
+            with self.lease() as model:
+                asked = model.identity
+                async with asyncio.timeout(seconds):
+                    relevance = await model.score(question, texts, owner=owner, within=seconds)
+                    return Judgement(relevance.scores, asked)
         except TimeoutError:
-            self._note(UpstreamTimeoutError("The cross-encoder took too long."))
+            _note(asked, UpstreamTimeoutError("The cross-encoder took too long."))
         except AppError as error:
-            self._note(error)
+            _note(asked, error)
         return None
 
-    def _note(self, error: AppError) -> None:
-        model = self.model.identity
-        log.warning("search.not_reranked", model=model, code=error.code, detail=error.detail)
-        _failures.add(1, {"model": model, "code": error.code})
+
+def _note(model: str, error: AppError) -> None:
+    log.warning("search.not_reranked", model=model, code=error.code, detail=error.detail)
+    _failures.add(1, {"model": model, "code": error.code})

@@ -33,6 +33,7 @@ class Passage:
         page: counted from 1; None where the format has no pages.
         rerank_score: what a cross-encoder makes of query and passage, the higher, the more relevant; None if it was
             not asked, or gave no answer.
+        reranker: the identity of that cross-encoder.
     """
 
     passage_id: UUID
@@ -44,6 +45,7 @@ class Passage:
     end: int
     page: int | None
     rerank_score: float | None = None
+    reranker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,6 @@ class RetrievalService:
     vectors: VectorStore
     embedder: Embedder
     reranker: PassageReranker | None = None
-
-    @property
-    def judge(self) -> str | None:
-        """The identity of the cross-encoder that is asked about what is found; None if none is."""
-        return self.reranker.model.identity if self.reranker else None
 
     async def search(
         self, query: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
@@ -127,8 +124,8 @@ async def _best(
     reranker: PassageReranker, query: str, candidates: Sequence[Passage], caller: Caller, top_k: int
 ) -> list[Passage]:
     """Choose those that the cross-encoder puts first; of equals, and where it gives no answer, the nearest."""
-    scores = await reranker.score(query, [each.text for each in candidates], owner=caller.id)
-    if scores is None:
+    judged = await reranker.judge(query, [each.text for each in candidates], owner=caller.id)
+    if judged is None:
         return list(candidates[:top_k])
-    order = np.argsort(-scores, kind="stable")[:top_k]
-    return [replace(candidates[at], rerank_score=float(scores[at])) for at in order]
+    order = np.argsort(-judged.scores, kind="stable")[:top_k]
+    return [replace(candidates[at], rerank_score=float(judged.scores[at]), reranker=judged.model) for at in order]

@@ -47,7 +47,7 @@ async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep, r
     retrieval = services.retrieval
     filters = body.filters.as_search_filters() if body.filters else None
     work = retrieval.search(body.query, caller=caller, top_k=body.top_k, filters=filters)
-    return SearchRead.of(await while_connected(request, work), retrieval.embedder.model.identity, retrieval.judge)
+    return SearchRead.of(await while_connected(request, work), retrieval.embedder.model.identity)
 
 
 @router.post("/answers", response_model=AnswerRead, responses=STREAM_RESPONSE)

@@ -105,17 +105,10 @@ class SearchRead(BaseModel):
     )
 
     @classmethod
-    def of(cls, passages: Sequence[Passage], model: str, reranker: str | None = None) -> Self:
-        """Put found passages on the wire.
-
-        Args:
-            passages: best first.
-            model: identity of the embedding model.
-            reranker: identity of the cross-encoder that was to judge them.
-        """
+    def of(cls, passages: Sequence[Passage], model: str) -> Self:
+        """Put found passages on the wire, best first; `model` is the identity of the embedding model."""
         items = [PassageRead.model_validate(passage) for passage in passages]
-        judged = any(each.rerank_score is not None for each in items)
-        return cls(items=items, model=model, reranker=reranker if judged else None)
+        return cls(items=items, model=model, reranker=passages[0].reranker if passages else None)
 
 
 class CitationRead(BaseModel):

@@ -13,8 +13,10 @@ from app.inference.manifest import MANIFEST, PROVIDERS, Provider, verify_file
 
 GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
-# Models of these tasks are opened by the feature that needs them.
-FEATURES = {"embedding", "detection", "rerank"}
+# Of these tasks the service has one model each, which the settings name; all others are registered.
+CHOSEN = ("embedding", "detection")
+# Models of these tasks take more than tensors: the feature that needs them reads their manifests.
+FEATURES = (*CHOSEN, "rerank")
 
 Shape = list[Annotated[int, Field(ge=1)]]
 
@@ -72,22 +74,11 @@ def find_tensor_models(folder: Path, name: str | None = None) -> list[TensorMode
     """Read every model below a folder whose task is `tensors`, or all versions of one, and check its files.
 
     Raises:
-        StartupError: the folder, a manifest, a file or a checksum is not what it should be, or two have the same name
-            and version.
+        StartupError: the folder, a manifest, a file or a checksum is not what it should be.
     """
-    mine = [each for each in find_tensor_folders(folder) if name in {None, _read(each / MANIFEST).get("name")}]
-    found = [load_tensor_model(each) for each in mine]
-    check_identities([model.identity for model in found])
-    return found
-
-
-def find_tensor_folders(folder: Path) -> list[Path]:
-    """List the folders below one that register a model of the task `tensors`, or one whose manifest cannot be read.
-
-    Raises:
-        StartupError: there is no such folder.
-    """
-    return [manifest.parent for manifest, task in find_manifests(folder).items() if task not in FEATURES]
+    # What is of no known task is found fault with when it is loaded.
+    found = find_manifests(folder, name).items()
+    return [load_tensor_model(manifest.parent) for manifest, task in found if task not in FEATURES]
 
 
 def list_registered(folder: Path) -> list[tuple[str, str]]:
@@ -96,7 +87,7 @@ def list_registered(folder: Path) -> list[tuple[str, str]]:
     Raises:
         StartupError: there is no such folder.
     """
-    contents = [_read(each / MANIFEST) for each in find_tensor_folders(folder)]
+    contents = [_read(each) for each, task in find_manifests(folder).items() if task not in CHOSEN]
     return sorted({(str(content["name"]), str(content.get("version"))) for content in contents if "name" in content})
 
 
@@ -111,15 +102,22 @@ def check_identities(identities: Sequence[tuple[str, str]]) -> None:
             raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")
 
 
-def find_manifests(folder: Path) -> dict[Path, object]:
-    """Find the manifest of every model below a folder, and the task that it declares; None if it cannot be read.
+def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:
+    """Find the manifest of every model below a folder, or of every version of one, and the task that it declares.
+
+    The task is None where a manifest cannot be read.
 
     Raises:
         StartupError: there is no such folder.
     """
     if not folder.is_dir():
         raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
-    return {manifest: _read(manifest).get("task", "embedding") for manifest in sorted(folder.glob(f"*/{MANIFEST}"))}
+    contents = {manifest: _read(manifest) for manifest in sorted(folder.glob(f"*/{MANIFEST}"))}
+    return {
+        manifest: content.get("task", "embedding")
+        for manifest, content in contents.items()
+        if name is None or content.get("name") == name
+    }
 
 
 def load_tensor_model(folder: Path) -> TensorModel:

@@ -1,9 +1,10 @@
 """Opening a model so that callers may send it tensors: tried, measured and warm."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -18,15 +19,52 @@ from app.inference.capacity import (
     open_capacity,
 )
 from app.inference.latency_curve import LatencyCurve
-from app.inference.model_folders import TensorManifest, TensorModel
-from app.inference.placement import Placement
+from app.inference.model_folders import TensorManifest, TensorModel, find_tensor_models
+from app.inference.placement import Placement, PlaceModel
 from app.inference.ports import ModelSession
+from app.inference.registration import Registration
 from app.inference.resident import Resident
 from app.inference.row_trial import sample, try_signature
 from app.inference.signature import Signature
 from app.inference.tensor_model import ServedModel, open_served_model
 
 log = structlog.get_logger(__name__)
+
+Join = Callable[[TensorModel, ServedModel], AbstractAsyncContextManager[None]]
+"""Opens what a feature makes of a model that takes tensors, before requests find that; closed when nobody holds it."""
+
+
+def join_nothing(_model: TensorModel, _served: ServedModel) -> AbstractAsyncContextManager[None]:
+    """Make nothing more of models that take tensors."""
+    return nullcontext()
+
+
+def find_registered_tensors(
+    place: PlaceModel, join: Join, folder: Path, name: str | None = None
+) -> Sequence[Registration]:
+    """Find the registered models whose task is `tensors`, as `FindRegistered` says."""
+    return [register_tensors(place, join, model) for model in find_tensor_models(folder, name)]
+
+
+def register_tensors(place: PlaceModel, join: Join, model: TensorModel) -> Registration:
+    """Say how a model that takes tensors is opened.
+
+    Args:
+        place: tells where it runs.
+        join: opens what a feature makes of it.
+        model: its files are the declared ones.
+    """
+    manifest = model.manifest
+    return Registration(
+        manifest.name, manifest.version, manifest.task, manifest, partial(_open_joined, place, join, model)
+    )
+
+
+@asynccontextmanager
+async def _open_joined(place: PlaceModel, join: Join, model: TensorModel) -> AsyncIterator[ServedModel]:
+    home = place(*model.identity, model.graph, model.manifest.providers)
+    async with open_registered(model, home) as served, join(model, served):
+        yield served
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,9 @@ import structlog
 
 from app.errors import ConflictError, ModelNotFoundError, StartupError
 from app.inference.capacity import BatchingSettings
-from app.inference.model_folders import TensorModel, check_identities, find_tensor_models, list_registered
-from app.inference.model_opening import open_registered, open_resident
-from app.inference.placement import PlaceModel
+from app.inference.model_folders import check_identities, list_registered
+from app.inference.model_opening import open_resident
+from app.inference.registration import FindRegistered, Registration
 from app.inference.resident import Resident
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
@@ -21,18 +21,17 @@ log = structlog.get_logger(__name__)
 
 Identity = tuple[str, str]
 
-Join = Callable[[TensorModel, ServedModel], AbstractAsyncContextManager[None]]
-"""Opens what a feature makes of a registered model, before requests find that; closed when nobody holds it."""
+CheckChange = Callable[[str, Sequence[Registration]], None]
+"""Passes if a model may have these versions from now on; raises ConflictError if a feature needs another."""
 
 
-def join_nothing(_model: TensorModel, _served: ServedModel) -> AbstractAsyncContextManager[None]:
-    """Make nothing more of registered models."""
-    return nullcontext()
+def allow_any(_name: str, _models: Sequence[Registration]) -> None:
+    """Let every change pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    registered: TensorModel
+    registered: Registration
     served: ServedModel
     stack: AsyncExitStack
 
@@ -40,22 +39,32 @@ class _Open:
 class ModelRepository:
     """Makes what is served what the folder says, one model name at a time.
 
+    Versions of one name may have different tasks. A version whose task changes is another model from then on: the
+    feature that used it finds it no more, and goes on with other versions of the name, if those have its task.
+
     Args:
         folder: holds the registered models.
         served: where requests find models.
-        place: tells where registered models run.
-        join: opens what a feature makes of them.
+        finders: find what is registered, one for each task.
+        check: may refuse a change.
         grace: seconds for requests that a model has when it is retired.
         fixed: names of models that features need for themselves.
     """
 
     def __init__(  # noqa: PLR0913 - what a repository knows
-        self, folder: Path, served: ServedModels, place: PlaceModel, join: Join, *, grace: float, fixed: frozenset[str]
+        self,
+        folder: Path,
+        served: ServedModels,
+        finders: Sequence[FindRegistered],
+        check: CheckChange,
+        *,
+        grace: float,
+        fixed: frozenset[str],
     ) -> None:
         self.served = served
         self._folder = folder
-        self._place = place
-        self._join = join
+        self._finders = finders
+        self._check = check
         self._grace = grace
         self._fixed = fixed
         self._open: dict[Identity, _Open] = {}
@@ -82,15 +91,17 @@ class ModelRepository:
         once, and those that hold an old one may finish.
 
         Raises:
-            ConflictError: it cannot be served; the reason is for the operator.
+            ConflictError: it cannot be served, or a feature needs what it would replace; it says why.
             ModelNotFoundError: no folder has it.
         """
         async with self._turn:
             with _refused():
-                found = await asyncio.to_thread(find_tensor_models, self._folder, name)
+                found = await asyncio.to_thread(find_registered, self._finders, self._folder, name)
+                check_identities([model.identity for model in found])
             if not found:
                 raise ModelNotFoundError(f"No folder has a model {name!r}.")
             self._check_loose(name)
+            self._check(name, found)
             with _refused():
                 await self.replace(name, found)
 
@@ -105,9 +116,10 @@ class ModelRepository:
             self._check_loose(name)
             if not any(name == each for each, _ in self._open):
                 raise ModelNotFoundError(f"The model {name!r} is not loaded.")
+            self._check(name, [])
             await self.replace(name, [])
 
-    async def replace(self, name: str, models: Sequence[TensorModel]) -> None:
+    async def replace(self, name: str, models: Sequence[Registration]) -> None:
         """Serve these versions of a model in place of those that were.
 
         Raises:
@@ -130,16 +142,13 @@ class ModelRepository:
         """Close every registered model; what is queued may finish."""
         await asyncio.gather(*(each.stack.aclose() for each in self._open.values()))
 
-    async def _open_all(self, models: Sequence[TensorModel]) -> list[_Open]:
+    async def _open_all(self, models: Sequence[Registration]) -> list[_Open]:
         opened: list[_Open] = []
         stacks: list[AsyncExitStack] = []
         try:
             for model in models:
                 stacks.append(stack := AsyncExitStack())
-                opening = open_registered(model, self._place(*model.identity, model.graph, model.manifest.providers))
-                served = await stack.enter_async_context(opening)
-                await stack.enter_async_context(self._join(model, served))
-                opened.append(_Open(model, served, stack))
+                opened.append(_Open(model, await stack.enter_async_context(model.open()), stack))
         except BaseException:
             for each in stacks:
                 await each.aclose()
@@ -158,6 +167,11 @@ class ModelRepository:
             raise ConflictError(f"The service needs the model {name!r} for itself: change it by a restart.")
 
 
+def find_registered(finders: Sequence[FindRegistered], folder: Path, name: str | None = None) -> list[Registration]:
+    """Find what is registered below a folder, for whatever task; raises what the finders raise."""
+    return [model for find in finders for model in find(folder, name)]
+
+
 @contextmanager
 def _refused() -> Iterator[None]:
     try:
@@ -169,22 +183,22 @@ def _refused() -> Iterator[None]:
 @asynccontextmanager
 async def open_model_repository(  # noqa: PLR0913 - what a repository knows
     folder: Path,
-    registered: Sequence[TensorModel],
+    registered: Sequence[Registration],
     residents: Sequence[Resident],
     batching: BatchingSettings,
-    place: PlaceModel,
     *,
-    join: Join = join_nothing,
+    finders: Sequence[FindRegistered] = (),
+    check: CheckChange = allow_any,
 ) -> AsyncIterator[ModelRepository]:
     """Open, try, measure and warm registered models, and let residents take tensors.
 
     Args:
         folder: holds registered models, those to come, too.
-        registered: models whose files are the declared ones.
+        registered: what is opened now.
         residents: what features have opened.
         batching: how residents are shared.
-        place: tells where registered models run.
-        join: opens what a feature makes of registered models.
+        finders: find what is registered later, one for each task.
+        check: may refuse a change.
 
     Raises:
         StartupError: a model cannot be opened or run, or two have the same name and version.
@@ -195,8 +209,8 @@ async def open_model_repository(  # noqa: PLR0913 - what a repository knows
     async with AsyncExitStack() as stack:
         for resident in residents:
             served.put(await stack.enter_async_context(open_resident(resident, batching)))
-        repository = ModelRepository(folder, served, place, join, grace=batching.shutdown_grace, fixed=fixed)
+        repository = ModelRepository(folder, served, finders, check, grace=batching.shutdown_grace, fixed=fixed)
         stack.push_async_callback(repository.close)
-        for name in dict.fromkeys(each.manifest.name for each in registered):
-            await repository.replace(name, [each for each in registered if each.manifest.name == name])
+        for name in dict.fromkeys(each.name for each in registered):
+            await repository.replace(name, [each for each in registered if each.name == name])
         yield repository

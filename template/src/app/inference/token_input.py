@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tokenizers import Encoding, Tokenizer
 
-from app.errors import UnprocessableError
+from app.errors import StartupError, UnprocessableError
 
 MAX_TOTAL_TOKENS = 300_000
 # What exported readers of texts take, at most; the last tells two texts apart, and is 0 throughout for a single one.
@@ -25,9 +25,26 @@ class TokenReader(Protocol):
         """The most that it reads of a text."""
 
 
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read the `tokenizer.json` of a folder.
+
+    Raises:
+        StartupError: it holds no tokenizer.
+    """
+    path = folder / "tokenizer.json"
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more specific
+        raise StartupError(f"{path} is no tokenizer: {error}") from error
+
+
 def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
-    """Open the `tokenizer.json` of a folder, set to cut texts at a limit."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    """Open the `tokenizer.json` of a folder, set to cut texts at a limit.
+
+    Raises:
+        StartupError: it holds no tokenizer.
+    """
+    tokenizer = load_tokenizer(folder)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer

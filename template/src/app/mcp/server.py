@@ -54,7 +54,7 @@ def build_server(name: str, retrieval: RetrievalService, answers: AnswerService)
             passages = await retrieval.search(query, caller=_caller(ctx), top_k=top_k)
         except AppError as error:
             raise ToolError(error.detail) from error
-        return SearchRead.of(passages, retrieval.embedder.model.identity, retrieval.judge)
+        return SearchRead.of(passages, retrieval.embedder.model.identity)
 
     @server.tool()
     async def ask(question: Question, ctx: Context[Any, Any], top_k: TopK = 5) -> AnswerRead:

@@ -46,18 +46,14 @@ class CrossEncoderModel:
         """The ONNX file."""
         return self.folder / GRAPH
 
-    def is_called(self, name: str) -> bool:
-        """Tell whether this is what somebody means who says a name, or an identity."""
-        return name in {self.manifest.name, self.identity}
 
-
-def find_cross_encoders(folder: Path) -> Sequence[CrossEncoderModel]:
-    """Read every model below a folder whose task is `rerank`, and check its files.
+def find_cross_encoders(folder: Path, name: str | None = None) -> Sequence[CrossEncoderModel]:
+    """Read every model below a folder whose task is `rerank`, or all versions of one, and check its files.
 
     Raises:
         StartupError: the folder, a manifest, a file or a checksum is not what it should be.
     """
-    return [load_cross_encoder(path.parent) for path, task in find_manifests(folder).items() if task == TASK]
+    return [load_cross_encoder(path.parent) for path, task in find_manifests(folder, name).items() if task == TASK]
 
 
 def load_cross_encoder(folder: Path) -> CrossEncoderModel:
@@ -69,6 +65,8 @@ def load_cross_encoder(folder: Path) -> CrossEncoderModel:
     path = folder / MANIFEST
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         raise StartupError(f"{path} is not a valid manifest of a cross-encoder: {error}") from error
     # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.

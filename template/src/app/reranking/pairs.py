@@ -7,8 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from app.errors import UnprocessableError
-from app.inference.model_folders import TOKENIZER
-from app.inference.token_input import MAX_TOTAL_TOKENS
+from app.inference.token_input import MAX_TOTAL_TOKENS, load_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,12 @@ class PairReader:
 
 
 def open_pair_reader(folder: Path, max_tokens: int) -> PairReader:
-    """Open the `tokenizer.json` of a folder."""
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    """Open the `tokenizer.json` of a folder.
+
+    Raises:
+        StartupError: it holds no tokenizer.
+    """
+    tokenizer = load_tokenizer(folder)
     padding: int = (tokenizer.padding or {}).get("pad_id", 0)
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -1,8 +1,8 @@
-"""Cross-encoders that are open, warm and shared by everybody who asks."""
+"""A cross-encoder that is open, warm and shared by everybody who asks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ import structlog
 from app.errors import UpstreamFailedError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import available_cores, open_capacity
-from app.inference.placement import Placement, PlaceModel
+from app.inference.placement import Placement
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
@@ -85,26 +85,16 @@ class Reranker:
 
 
 @asynccontextmanager
-async def open_rerankers(models: Sequence[CrossEncoderModel], place: PlaceModel) -> AsyncIterator[Sequence[Reranker]]:
-    """Open, measure and warm cross-encoders; at the end what is queued may finish.
+async def open_reranker(model: CrossEncoderModel, home: Placement) -> AsyncIterator[Reranker]:
+    """Open, measure and warm a cross-encoder; at the end what is queued may finish.
 
     Args:
-        models: cross-encoders whose files are the declared ones.
-        place: tells where each runs, and how it is shared.
+        model: its files are the declared ones.
+        home: where it runs, and how it is shared.
 
     Raises:
-        StartupError: one cannot be opened, or is no cross-encoder.
+        StartupError: it cannot be opened, or is no cross-encoder.
     """
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(_open(model, _home(model, place))) for model in models]
-
-
-def _home(model: CrossEncoderModel, place: PlaceModel) -> Placement:
-    return place(model.manifest.name, model.manifest.version, model.graph, model.manifest.providers)
-
-
-@asynccontextmanager
-async def _open(model: CrossEncoderModel, home: Placement) -> AsyncIterator[Reranker]:
     reader = await asyncio.to_thread(open_pair_reader, model.folder, model.manifest.max_tokens)
     work = cross_encoder_workload(model, reader.tokenizer.get_vocab_size())
     batching, cores = home.batching, home.cores or available_cores()

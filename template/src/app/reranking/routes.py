@@ -17,7 +17,6 @@ async def rerank_documents(
     """Put documents in the order of their relevance to a query, by a cross-encoder that the operator registered."""
     work = services.reranking.rerank(body.query, body.documents, body.model, body.top_n, caller=caller)
     done = await while_connected(request, work)
-    reranker, relevance = done.reranker, done.relevance
-    times = {"queue_seconds": relevance.queue_seconds, "run_seconds": relevance.run_seconds}
-    response.headers.update(model_headers(reranker.model.identity, reranker.provider, **times))
+    times = {"queue_seconds": done.relevance.queue_seconds, "run_seconds": done.relevance.run_seconds}
+    response.headers.update(model_headers(done.identity, done.provider, **times))
     return rerank_list(done, body.documents if body.return_documents else None)

@@ -80,4 +80,4 @@ def rerank_list(done: Reranking, documents: Sequence[str] | None) -> RerankList:
         ]
     tokens = done.relevance.tokens
     usage = RerankUsage(prompt_tokens=tokens, total_tokens=tokens)
-    return RerankList(model=done.reranker.model.manifest.name, results=results, usage=usage)
+    return RerankList(model=done.name, results=results, usage=usage)

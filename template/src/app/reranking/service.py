@@ -7,9 +7,9 @@ import numpy as np
 
 from app.auth.caller import Caller, Scope
 from app.errors import ModelNotFoundError
-from app.inference.served_models import version_order
+from app.inference.served_models import ServedModels
 from app.reranking.ports import Relevance
-from app.reranking.reranker import Reranker
+from app.reranking.registered import Rerankers
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +19,23 @@ class Reranking:
     Attributes:
         order: places of the documents, the most relevant first.
         relevance: their scores, in the order in which they were sent.
+        name: of the cross-encoder; `identity` has its version, too.
+        provider: what it ran on.
     """
 
     order: Sequence[int]
     relevance: Relevance
-    reranker: Reranker
+    name: str
+    identity: str
+    provider: str
 
 
 @dataclass(frozen=True, slots=True)
 class RerankService:
     """Finds what is relevant with the cross-encoders that are registered."""
 
-    rerankers: Sequence[Reranker]
+    rerankers: Rerankers
+    models: ServedModels
 
     async def rerank(
         self, query: str, documents: Sequence[str], model: str | None, top_n: int | None, *, caller: Caller
@@ -51,26 +56,18 @@ class RerankService:
             UnprocessableError: the query is too long, or there is too much to read.
         """
         caller.require(Scope.RERANK)
-        reranker = self._find(model)
-        relevance = await reranker.score(query, documents, owner=caller.id)
-        order: list[int] = np.argsort(-relevance.scores, kind="stable")[:top_n].tolist()
-        return Reranking(order, relevance, reranker)
+        # What is held stays open, even if the operator puts another in its place.
+        with self.rerankers.lease(self.models, self._choose(model)) as reranker:
+            relevance = await reranker.score(query, documents, owner=caller.id)
+            order: list[int] = np.argsort(-relevance.scores, kind="stable")[:top_n].tolist()
+            return Reranking(order, relevance, reranker.model.manifest.name, reranker.identity, reranker.provider)
 
-    def _find(self, model: str | None) -> Reranker:
-        if not self.rerankers:
+    def _choose(self, model: str | None) -> str:
+        names = self.rerankers.names(self.models)
+        if not names:
             raise ModelNotFoundError(
                 'This service has no model to rerank with: register one with "task": "rerank" in its model.json.'
             )
-        names = sorted({each.model.manifest.name for each in self.rerankers})
         if model is None and len(names) > 1:
             raise ModelNotFoundError(f"Say as `model` which to rerank with; this service has {', '.join(names)}.")
-        found = find_reranker(self.rerankers, names[0] if model is None else model)
-        if found is None:
-            raise ModelNotFoundError(f"There is no such model to rerank with; this service has {', '.join(names)}.")
-        return found
-
-
-def find_reranker(rerankers: Sequence[Reranker], named: str) -> Reranker | None:
-    """Find the newest version that has a name, or the one that has an identity; None if there is none."""
-    found = [each for each in rerankers if each.model.is_called(named)]
-    return max(found, key=lambda each: version_order(each.model.manifest.version), default=None)
+        return names[0] if model is None else model

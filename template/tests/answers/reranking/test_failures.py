@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from app.errors import StartupError
 from app.inference.placement import Placement
 from app.inference.ports import ModelSession
 from app.reranking.manifest import load_cross_encoder
-from app.reranking.reranker import Reranker, open_rerankers
+from app.reranking.reranker import Reranker, open_reranker
 from app.settings import Settings
 from tests.answers.reranking.judged import QUESTION, TEXTS, Listener, search, texts, upload_all
 from tests.http import Person
@@ -32,7 +32,8 @@ async def test_a_cross_encoder_that_is_too_busy_leaves_the_nearest_in_their_orde
 ) -> None:
     await upload_all(ada)
     caller = await services.auth.ensure_account(ada.email)
-    retrieval = replace(services.retrieval, reranker=PassageReranker(Listener(), settings.search))
+    judge = PassageReranker(lambda: nullcontext(Listener()), settings.search)
+    retrieval = replace(services.retrieval, reranker=judge)
     with capture_logs() as logs:
         found = await retrieval.search(QUESTION, caller=caller, top_k=2)
     assert [(passage.text, passage.rerank_score) for passage in found] == [(text, None) for text in TEXTS[:2]]
@@ -80,7 +81,7 @@ async def stuck(settings: Settings, folder: Path) -> AsyncIterator[tuple[Reranke
         async with open_model_session(settings.model_session, model.graph, threads) as session:
             yield FaultySession(session, mischief)
 
-    async with open_rerankers([model], lambda *_: Placement(open_session, settings.batching, cores=1)) as [reranker]:
+    async with open_reranker(model, Placement(open_session, settings.batching, cores=1)) as reranker:
         mischief.strike = strike
         first = asyncio.create_task(reranker.score("w1", ["w2"], owner=None))
         await asyncio.to_thread(begun.wait)
@@ -97,11 +98,12 @@ async def test_a_stuck_cross_encoder_holds_a_search_up_no_longer_than_allowed_an
     await upload_all(ada)
     caller = await services.auth.ensure_account(ada.email)
     async with stuck(settings, folder) as (reranker, free):
-        impatient = replace(services.retrieval, reranker=PassageReranker(reranker, WITHOUT_WAITING))
+        judge = PassageReranker(lambda: nullcontext(reranker), settings.search)
+        impatient = replace(services.retrieval, reranker=replace(judge, settings=WITHOUT_WAITING))
         found = await impatient.search(QUESTION, caller=caller)
         assert [(passage.text, passage.rerank_score) for passage in found] == [(text, None) for text in TEXTS]
         free.set()
-        patient = replace(services.retrieval, reranker=PassageReranker(reranker, settings.search))
+        patient = replace(services.retrieval, reranker=judge)
         assert [passage.text for passage in await patient.search(QUESTION, caller=caller)] == TEXTS[::-1]
 
 
@@ -111,7 +113,8 @@ async def test_nothing_waits_for_the_cross_encoder_when_the_client_has_gone(
     await upload_all(ada)
     caller = await services.auth.ensure_account(ada.email)
     async with stuck(settings, folder) as (reranker, _):
-        retrieval = replace(services.retrieval, reranker=PassageReranker(reranker, settings.search))
+        judge = PassageReranker(lambda: nullcontext(reranker), settings.search)
+        retrieval = replace(services.retrieval, reranker=judge)
         searching = asyncio.create_task(retrieval.search(QUESTION, caller=caller))
         while reranker.batcher.waiting < len(TEXTS):
             await asyncio.sleep(0.01)
@@ -127,4 +130,4 @@ async def test_a_name_that_nobody_has_ends_the_start_of_what_serves_callers(sett
             pass
     # A worker searches nothing, and opens no cross-encoder.
     async with open_ports(wrong) as ports:
-        assert ports.rerankers == []
+        assert ports.models.registered() == []

@@ -1,6 +1,7 @@
 """Searches and answers whose passages a cross-encoder has judged."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 
 import httpx2
@@ -98,7 +99,7 @@ def test_what_is_judged_is_bounded_but_never_less_than_what_is_wanted(
     wanted: int, per_passage: int, most: int, judged: int
 ) -> None:
     settings = SearchSettings(candidates_per_passage=per_passage, max_candidates=most)
-    assert PassageReranker(Listener(), settings).candidates(wanted) == judged
+    assert PassageReranker(lambda: nullcontext(Listener()), settings).candidates(wanted) == judged
 
 
 class LeakingVectorStore(FakeVectorStore):
@@ -112,10 +113,10 @@ class LeakingVectorStore(FakeVectorStore):
 async def test_what_belongs_to_others_never_reaches_the_cross_encoder(
     settings: Settings, services: Services, client: httpx2.AsyncClient
 ) -> None:
-    [reranker] = services.ports.rerankers
-    listener = Listener(reranker)
+    with services.ports.rerankers.lease(services.ports.models.served, "judge") as reranker:
+        listener = Listener(reranker)
     leaking = build_services(settings, replace(services.ports, vectors=LeakingVectorStore()))
-    retrieval = replace(leaking.retrieval, reranker=PassageReranker(listener, settings.search))
+    retrieval = replace(leaking.retrieval, reranker=PassageReranker(lambda: nullcontext(listener), settings.search))
     ada, eve = [await join(client, leaking, email) for email in ("ada@example.com", "eve@example.com")]
     await ada.upload_and_index("mine.txt", TEXTS[0].encode())
     await eve.upload_and_index("hers.txt", TEXTS[-1].encode())
