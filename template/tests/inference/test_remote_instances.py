@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.adapters.remote_inference import RemoteInferenceSettings
-from app.auth.caller import ACCOUNT_SCOPES
+from app.auth.caller import ACCOUNT_SCOPES, Scope
 from app.auth.service import AuthService
 from app.bootstrap import Services
 from app.database import Database
@@ -120,6 +120,18 @@ async def test_models_that_run_elsewhere_answer_as_they_do_there(ada: Person, re
     good, bad = await asyncio.gather(*(infer(ada, "lookup", "index", np.array([[at]])) for at in (3, 99)))
     assert (good.status_code, bad.status_code) == (200, 400)
     assert good.json()["outputs"][0]["data"] == [40]
+
+
+async def test_a_cross_encoder_that_runs_elsewhere_is_unloaded_and_loaded_as_others_are(
+    ada: Person, services: Services, remotes: list[Instance]
+) -> None:
+    operator = await join(ada.client, services, "operator@example.com", *Scope)
+    for verb, status in (("unload", 404), ("load", 200)):
+        changed = await operator.request("POST", f"/v2/repository/models/judge/{verb}")
+        assert changed.status_code == 200, changed.text
+        judged = await ada.request("POST", "/v1/rerank", json={"query": "w1 w2", "documents": ["w3"]})
+        assert judged.status_code == status
+    assert judged.headers["X-Model-Provider"] == f"remote:{remotes[0].host}"
 
 
 async def test_callers_notice_nothing_of_an_instance_that_is_killed_and_comes_back(

@@ -24,24 +24,6 @@ QUERY = "w1 w2 w3"
 DOCUMENTS = ["w4", "w5 w6 w7 w8", "w9 " * 40, "unknown", "w10 w11"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "models").mkdir()
-    return tmp_path / "models"
-
-
-@pytest.fixture
-def settings(settings: Settings, folder: Path) -> Settings:
-    """One cross-encoder; tests register others before they ask for the service."""
-    register_cross_encoder(folder, cross_encoder())
-    return settings.model_copy(update={"models": ModelsSettings(folder=folder)})
-
-
-@pytest.fixture
-async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    return await join(client, services, "ada@example.com")
-
-
 async def rerank(person: Person, **body: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever JSON holds
     response = await person.request("POST", PATH, json={"query": QUERY, "documents": DOCUMENTS} | body)
     assert response.status_code == 200, response.text
