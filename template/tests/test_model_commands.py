@@ -11,6 +11,7 @@ from tests.adapters.hub_server import Hub, open_hub
 from tests.classification.graphs import register_classifier, summing_classifier
 from tests.commands import attempt, run
 from tests.inference.tensor_graphs import affine, register
+from tests.reranking.graphs import cross_encoder, register_cross_encoder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = b"a graph" * 1000
@@ -54,13 +55,15 @@ def test_a_manifest_that_cannot_be_read_does_not_hide_the_others(folder: Path) -
 
 def test_models_that_would_open_are_ready_one_line_each(folder: Path) -> None:
     register(folder, "churn", affine())
+    register_cross_encoder(folder, cross_encoder())
     register_classifier(folder, summing_classifier())
     lines = run("models", "verify").splitlines()
     assert [line.split()[:3] for line in lines[2:]] == [
         ["churn@1", "is", "ready:"],
+        ["judge@1", "is", "ready:"],
         ["moods@1", "is", "ready:"],
     ]
-    assert len(lines) == 4
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize(
