@@ -54,7 +54,7 @@ def overload(folder: Path, effort: Effort) -> Measured:
 
 
 def _note(held: list[tuple[float, int]], server: Server) -> None:
-    held.append((time.perf_counter(), server.memory()))
+    held.append((time.perf_counter(), server.resident()))
 
 
 def _rows(what: str, tally: load.Tally, capacity: float, seconds: float, held: list[int]) -> list[Row]:

@@ -19,6 +19,7 @@ from app.conversations import routes as conversations
 from app.documents import routes as documents
 from app.errors import StartupError
 from app.extraction import routes as extraction
+from app.garbage_collection import rare_collections
 from app.going_away import GoingAway, announced_by_signals
 from app.health import routes as health
 from app.inference import routes as inference
@@ -124,6 +125,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             app.state.services = services
             app.state.going_away = GoingAway()
             stack.enter_context(announced_by_signals(app.state.going_away))
+            stack.enter_context(rare_collections())
             yield
             # FastAPI's caches remember applications; the memory of the models shall not stay with them.
             app.router.routes.pop()

@@ -1,0 +1,24 @@
+"""Python's collector of cyclic garbage, kept from holding up requests."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# How many more objects are made than let go before the newest are looked through, after how many of these looks the
+# older ones are, and after how many of those all. With Python's own 700, 10 and 10, all that requests under way have
+# made is looked through again and again: with 800 of them a server stood still for 150 ms at a time, for a fifth of the
+# time; with these it does for less than 20.
+THRESHOLDS = (20_000, 10, 100)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Collect rarely while the block runs, and never look through what was there before: it is there to stay."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
