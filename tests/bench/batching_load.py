@@ -53,7 +53,7 @@ class Connection:
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, if that is still to be done."""
-        if self._streams is None:
+        if self._streams is None or self._streams[0].at_eof():  # servers hang up on those who say nothing for long
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         return self._streams
 

@@ -1,11 +1,15 @@
 """Requests that share a model."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Sequence
 
 import pytest
 
 from app.errors import OutOfMemoryError, OverloadedError, UnavailableError, UpstreamFailedError
+from app.inference.lanes import NICENESS
 from tests.inference.gated_model import GatedModel, batcher_of, occupied, queued
 
 
@@ -226,3 +230,14 @@ async def test_what_is_left_when_the_grace_period_is_over_is_told_so() -> None:
         model.allow()
         await closing
     assert model.batches == [[0]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread has no priority of its own")
+async def test_lanes_let_the_event_loop_have_the_processor_first() -> None:
+    model = GatedModel()
+    model.allow()
+    async with batcher_of(model) as batcher:
+        await batcher.submit([1], [1])
+        lanes = [thread for thread in threading.enumerate() if thread.name.startswith("lane-")]
+        assert {os.getpriority(os.PRIO_PROCESS, lane.native_id or 0) for lane in lanes} == {NICENESS}
+    assert os.getpriority(os.PRIO_PROCESS, 0) < NICENESS

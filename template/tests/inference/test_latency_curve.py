@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.inference.forecast import Forecast
+from app.inference.forecast import MOST_CAUTION, Forecast
 from app.inference.latency_curve import LatencyCurve, measure_curve
 
 TIMES = st.lists(st.floats(1e-6, 10), min_size=1, max_size=12)
@@ -63,3 +63,21 @@ def test_a_batch_that_is_overdue_is_expected_to_take_as_long_again() -> None:
     assert [forecast.running(now) for now in (0.25, 1, 60)] == [0.75, 0, 59]
     forecast.ended(0)
     assert forecast.running(60) == 0
+
+
+def test_waits_are_reckoned_with_longer_until_what_is_admitted_comes_in_time() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    believed = forecast.wait(100, 0.0)
+    for _ in range(5):
+        forecast.learn_outcome(in_time=False)
+    assert forecast.wait(100, 0.0) > 1.3 * believed
+    for _ in range(10_000):
+        forecast.learn_outcome(in_time=True)
+    assert forecast.wait(100, 0.0) == believed
+
+
+def test_waits_are_never_reckoned_with_so_long_that_nothing_is_admitted() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    for _ in range(10_000):
+        forecast.learn_outcome(in_time=False)
+    assert forecast.wait(100, 0.0) == MOST_CAUTION * forecast.backlog(100)

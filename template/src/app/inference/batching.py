@@ -170,8 +170,9 @@ class Batcher:
 
     def _settle(self, ran: Ran) -> None:
         """Hand results to those who wait; on the event loop, while the lane is at its next batch."""
+        now = time.monotonic()
         with self._ready:
-            self._forecast.learn_lag(time.monotonic() - ran.ended)
+            self._forecast.learn_lag(now - ran.ended)
         self._metrics.ran(len(ran.items), ran.ended - ran.started, failed=ran.results is None)
         for at, item in enumerate(ran.items):
             work: Submission = item.group
@@ -181,6 +182,7 @@ class Batcher:
                 continue
             if work.put(item.index, ran.results[at], ran.ended):
                 self._metrics.waited(work.started - work.submitted)
+                self._learn_outcome(work, now)
 
     def _expire(self, work: Submission) -> None:
         """Fail what was not begun in time; what runs may finish."""
@@ -190,9 +192,15 @@ class Batcher:
     def _drop(self, work: Submission) -> None:
         if not work.future.done():
             self._metrics.rejected("expired")
+            self._learn_outcome(work, math.inf)
             with self._ready:
                 left = self._forecast.backlog(self._queue.units)
             work.fail(_overloaded(left))
+
+    def _learn_outcome(self, work: Submission, now: float) -> None:
+        if math.isfinite(work.expires):
+            with self._ready:
+                self._forecast.learn_outcome(in_time=now <= work.expires)
 
     def _withdraw(self, work: Submission) -> int:
         with self._ready:

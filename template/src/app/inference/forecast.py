@@ -5,8 +5,13 @@ from app.inference.latency_curve import LatencyCurve
 # Weight of the newest batch in what is believed about how much slower than measured things are.
 NEWEST = 0.1
 WORST = 100.0
-# Waits may be longer than predicted; who is refused at once loses less than who is dropped after waiting.
+# Waits may be longer than predicted; who is refused at once loses less than who is dropped after waiting. So predicted
+# waits are reckoned with at least this much longer, and by as much as it takes for no more than this share of what was
+# admitted to come too late (Robbins and Monro, 1951: a step up for what does, a small one down for what does not).
 CAUTION = 1.25
+MOST_CAUTION = 3.0
+TOO_LATE = 0.005
+STEP = 0.1
 
 
 class Forecast:
@@ -15,6 +20,7 @@ class Forecast:
     Attributes:
         curve: what was measured at start-up.
         drift: seconds that batches take now for each second of the curve: padding, other load, a hot machine.
+        caution: how many times the predicted wait is reckoned with.
         lag: seconds from the end of a batch until the event loop hands its results over; requests wait for that loop
             before they are seen here, too.
     """
@@ -22,6 +28,7 @@ class Forecast:
     def __init__(self, curve: LatencyCurve) -> None:
         self.curve = curve
         self.drift = 1.0
+        self.caution = CAUTION
         self.lag = 0.0
         self._ends: dict[int, float] = {}
 
@@ -42,6 +49,11 @@ class Forecast:
         """Take in how long the event loop let results wait."""
         self.lag += NEWEST * (seconds - self.lag)
 
+    def learn_outcome(self, *, in_time: bool) -> None:
+        """Take in whether what was admitted was there in time."""
+        step = -STEP * TOO_LATE if in_time else STEP * (1 - TOO_LATE)
+        self.caution = min(max(self.caution + step, CAUTION), MOST_CAUTION)
+
     def is_idle(self) -> bool:
         """Tell whether a lane is free."""
         return len(self._ends) < self.curve.lanes
@@ -59,7 +71,7 @@ class Forecast:
 
     def wait(self, units: int, now: float) -> float:
         """Return the seconds, on the safe side, until a lane is free and queued work is done."""
-        return CAUTION * (self.running(now) + self.backlog(units))
+        return self.caution * (self.running(now) + self.backlog(units))
 
     def batch(self, units: int) -> float:
         """Return the seconds for work by itself, or for its last batch if it takes several."""
