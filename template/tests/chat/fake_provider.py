@@ -4,10 +4,10 @@ The name of the model says how: `steady` answers well; `status-N` refuses with H
 question, and `status-N-after-S` asks to be left alone for S seconds; `recovers` refuses with 500 once, then answers;
 `mute` accepts and sends nothing; `early-cuts`, `early-garbled` and `early-unfinished` do before the first word what
 others do after two; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
-ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks`
-sends an error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first;
-`slow` writes nothing until the test says so; `cached` had a part of the input in its cache; `calls` asks for two
-functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
+ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks` sends an
+error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first; `slow` writes
+nothing until the test says so, `pauses` not its last word; `cached` had a part of the input in its cache; `calls` asks
+for two functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, write
     if model == "slow":
         await provider.go.wait()
     if model != "mute":
-        await _write_stream(writer, call, model, words)
+        await _write_stream(provider, writer, call, words)
     if model in {"mute", "stalls"}:
         await reader.read()
         provider.client_left.set()
@@ -130,11 +130,14 @@ def _write_refusal(writer: asyncio.StreamWriter, call: Call, model: str) -> None
     writer.write(head.encode() + body)
 
 
-async def _write_stream(writer: asyncio.StreamWriter, call: Call, model: str, words: Sequence[str]) -> None:
+async def _write_stream(provider: FakeProvider, writer: asyncio.StreamWriter, call: Call, words: Sequence[str]) -> None:
+    model = str(call.body["model"])
     writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n")
     write = _anthropic_events if call.path.startswith("/v1/messages") else _openai_events
     events = write(model, words)
     for event in _before_the_first_word(events, model) if model.startswith("early-") else events:
+        if model == "pauses" and json.dumps(words[-1]) in event:
+            await provider.go.wait()
         data = event.encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()

@@ -1,10 +1,12 @@
 """The service in front of a fake provider, and somebody who talks."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx2
 import pytest
 
+from app.guardrails.settings import GuardrailSettings
 from app.settings import Settings
 from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import RunningService, provider_settings, run_service
@@ -12,9 +14,18 @@ from tests.conversations.talk import Talk
 
 
 @pytest.fixture
-async def service(settings: Settings, provider: FakeProvider, model: str) -> AsyncIterator[RunningService]:
+def guardrails() -> dict[str, Any]:
+    """The guardrails of the service, unless a test says otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def service(
+    settings: Settings, provider: FakeProvider, model: str, guardrails: dict[str, Any]
+) -> AsyncIterator[RunningService]:
     """The running service with the fake provider behind it."""
-    async with run_service(settings, provider_settings(provider, "openai", model)) as running:
+    guarded = settings.model_copy(update={"guardrails": GuardrailSettings.model_validate(guardrails)})
+    async with run_service(guarded, provider_settings(provider, "openai", model)) as running:
         yield running
 
 

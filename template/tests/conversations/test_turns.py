@@ -105,6 +105,22 @@ async def test_what_is_refused_leaves_nothing(talk: Talk, *, stream: bool) -> No
     assert await talk.messages() == []
 
 
+@pytest.mark.parametrize(("model", "guardrails"), [("pauses", {"banned_phrases": ["[1]"]})])
+async def test_an_answer_that_a_guardrail_cuts_short_says_so_whenever_it_is_read(
+    talk: Talk, provider: FakeProvider
+) -> None:
+    body = {"content": "How long?", "stream": True}
+    async with talk.client.stream("POST", f"{talk.path}/messages", json=body) as response:
+        async for line in response.aiter_lines():
+            if "Twenty-four" in line:
+                provider.go.set()
+    _, answer = await talk.wait_for(2)
+    assert answer["finish_reason"] == "refused"
+    resumed = parse((await talk.resume(answer["id"])).text)
+    assert (text_of(resumed), resumed[-1].name) == (answer["content"], "error")
+    assert resumed[-1].data["code"] == "guardrail_refused"
+
+
 @pytest.mark.parametrize("model", ["stalls"])
 async def test_a_reader_that_leaves_stops_the_model_and_what_it_wrote_is_kept_and_sent_along(
     talk: Talk, provider: FakeProvider

@@ -1,6 +1,6 @@
 """Turns as server-sent events, each with an identifier: how many characters of the answer the reader has with it."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from uuid import UUID
@@ -10,12 +10,19 @@ from pydantic import BaseModel
 
 from app.conversations.models import ConversationMessage
 from app.conversations.schemas import MessageRead
-from app.conversations.writing import CANCELLED, FAILED, Done, Token, Turn, TurnEvent
-from app.errors import AppError, ConflictError, UpstreamFailedError
+from app.conversations.writing import CANCELLED, FAILED, REFUSED, Done, Token, Turn, TurnEvent
+from app.errors import AppError, ConflictError, GuardrailRefusedError, UpstreamFailedError
 from app.event_stream import KEEP_ALIVE, KEEP_ALIVE_SECONDS, ReadAhead
 from app.problems import Problem, problem_of
 
 log = structlog.get_logger(__name__)
+
+# What the reader of a stored answer that has no end is told.
+CUT_OFF: Mapping[str | None, AppError] = {
+    CANCELLED: ConflictError("The answer was given up when its reader left."),
+    FAILED: UpstreamFailedError("The language model failed in the middle of the answer."),
+    REFUSED: GuardrailRefusedError("A guardrail refused the rest of this answer."),
+}
 
 
 class TurnBegun(BaseModel):
@@ -58,10 +65,8 @@ def stored_answer(answer: ConversationMessage, after: int) -> bytes:
     """Write the rest of a stored answer for a reader who has so many characters of it."""
     rest = answer.content[after:]
     token = _render([Token(rest, len(answer.content))]) if rest else b""
-    if answer.finish_reason == CANCELLED:
-        return token + _error(problem_of(ConflictError("The answer was given up when its reader left.")))
-    if answer.finish_reason == FAILED:
-        return token + _error(problem_of(UpstreamFailedError("The language model failed in the middle of the answer.")))
+    if answer.finish_reason in CUT_OFF:
+        return token + _error(problem_of(CUT_OFF[answer.finish_reason]))
     return token + _render([Done(answer)])
 
 

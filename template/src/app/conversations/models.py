@@ -37,7 +37,8 @@ class ConversationMessage(Record):
     """One turn of a conversation, the user's or the assistant's.
 
     A user's message has `answer_id`, the identifier of the message that answers it, which is stored when it is over.
-    An assistant's has `finish_reason`: the model's own, or `cancelled` or `failed`, and then no tokens are known.
+    An assistant's has `finish_reason`: the model's own, or `cancelled`, `failed` or `refused`, and then no tokens are
+    known.
     """
 
     __tablename__ = "conversation_messages"

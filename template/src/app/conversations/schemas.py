@@ -95,7 +95,7 @@ class MessageRead(BaseModel):
     )
     model: str | None = Field(description="of an assistant's turn: who wrote it", examples=["offline:extractive"])
     finish_reason: str | None = Field(
-        description="of an assistant's turn: the model's own, or cancelled or failed where it is cut short",
+        description="of an assistant's turn: the model's own, or cancelled, failed or refused where it is cut short",
         examples=["stop"],
     )
     usage: MessageUsage | None = Field(description="of a complete answer")

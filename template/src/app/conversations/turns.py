@@ -18,13 +18,12 @@ from app.conversations.context import fit_context
 from app.conversations.models import ConversationMessage
 from app.conversations.service import found
 from app.conversations.settings import ConversationsSettings
-from app.conversations.writing import CANCELLED, FAILED, Done, Turn, TurnEvent, Writing
+from app.conversations.writing import CANCELLED, CUT_SHORT, FAILED, REFUSED, Done, Turn, TurnEvent, Writing
 from app.database import Database
-from app.errors import CallerError, ConflictError, NotFoundError, UpstreamFailedError
+from app.errors import CallerError, ConflictError, GuardrailRefusedError, NotFoundError, UpstreamFailedError
 
 log = structlog.get_logger(__name__)
 
-CUT_SHORT = (CANCELLED, FAILED)
 
 Result = TypeVar("Result")
 
@@ -144,7 +143,7 @@ class TurnService:
     async def _give_up(self, writing: Writing, failure: BaseException) -> None:
         """Store what there is; a failure to do so is logged and does not hide what came first."""
         is_refused = isinstance(failure, CallerError) and not writing.length
-        reason = CANCELLED if isinstance(failure, GeneratorExit | asyncio.CancelledError) else FAILED
+        reason = _why_cut_short(failure)
         try:
             await self._in_any_case(self._take_back(writing) if is_refused else self._store(writing, reason))
         except Exception:
@@ -164,6 +163,16 @@ class TurnService:
         self._saving.add(saving)
         saving.add_done_callback(self._saving.discard)
         return await asyncio.shield(saving)
+
+
+def _why_cut_short(failure: BaseException) -> str:
+    match failure:
+        case GeneratorExit() | asyncio.CancelledError():
+            return CANCELLED
+        case GuardrailRefusedError():
+            return REFUSED
+        case _:
+            return FAILED
 
 
 async def _find_repeated(

@@ -12,6 +12,8 @@ from app.errors import UpstreamFailedError
 
 CANCELLED = "cancelled"
 FAILED = "failed"
+REFUSED = "refused"
+CUT_SHORT = (CANCELLED, FAILED, REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
