@@ -75,7 +75,7 @@ def make_app() -> FastAPI:
             while True:
                 await websocket.send_text((await stream.answer()).model_dump_json())
 
-        await first_failure(receive(), answer())
+        await first_failure(receive(), stream.look(), answer())
 
     # The annotation is a name of this module's, which FastAPI reads from there.
     app.add_api_websocket_route("/stream", stream_detections)

@@ -157,6 +157,17 @@ async def test_under_pressure_the_latest_frame_wins_and_every_other_is_counted(
     assert answers[-1]["dropped"] > 20
 
 
+async def test_answers_keep_the_order_of_their_frames(application: FastAPI, services: Services, key: str) -> None:
+    async with gated(application, services) as session, serving(application) as url, streaming(url, key) as socket:
+        await socket.send(FRAME)
+        await asyncio.to_thread(session.entered.wait, 60)
+        await socket.send(binary(2, b"GIF89a"))  # of which is known at once that it is no picture
+        await (await socket.ping())
+        session.gate.set()
+        answers = [await read(socket), await read(socket)]
+    assert [(answer["frame_id"], answer["type"]) for answer in answers] == [(1, "result"), (2, "error")]
+
+
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     application: FastAPI, services: Services, key: str
 ) -> None:

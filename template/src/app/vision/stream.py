@@ -1,7 +1,8 @@
-"""Object detection in a stream of frames: the newest frame is looked at, those that grew stale meanwhile are not."""
+"""Object detection in a stream of frames: the newest ones are looked at, those that grew stale meanwhile are not."""
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,6 +18,8 @@ from app.vision.service import DetectionService, Wanted
 
 # A key that was revoked, or a token that has expired, ends its stream after this time at the latest.
 TRUST_SECONDS = 60.0
+# Frames of a stream that are looked at: while the model has one, the next is decoded.
+UNDER_WAY = 2
 
 Message = dict[str, object]
 
@@ -67,6 +70,8 @@ class DetectionStream:
     rate: FrameRate
     clock: Callable[[], float] = time.monotonic
     latest: LatestFrame = field(default_factory=LatestFrame)
+    _looks: "asyncio.Queue[asyncio.Task[FrameResult | FrameFailure]]" = field(default_factory=asyncio.Queue)
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNDER_WAY))
     _caller: Caller | None = None
     _trusted_until: float = 0.0
 
@@ -98,13 +103,31 @@ class DetectionStream:
         self.rate.count()
         self.latest.put(read_frame(message, self.max_bytes))
 
+    async def look(self) -> None:
+        """Look at frames as they come, until this is cancelled."""
+        newest = deque[asyncio.Task[FrameResult | FrameFailure]](maxlen=UNDER_WAY)
+        try:
+            while True:
+                await self._places.acquire()
+                look = asyncio.create_task(self._look_at(await self.latest.take()))
+                newest.append(look)
+                self._looks.put_nowait(look)
+        finally:
+            await end(*newest)
+
     async def answer(self) -> FrameResult | FrameFailure:
-        """Wait for a frame and look at it.
+        """Wait for what was seen in the next frame, in the order in which they came.
 
         Raises:
             StreamRefusedError: the credentials no longer hold (1008).
         """
-        frame = await self.latest.take()
+        look = await self._looks.get()
+        try:
+            return await look
+        finally:
+            self._places.release()
+
+    async def _look_at(self, frame: Frame) -> FrameResult | FrameFailure:
         caller = await self.caller()
         try:
             result = detection_list(await self.service.look(frame.content, self.wanted, caller=caller))

@@ -72,7 +72,7 @@ async def _serve(websocket: WebSocket, services: ServicesDep, going_away: GoingA
         while True:
             await websocket.send_text((await stream.answer()).model_dump_json())
 
-    await first_failure(receive(), answer(), going_away.wait())
+    await first_failure(receive(), stream.look(), answer(), going_away.wait())
 
 
 def _open_stream(websocket: WebSocket, services: ServicesDep) -> DetectionStream:
