@@ -13,12 +13,10 @@ THRESHOLDS = (20_000, 10, 100)
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect rarely while the block runs, and never look through what was there before: it is there to stay."""
+    """Collect rarely while the block runs."""
     thresholds = gc.get_threshold()
-    gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
         yield
     finally:
         gc.set_threshold(*thresholds)
-        gc.unfreeze()
