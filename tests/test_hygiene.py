@@ -10,6 +10,8 @@ import yaml
 from template_repository import combinations, name_of
 
 MARKERS = re.compile(r"\{\{|\{%|\{#")
+# Helm's templates have markers of their own, which the services keep; tests/test_chart.py has Helm read them.
+CHART = "deploy/helm/templates"
 
 
 def text_files(project: Path) -> list[Path]:
@@ -34,7 +36,7 @@ def test_lines_end_cleanly_and_files_end_with_one_line_break(project: Path) -> N
 
 def test_no_template_marker_is_left(project: Path) -> None:
     for path in text_files(project):
-        assert not MARKERS.search(path.read_text()), path
+        assert project / CHART in path.parents or not MARKERS.search(path.read_text()), path
 
 
 def test_nothing_emitted_is_ignored_by_the_emitted_gitignore(project: Path) -> None:
@@ -47,7 +49,7 @@ def test_nothing_emitted_is_ignored_by_the_emitted_gitignore(project: Path) -> N
 
 def test_every_configuration_file_can_be_read(project: Path) -> None:
     for path in [*project.rglob("*.yaml"), *project.rglob("*.yml")]:
-        assert yaml.safe_load(path.read_text()), path
+        assert project / CHART in path.parents or yaml.safe_load(path.read_text()), path
     assert tomllib.loads((project / "pyproject.toml").read_text())["project"]["name"] == "myservice"
 
 
