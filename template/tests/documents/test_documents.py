@@ -8,8 +8,10 @@ import pytest
 
 from app.bootstrap import Services
 from app.documents import repository
+from app.jobs.models import JobState
 from app.settings import Settings
 from tests.http import Person, join
+from tests.jobs.rows import change_job
 from tests.pdf import make_pdf
 
 TEXT = b"The warranty lasts 24 months.\n\nSpare parts are sent within three days."
@@ -110,6 +112,23 @@ async def test_indexing_twice_leaves_what_indexing_once_leaves(ada: Person) -> N
     assert (await ada.request("POST", f"/v1/documents/{document_id}/reindex")).status_code == 202
     await ada.run_jobs()
     assert [item["passage_id"] for item in await search(ada, "warranty", top_k=50)] == before
+
+
+async def test_a_job_that_was_killed_behind_its_last_step_leaves_the_document_as_it_is(
+    ada: Person, settings: Settings
+) -> None:
+    accepted = (await ada.upload("warranty.txt", TEXT)).json()
+    document_id, job_id = accepted["document"]["id"], accepted["job"]["id"]
+    await ada.run_jobs()
+    # Indexed anew, the document would fail.
+    for file in settings.file_store.folder.rglob(f"*{document_id}*"):
+        file.unlink()
+    unsettled = {"state": JobState.QUEUED, "finished_at": None, "enqueued_at": None}
+    await change_job(ada.services.ports.database, UUID(job_id), unsettled)
+    await ada.run_jobs()
+    assert (await ada.request("GET", f"/v1/jobs/{job_id}")).json()["state"] == "succeeded"
+    assert (await ada.request("GET", f"/v1/documents/{document_id}")).json()["status"] == "ready"
+    assert len(await search(ada, "How long is the warranty?")) == 1
 
 
 async def test_a_repeated_upload_with_the_same_key_makes_one_document(ada: Person, settings: Settings) -> None:

@@ -38,6 +38,8 @@ class IngestDocument:
             DropJobError: the file holds nothing that can be indexed.
         """
         document_id = UUID(attempt.payload["document_id"])
+        if await self._is_done(attempt, document_id):
+            return
         document = await self._mark(attempt, document_id, status=DocumentStatus.PROCESSING, error=None)
         if document is None:
             return
@@ -56,6 +58,16 @@ class IngestDocument:
         """Show the owner why the document cannot be searched."""
         document_id = UUID(attempt.payload["document_id"])
         await self._mark(attempt, document_id, status=DocumentStatus.FAILED, error=reason)
+
+    async def _is_done(self, attempt: Attempt, document_id: UUID) -> bool:
+        """Tell whether an earlier attempt was killed after its last step: searches must not miss the document again."""
+        async with self.database.transaction() as session:
+            document = await repository.find(session, attempt.owner_id, document_id)
+        return (
+            document is not None
+            and (document.status, document.job_id) == (DocumentStatus.READY, attempt.job_id)
+            and document.embedding_model == self.embedder.model.identity
+        )
 
     async def _mark(self, attempt: Attempt, document_id: UUID, **values: str | None) -> Document | None:
         async with self.database.transaction() as session:
