@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread, get_native_id
 from typing import Any
@@ -125,9 +126,13 @@ class Lanes:
 
 
 def _give_way() -> None:
-    """Let other threads of the process have the processor first; on Linux, where a thread has a priority of its own."""
+    """Let other threads of the process have the processor first; on Linux, where a thread has a priority of its own.
+
+    Sandboxes may forbid it; then lanes run as all others do.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
 
 
 def _by_group(items: Sequence[Item]) -> list[list[Item]]:

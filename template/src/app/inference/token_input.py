@@ -25,7 +25,7 @@ class TokenReader(Protocol):
         """The most that it reads of a text."""
 
 
-def load_tokenizer(folder: Path) -> Tokenizer:
+def read_tokenizer(folder: Path) -> Tokenizer:
     """Read the `tokenizer.json` of a folder.
 
     Raises:
@@ -44,7 +44,7 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     Raises:
         StartupError: it holds no tokenizer.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = read_tokenizer(folder)
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer

@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from app.errors import UnprocessableError
-from app.inference.token_input import MAX_TOTAL_TOKENS, load_tokenizer
+from app.inference.token_input import MAX_TOTAL_TOKENS, read_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def open_pair_reader(folder: Path, max_tokens: int) -> PairReader:
     Raises:
         StartupError: it holds no tokenizer.
     """
-    tokenizer = load_tokenizer(folder)
+    tokenizer = read_tokenizer(folder)
     padding: int = (tokenizer.padding or {}).get("pad_id", 0)
     tokenizer.no_padding()
     tokenizer.no_truncation()
