@@ -103,13 +103,13 @@ def throughput(folder: Path, effort: Effort) -> Measured:
 
 
 def single(folder: Path, effort: Effort) -> Measured:
-    """Compare one caller with a bare run plus a bare JSON round trip."""
+    """Compare one caller with a bare run plus a bare JSON round trip, and say what plain FastAPI takes."""
     done = Measured()
     for name in effort.models:
         work = work_named(name, folder)
         session = work.open(available_cores(), False)  # noqa: FBT003
         raw, bare = (load.request(work.payloads[0], path) for path in ("/run", "/bare"))
-        ratios, waits = [], []
+        ratios, waits, plainly = [], [], []
         with emitted(name, folder) as ours, plain(name, folder, available_cores()) as theirs:
             for _ in range(effort.rounds):
                 _, trips = load.closed_loop(theirs.port, [bare], 1, effort.seconds / 4)
@@ -117,8 +117,10 @@ def single(folder: Path, effort: Effort) -> Measured:
                 _, tally = load.closed_loop(ours.port, [raw], 1, effort.seconds / 2)
                 run = statistics.mean((before, _median_run(work, session)))
                 waits.append(statistics.median(tally.served))
+                _, tally = load.closed_loop(theirs.port, [raw], 1, effort.seconds / 2)
+                plainly.append(statistics.median(tally.served))
                 ratios.append(waits[-1] / (run + statistics.median(trips.served)))
-        more = f" ({statistics.median(waits) * 1000:.1f} ms)"
+        more = f" ({statistics.median(waits) * 1000:.1f} ms; plain FastAPI {statistics.median(plainly) * 1000:.1f} ms)"
         what = f"{WORDS[name].partition(',')[0]}: one caller, p50 over a bare run and a bare round trip"
         done.rows.append(at_most(what, statistics.median(ratios), 1.15, more))
     return done

@@ -72,6 +72,18 @@ async def test_a_model_that_gains_nothing_from_threads_gets_lanes_on_a_cpu(provi
     assert opener.open == 0
 
 
+@pytest.mark.parametrize(("four", "two", "chosen"), [(0.15, 0.1, 4), (0.19, 0.09, 1), (0.19, 0.07, 2)])
+async def test_more_lanes_must_be_worth_a_slower_single_request(four: float, two: float, chosen: int) -> None:
+    seconds = {4: 0.05, 2: two, 1: four}  # of a batch, by the threads of its lane
+
+    def probe(session: ModelSession, _units: int) -> None:
+        assert isinstance(session, Session)
+        sleep(seconds[session.threads])
+
+    async with open_capacity(BatchingSettings(measure_seconds=9), Opener(), Workload(probe, [1]), cores=4) as capacity:
+        assert capacity.curve.lanes == chosen
+
+
 async def test_measuring_never_takes_the_memory_of_two_copies() -> None:
     opener = Opener()
     async with open_capacity(BatchingSettings(measure_seconds=0.1), opener, work(), cores=8):

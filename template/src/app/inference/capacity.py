@@ -20,8 +20,11 @@ log = structlog.get_logger(__name__)
 CPU = "CPUExecutionProvider"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# More lanes make a single request slower; they must bring this much more throughput.
-LANES_WORTH = 1.2
+# More lanes make a single request slower: each must bring so much of one lane's throughput more. It is little, because
+# threads that share a batch wait for the one that a busy event loop displaces, and at start-up it is idle.
+LANE_WORTH = 0.05
+# What they must bring together where each has a copy of the model.
+COPIES_WORTH = 0.2
 # What stands for a measurement that was skipped, until batches have shown how long they take.
 ASSUMED_SECONDS = 0.01
 
@@ -105,11 +108,11 @@ async def open_capacity(
             # One copy of the model at a time: there may not be memory for two.
             sessions = []
             await stack.aclose()
+            curves = [curve]
             for lanes in others:
                 await asyncio.to_thread(give_back)
-                other = await _measure_lanes(open_session, lanes, cores, workload, seconds)
-                if other.throughput > LANES_WORTH * curve.throughput:
-                    curve = other
+                curves.append(await _measure_lanes(open_session, lanes, cores, workload, seconds))
+            curve = max(curves, key=lambda each: each.throughput / _worth(each.lanes, cores))
             await asyncio.to_thread(give_back)
             sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
             await asyncio.to_thread(_warm, sessions, workload, curve.limit)
@@ -118,11 +121,19 @@ async def open_capacity(
         yield Capacity(sessions, curve)
 
 
+def _worth(lanes: int, cores: int) -> float:
+    """Return how many times the throughput of one lane so many must bring."""
+    return 1 + max(LANE_WORTH * (lanes - 1), COPIES_WORTH if _copies(lanes, cores) > 1 else 0)
+
+
+def _copies(lanes: int, cores: int) -> int:
+    # Runs that use one thread each do not meet in a session's thread pool: they can share its memory.
+    return 1 if threads_of(lanes, cores) == 1 else lanes
+
+
 @asynccontextmanager
 async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> AsyncIterator[list[ModelSession]]:
-    threads = threads_of(lanes, cores)
-    # Runs that use one thread each do not meet in a session's thread pool: they can share its memory.
-    count = 1 if threads == 1 else lanes
+    threads, count = threads_of(lanes, cores), _copies(lanes, cores)
     async with AsyncExitStack() as stack:
         sessions = [await stack.enter_async_context(open_session(threads)) for _ in range(count)]
         yield sessions * (lanes // count)
