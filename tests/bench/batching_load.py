@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,10 +109,11 @@ def open_loop(
     port: int, requests: Sequence[bytes], rate: float, seconds: float, *, watch: Callable[[], object]
 ) -> Tally:
     """Send at a steady rate whatever comes back; `watch` is called twice a second, in a thread."""
-    tally, idle = Tally(), list[Connection]()
+    # Taken in turns: a connection that says nothing for some seconds is hung up on.
+    tally, idle = Tally(), deque[Connection]()
 
     async def call(raw: bytes) -> None:
-        connection = idle.pop() if idle else Connection(port)
+        connection = idle.popleft() if idle else Connection(port)
         sent = time.perf_counter()
         try:
             tally.count(await connection.post(raw), sent, time.perf_counter())

@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 # A lane whose batch never ends must not keep the process alive.
 JOIN_SECONDS = 5.0
 # Where cores are short, whoever waits for an answer from the event loop, be it a refusal or a health probe, goes first.
-NICENESS = 5
+NICENESS = 10
 
 Results = Sequence[Any] | NDArray[Any]
 Run = Callable[[Sequence[Any]], Results]
