@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
-import asyncpg
 import fastapi.dependencies.models
 import httpx2
 import hypothesis
@@ -20,9 +19,11 @@ from app.auth.service import AuthService
 from app.bootstrap import Ports, Services
 from app.database import Database, DatabaseSettings, open_database
 from app.errors import StartupError
+from app.inference.capacity import available_cores
 from app.main import create_app
 from app.schema import upgrade
 from app.settings import Settings
+from tests.databases import Databases, administer, rendered
 
 pytest_plugins = ["tests.adapters.vector_store_under_test", "tests.chat.provider_fixtures", "tests.meters"]
 
@@ -32,6 +33,14 @@ hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = f"template_{uuid4().hex[:8]}"
+# More processes would wait for the one PostgreSQL of them all.
+MOST_PROCESSES = 4
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Share all tests between processes; some of them are sooner done by one, which need not start others."""
+    everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+    return min(available_cores(), MOST_PROCESSES) if everything else 0
 
 
 @pytest.fixture(scope="session")
@@ -46,25 +55,31 @@ def server_url() -> URL:
 @pytest.fixture(scope="session")
 def template_database(server_url: URL) -> Iterator[str]:
     """A migrated database that every test gets a copy of."""
-    asyncio.run(_administer(server_url, f'CREATE DATABASE "{TEMPLATE}"'))
+    asyncio.run(administer(server_url, f'CREATE DATABASE "{TEMPLATE}"'))
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("APP_DATABASE__URL", _render(server_url.set(database=TEMPLATE)))
+        environment.setenv("APP_DATABASE__URL", rendered(server_url.set(database=TEMPLATE)))
         try:
             upgrade(alembic_config())
         except StartupError as error:
             pytest.exit(error.detail, returncode=1)
     yield TEMPLATE
-    asyncio.run(_administer(server_url, f'DROP DATABASE "{TEMPLATE}" WITH (FORCE)'))
+    asyncio.run(administer(server_url, f'DROP DATABASE "{TEMPLATE}" WITH (FORCE)'))
+
+
+@pytest.fixture(scope="session")
+def databases(server_url: URL, template_database: str) -> Iterator[Databases]:
+    """Databases to lend to tests."""
+    lent = Databases(server_url, template_database)
+    yield lent
+    asyncio.run(lent.drop(lent.free))
 
 
 @pytest.fixture
-async def database_url(server_url: URL, template_database: str) -> AsyncIterator[str]:
-    """The address of a fresh, migrated database for one test."""
-    name = f"test_{uuid4().hex[:12]}"
-    # Half the time of the default strategy, which writes every page to the log as well.
-    await _administer(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template_database}" STRATEGY FILE_COPY')
-    yield _render(server_url.set(database=name))
-    await _administer(server_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+async def database_url(server_url: URL, databases: Databases) -> AsyncIterator[str]:
+    """The address of an empty, migrated database for one test."""
+    name = await databases.take()
+    yield rendered(server_url.set(database=name))
+    await databases.give_back(name)
 
 
 @pytest.fixture
@@ -151,15 +166,3 @@ async def client(application: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
 def alembic_config() -> Config:
     """Alembic, wherever the tests are started from."""
     return Config(str(ROOT / "alembic.ini"))
-
-
-def _render(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
-
-
-async def _administer(url: URL, statement: str) -> None:
-    connection = await asyncpg.connect(_render(url.set(drivername="postgresql")))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

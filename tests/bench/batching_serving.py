@@ -23,6 +23,8 @@ SOURCE = HERE.parents[1] / "template" / "src"
 # An environment may have to be made first.
 START_SECONDS = 240.0
 END_SECONDS = 30.0
+# The load stands for other machines: servers shall not keep it from sending and reading.
+GIVING_WAY = ["nice", "-n", "5"]
 
 
 class NotStartedError(Exception):
@@ -67,7 +69,7 @@ def serving(command: Sequence[str], log: Path | None = None) -> Iterator[Server]
     environment = {**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}", "PYTHONUNBUFFERED": "1"}
     with (log or Path(os.devnull)).open("wb") as out:
         process = subprocess.Popen(
-            [*command, str(port)], stdout=out, stderr=out, env=environment, cwd=HERE, start_new_session=True
+            [*GIVING_WAY, *command, str(port)], stdout=out, stderr=out, env=environment, cwd=HERE, start_new_session=True
         )
     try:
         _wait_until_it_listens(process, port, log)

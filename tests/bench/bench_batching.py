@@ -18,6 +18,7 @@ rivals come from the package index, each into an environment of its own.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keeps the models and the servers' logs")
     parser.add_argument("--write", action="store_true", help="put table and plots into docs/benchmarks.md")
     given = parser.parse_args()
+    # The load must not stand still while garbage of this process is looked for.
+    gc.disable()
     # Told to stop, it still ends the servers that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     models = tuple(given.models)

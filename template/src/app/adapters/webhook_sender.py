@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
+from app.adapters.trust import trusted
 from app.errors import UnavailableError, UnprocessableError, UpstreamTimeoutError
 from app.webhooks.addresses import may_be_called
 from app.webhooks.settings import WebhooksSettings
@@ -75,4 +76,4 @@ class HttpWebhookSender:
 @asynccontextmanager
 async def open_webhook_sender(settings: WebhooksSettings) -> AsyncIterator[HttpWebhookSender]:
     """Offer a sender that trusts who the machine trusts."""
-    yield HttpWebhookSender(settings, httpx2.create_ssl_context())
+    yield HttpWebhookSender(settings, trusted())

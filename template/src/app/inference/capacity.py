@@ -20,11 +20,11 @@ log = structlog.get_logger(__name__)
 CPU = "CPUExecutionProvider"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# More lanes make a single request slower: each must bring so much of one lane's throughput more. It is little, because
-# threads that share a batch wait for the one that a busy event loop displaces, and at start-up it is idle.
-LANE_WORTH = 0.05
-# What they must bring together where each has a copy of the model.
-COPIES_WORTH = 0.2
+# How much the speed of a request alone counts beside the throughput of many, as an exponent: lanes that take four times
+# as long for one must do 1.4 times as much.
+ALONE_WEIGHT = 0.25
+# How many times as much lanes must do where each has a copy of the model.
+COPIES_WORTH = 1.2
 # What stands for a measurement that was skipped, until batches have shown how long they take.
 ASSUMED_SECONDS = 0.01
 
@@ -112,7 +112,7 @@ async def open_capacity(
             for lanes in others:
                 await asyncio.to_thread(give_back)
                 curves.append(await _measure_lanes(open_session, lanes, cores, workload, seconds))
-            curve = max(curves, key=lambda each: each.throughput / _worth(each.lanes, cores))
+            curve = max(curves, key=partial(_worth, cores=cores))
             await asyncio.to_thread(give_back)
             sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
             await asyncio.to_thread(_warm, sessions, workload, curve.limit)
@@ -121,9 +121,10 @@ async def open_capacity(
         yield Capacity(sessions, curve)
 
 
-def _worth(lanes: int, cores: int) -> float:
-    """Return how many times the throughput of one lane so many must bring."""
-    return 1 + max(LANE_WORTH * (lanes - 1), COPIES_WORTH if _copies(lanes, cores) > 1 else 0)
+def _worth(curve: LatencyCurve, cores: int) -> float:
+    """Weigh what many callers get done, what one alone waits, and what memory that takes."""
+    alone: float = curve(1) ** ALONE_WEIGHT
+    return curve.throughput / alone / (COPIES_WORTH if _copies(curve.lanes, cores) > 1 else 1)
 
 
 def _copies(lanes: int, cores: int) -> int:

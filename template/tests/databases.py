@@ -1,0 +1,112 @@
+"""Databases for tests: copies of a migrated one, emptied and lent again, as making one takes longer than most tests."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy.engine import URL
+
+from app import tables  # noqa: F401 - registers every table
+from app.database import Table
+
+# Of whoever else is still connected; waits until they are gone, in milliseconds at most.
+HANG_UP = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+COLUMNS = """
+    SELECT c.relkind::text AS kind, c.relname AS relation, a.attname AS name, a.atttypid::regtype::text AS type
+    FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'public'::regnamespace
+"""
+
+Column = tuple[str, str, str, str]
+"""Kind and name of a relation, name and type of one of its columns."""
+
+
+def rendered(url: URL) -> str:
+    """Write an address with its password."""
+    return url.render_as_string(hide_password=False)
+
+
+async def administer(url: URL, statement: str) -> None:
+    """Run a statement outside a transaction."""
+    connection = await asyncpg.connect(_plain(url))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@dataclass
+class Databases:
+    """Lends databases that nothing has been written to.
+
+    Attributes:
+        server: where they are made.
+        template: the migrated database that they are copies of.
+        free: those that wait for the next test.
+    """
+
+    server: URL
+    template: str
+    free: list[str] = field(default_factory=list)
+    _columns: frozenset[Column] = frozenset()
+
+    async def take(self) -> str:
+        """Return the name of an empty database."""
+        if self.free:
+            return self.free.pop()
+        name = f"test_{uuid4().hex[:12]}"
+        await administer(self.server, f'CREATE DATABASE "{name}" TEMPLATE "{self.template}" STRATEGY FILE_COPY')
+        return name
+
+    async def give_back(self, name: str) -> None:
+        """Empty a database for the next test, or drop one whose tables a test has changed."""
+        if await self._empty(name):
+            self.free.append(name)
+        else:
+            await self.drop([name])
+
+    async def drop(self, names: Iterable[str]) -> None:
+        """Drop databases, whoever is connected."""
+        for name in names:
+            await administer(self.server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    async def _empty(self, name: str) -> bool:
+        """Undo what a test has left; False if that is more than rows and tables of its own."""
+        self._columns = self._columns or await self._columns_of(self.template)
+        known = {relation for _, relation, _, _ in self._columns}
+        connection = await asyncpg.connect(_plain(self.server.set(database=name)))
+        try:
+            await connection.execute(HANG_UP)
+            extra = {(kind, relation) for kind, relation, _, _ in await _columns(connection)} - {
+                (kind, relation) for kind, relation, _, _ in self._columns
+            }
+            for kind, word in (("r", "TABLE"), ("i", "INDEX")):
+                for _, relation in sorted(each for each in extra if each[0] == kind):
+                    await connection.execute(f'DROP {word} IF EXISTS "{relation}" CASCADE')
+            if await _columns(connection) != self._columns:
+                return False
+            emptied = [table for table in reversed(Table.metadata.sorted_tables) if table.name in known]
+            await connection.execute(";".join(str(table.delete()) for table in emptied))
+        finally:
+            await connection.close()
+        return True
+
+    async def _columns_of(self, name: str) -> frozenset[Column]:
+        connection = await asyncpg.connect(_plain(self.server.set(database=name)))
+        try:
+            return await _columns(connection)
+        finally:
+            await connection.close()
+
+
+async def _columns(connection: asyncpg.Connection) -> frozenset[Column]:
+    found = await connection.fetch(COLUMNS)
+    return frozenset((row["kind"], row["relation"], row["name"], row["type"]) for row in found)
+
+
+def _plain(url: URL) -> str:
+    return rendered(url.set(drivername="postgresql"))
