@@ -15,14 +15,15 @@ HANG_UP = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
 """
-COLUMNS = """
+SHAPE = """
     SELECT c.relkind::text AS kind, c.relname AS relation, a.attname AS name, a.atttypid::regtype::text AS type
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'migration', version_num, NULL, NULL FROM public.alembic_version
 """
 
-Column = tuple[str, str, str, str]
-"""Kind and name of a relation, name and type of one of its columns."""
+Part = tuple[str, str, str | None, str | None]
+"""Kind and name of a relation, name and type of one of its columns; or a migration that has run."""
 
 
 def rendered(url: URL) -> str:
@@ -52,7 +53,7 @@ class Databases:
     server: URL
     template: str
     free: list[str] = field(default_factory=list)
-    _columns: frozenset[Column] = frozenset()
+    _shape: frozenset[Part] = frozenset()
 
     async def take(self) -> str:
         """Return the name of an empty database."""
@@ -75,36 +76,36 @@ class Databases:
             await administer(self.server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
     async def _empty(self, name: str) -> bool:
-        """Undo what a test has left; False if that is more than rows and tables of its own."""
-        self._columns = self._columns or await self._columns_of(self.template)
-        known = {relation for _, relation, _, _ in self._columns}
+        """Undo what a test has left; False if that is more than rows, and tables and indexes of its own."""
+        self._shape = self._shape or await self._shape_of(self.template)
+        known = {(kind, relation) for kind, relation, _, _ in self._shape}
         connection = await asyncpg.connect(_plain(self.server.set(database=name)))
         try:
             await connection.execute(HANG_UP)
-            extra = {(kind, relation) for kind, relation, _, _ in await _columns(connection)} - {
-                (kind, relation) for kind, relation, _, _ in self._columns
-            }
+            extra = {(kind, relation) for kind, relation, _, _ in await _shape(connection)} - known
             for kind, word in (("r", "TABLE"), ("i", "INDEX")):
                 for _, relation in sorted(each for each in extra if each[0] == kind):
                     await connection.execute(f'DROP {word} IF EXISTS "{relation}" CASCADE')
-            if await _columns(connection) != self._columns:
+            if await _shape(connection) != self._shape:
                 return False
-            emptied = [table for table in reversed(Table.metadata.sorted_tables) if table.name in known]
+            emptied = [table for table in reversed(Table.metadata.sorted_tables) if ("r", table.name) in known]
             await connection.execute(";".join(str(table.delete()) for table in emptied))
+        except asyncpg.PostgresError:  # such as a table that is missing
+            return False
         finally:
             await connection.close()
         return True
 
-    async def _columns_of(self, name: str) -> frozenset[Column]:
+    async def _shape_of(self, name: str) -> frozenset[Part]:
         connection = await asyncpg.connect(_plain(self.server.set(database=name)))
         try:
-            return await _columns(connection)
+            return await _shape(connection)
         finally:
             await connection.close()
 
 
-async def _columns(connection: asyncpg.Connection) -> frozenset[Column]:
-    found = await connection.fetch(COLUMNS)
+async def _shape(connection: asyncpg.Connection) -> frozenset[Part]:
+    found = await connection.fetch(SHAPE)
     return frozenset((row["kind"], row["relation"], row["name"], row["type"]) for row in found)
 
 

@@ -58,7 +58,7 @@ def draw_rivals(series: dict[str, Any]) -> None:
 
 def draw_overload(series: dict[str, Any]) -> None:
     """Draw what is answered and refused over time, and what the server holds, a column for each model."""
-    _, panels = plt.subplots(2, len(series), figsize=(3.2 * len(series), 4), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(2, len(series), figsize=(3.2 * len(series), 4), squeeze=False, layout="constrained")
     for (above, below), (name, seen) in zip(panels.T, series.items(), strict=True):
         seconds = range(int(max(at for at, _ in seen["moments"])) + 1)
         for status, word, colour in ((200, "answered", COLOURS["ours"]), (503, "refused", "#b23a48")):
@@ -68,11 +68,11 @@ def draw_overload(series: dict[str, Any]) -> None:
         above.set_title(WORDS[name].partition(",")[0])
         above.set_ylim(bottom=0)
         below.plot([at for at, _ in seen["memory"]], [size / 1e6 for _, size in seen["memory"]], color="#30505e")
-        below.set_ylim(bottom=0)
+        below.set_ylim(0, 1.2 * max(size for _, size in seen["memory"]) / 1e6)
         below.set_xlabel("seconds at twice the capacity")
     panels[0][0].set_ylabel("per second")
     panels[1][0].set_ylabel("memory in MB")
-    panels[0][0].legend(frameon=False)
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
 
 
 def draw_shares(series: dict[str, Any]) -> None:

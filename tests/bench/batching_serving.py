@@ -69,7 +69,12 @@ def serving(command: Sequence[str], log: Path | None = None) -> Iterator[Server]
     environment = {**os.environ, "PYTHONPATH": f"{SOURCE}{os.pathsep}{HERE}", "PYTHONUNBUFFERED": "1"}
     with (log or Path(os.devnull)).open("wb") as out:
         process = subprocess.Popen(
-            [*GIVING_WAY, *command, str(port)], stdout=out, stderr=out, env=environment, cwd=HERE, start_new_session=True
+            [*GIVING_WAY, *command, str(port)],
+            stdout=out,
+            stderr=out,
+            env=environment,
+            cwd=HERE,
+            start_new_session=True,
         )
     try:
         _wait_until_it_listens(process, port, log)
