@@ -37,6 +37,7 @@ TEMPLATE = f"template_{uuid4().hex[:8]}"
 MOST_PROCESSES = 4
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Share all tests between processes; some of them are sooner done by one, which need not start others."""
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
