@@ -19,11 +19,17 @@ SHAPE = """
     SELECT c.relkind::text AS kind, c.relname AS relation, a.attname AS name, a.atttypid::regtype::text AS type
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'sequence', sequencename, last_value::text, NULL FROM pg_sequences WHERE schemaname = 'public'
     UNION ALL SELECT 'migration', version_num, NULL, NULL FROM public.alembic_version
+"""
+# Rows that migrations have written, which emptying would lose.
+IS_SEEDED = """
+    SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+    AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0)
 """
 
 Part = tuple[str, str, str | None, str | None]
-"""Kind and name of a relation, name and type of one of its columns; or a migration that has run."""
+"""Kind and name of a relation, name and type of its column; where a sequence is; or a migration that has run."""
 
 
 def rendered(url: URL) -> str:
@@ -54,6 +60,7 @@ class Databases:
     template: str
     free: list[str] = field(default_factory=list)
     _shape: frozenset[Part] = frozenset()
+    _seeded: bool = False
 
     async def take(self) -> str:
         """Return the name of an empty database."""
@@ -64,8 +71,10 @@ class Databases:
         return name
 
     async def give_back(self, name: str) -> None:
-        """Empty a database for the next test, or drop one whose tables a test has changed."""
-        if await self._empty(name):
+        """Empty a database for the next test, or drop one that this would not make like new."""
+        if not self._shape:
+            await self._look_at_the_template()
+        if not self._seeded and await self._empty(name):
             self.free.append(name)
         else:
             await self.drop([name])
@@ -77,16 +86,15 @@ class Databases:
 
     async def _empty(self, name: str) -> bool:
         """Undo what a test has left; False if that is more than rows, and tables and indexes of its own."""
-        self._shape = self._shape or await self._shape_of(self.template)
         known = {(kind, relation) for kind, relation, _, _ in self._shape}
         connection = await asyncpg.connect(_plain(self.server.set(database=name)))
         try:
             await connection.execute(HANG_UP)
-            extra = {(kind, relation) for kind, relation, _, _ in await _shape(connection)} - known
+            extra = {(kind, relation) for kind, relation, _, _ in await _read_shape(connection)} - known
             for kind, word in (("r", "TABLE"), ("i", "INDEX")):
                 for _, relation in sorted(each for each in extra if each[0] == kind):
                     await connection.execute(f'DROP {word} IF EXISTS "{relation}" CASCADE')
-            if await _shape(connection) != self._shape:
+            if await _read_shape(connection) != self._shape:
                 return False
             emptied = [table for table in reversed(Table.metadata.sorted_tables) if ("r", table.name) in known]
             await connection.execute(";".join(str(table.delete()) for table in emptied))
@@ -96,15 +104,16 @@ class Databases:
             await connection.close()
         return True
 
-    async def _shape_of(self, name: str) -> frozenset[Part]:
-        connection = await asyncpg.connect(_plain(self.server.set(database=name)))
+    async def _look_at_the_template(self) -> None:
+        connection = await asyncpg.connect(_plain(self.server.set(database=self.template)))
         try:
-            return await _shape(connection)
+            self._shape = await _read_shape(connection)
+            self._seeded = await connection.fetchval(IS_SEEDED)
         finally:
             await connection.close()
 
 
-async def _shape(connection: asyncpg.Connection) -> frozenset[Part]:
+async def _read_shape(connection: asyncpg.Connection) -> frozenset[Part]:
     found = await connection.fetch(SHAPE)
     return frozenset((row["kind"], row["relation"], row["name"], row["type"]) for row in found)
 
