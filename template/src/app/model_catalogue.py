@@ -8,16 +8,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ConfigDict
 
 from app.classification.classifier import Classifiers
-from app.errors import StartupError
 from app.inference.capacity import Capacity, Workload, available_cores, open_capacity, threads_of
 from app.inference.embedder import load_tokenizer, open_embedder
 from app.inference.encoder import encoder_workload
 from app.inference.latency_curve import time_batches
-from app.inference.manifest import MANIFEST, Provider, load_embedding_model
-from app.inference.model_folders import CHOSEN, GRAPH, find_manifests, load_tensor_model
+from app.inference.manifest import GRAPH, ModelManifest, load_embedding_model, read_manifest
+from app.inference.model_folders import CHOSEN, find_manifests, load_tensor_model
 from app.inference.model_opening import register_tensors, tensor_workload, try_registered
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
@@ -38,13 +37,10 @@ EMBEDDING, DETECTION, RERANK, TENSORS = "embedding", "detection", "rerank", "ten
 REPEATS = 9
 
 
-class Declared(BaseModel):
-    """What every manifest declares."""
+class Declared(ModelManifest):
+    """What every manifest declares, whatever more it says."""
 
-    name: str
-    version: str
-    providers: list[Provider] = []
-    files: dict[str, str] = Field(default={}, description="sha256 of each file")
+    model_config = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +62,7 @@ class ModelFolder:
         Raises:
             StartupError: there is none, or none of a model.
         """
-        path = self.folder / MANIFEST
-        try:
-            return Declared.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
-        except ValidationError as error:
-            raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
+        return read_manifest(self.folder, Declared, "model")
 
 
 @dataclass(frozen=True, slots=True)

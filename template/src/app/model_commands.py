@@ -197,7 +197,7 @@ def _names(model: "ModelFolder") -> set[str]:
 
 
 def _row(model: "ModelFolder") -> Sequence[str]:
-    from app.inference.model_folders import GRAPH
+    from app.inference.manifest import GRAPH
 
     declared = model.read()
     size = "missing" if model.size is None else f"{model.size / MEGABYTE:.1f}"

@@ -100,6 +100,12 @@ async def test_a_graph_that_is_not_what_its_entry_says_is_refused_at_the_start(
                 pass
 
 
+def test_a_detector_that_runs_elsewhere_needs_no_graph_here(tmp_path: Path) -> None:
+    manifest = json.loads((SHIPPED / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(manifest | {"files": {}}))
+    assert load_detection_model(tmp_path).identity == load_detection_model(SHIPPED).identity
+
+
 def test_a_folder_that_is_not_as_declared_is_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(SHIPPED, tmp_path / "model")
     entry = json.loads((folder / "model.json").read_text())
@@ -110,6 +116,12 @@ def test_a_folder_that_is_not_as_declared_is_refused(tmp_path: Path) -> None:
     (folder / "model.onnx").unlink()
     with pytest.raises(StartupError, match="missing"):
         load_detection_model(folder)
+    shutil.copy(SHIPPED / "model.onnx", folder)
+    for name, reason in (("model.onnx.data", "missing"), ("../model.onnx", "beside its manifest")):
+        files = entry["files"] | {name: entry["files"]["model.onnx"]}
+        (folder / "model.json").write_text(json.dumps(entry | {"files": files}))
+        with pytest.raises(StartupError, match=reason):
+            load_detection_model(folder)
     (folder / "model.json").write_text(json.dumps(entry | {"layout": "ssd"}))
     with pytest.raises(StartupError, match="layout"):
         load_detection_model(folder)

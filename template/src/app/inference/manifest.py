@@ -1,35 +1,46 @@
-"""Model folders: an ONNX graph, its tokenizer, and a manifest that says what they are."""
+"""Model folders: an ONNX graph, what goes with it, and a manifest that says what they are."""
 
 import hashlib
-import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.errors import StartupError
 
 MANIFEST = "model.json"
+GRAPH = "model.onnx"
+TOKENIZER = "tokenizer.json"
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
-PROVIDERS = "what it may run on, preferred first; as the settings say if there is none"
 
 
-class Manifest(BaseModel):
-    """What `model.json` declares."""
+class ModelManifest(BaseModel):
+    """What every `model.json` declares."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
+    providers: list[Provider] = Field(
+        default=[], description="what it may run on, preferred first; as the settings say if there is none"
+    )
+    files: dict[str, str] = Field(description="sha256 of each file")
+
+
+M = TypeVar("M", bound=ModelManifest)
+
+
+class Manifest(ModelManifest):
+    """What the `model.json` of an embedding model declares."""
+
     dimension: int = Field(ge=1, le=4000)
     max_tokens: int = Field(ge=8)
     matryoshka_dimensions: list[int] = Field(
         default=[], description="shorter lengths that the model is trained to have its vectors cut to"
     )
-    providers: list[Provider] = Field(default=[], description=PROVIDERS)
-    files: dict[str, str] = Field(description="sha256 of each file")
 
     @model_validator(mode="after")
     def _cut_to_shorter(self) -> Self:
@@ -69,16 +80,8 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
     Raises:
         StartupError: the folder, a file or a checksum is not what it should be.
     """
-    try:
-        manifest = Manifest.model_validate(json.loads((folder / MANIFEST).read_bytes()))
-    except OSError as error:
-        raise StartupError(f"No embedding model in {folder}: {MANIFEST} cannot be read ({error.strerror}).") from error
-    except (ValidationError, ValueError) as error:
-        raise StartupError(f"{folder / MANIFEST} is not a valid model manifest: {error}") from error
-    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
-    graph = {"model.onnx"} if (folder / "model.onnx").exists() else set()
-    for name in sorted({"tokenizer.json", *graph, *manifest.files}):
-        verify_file(folder / name, manifest.files.get(name))
+    manifest = read_manifest(folder, Manifest, "embedding model")
+    check_files(folder, manifest.files, {TOKENIZER})
     return EmbeddingModel(
         manifest.name,
         manifest.version,
@@ -90,12 +93,40 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
     )
 
 
-def verify_file(file: Path, declared: str | None) -> None:
-    """Pass if the file has the SHA-256 that its manifest declares.
+def read_manifest(folder: Path, kind: type[M], what: str) -> M:
+    """Read the manifest of a folder that should hold `what`; its files are not looked at.
 
     Raises:
-        StartupError: it is missing, or another one.
+        StartupError: there is none, or none of this kind.
     """
+    path = folder / MANIFEST
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StartupError(f"No {what} in {folder}: {MANIFEST} cannot be read ({error.strerror}).") from error
+    except ValidationError as error:
+        raise StartupError(f"{path} is not a valid manifest ({what}): {error}") from error
+
+
+def check_files(folder: Path, declared: Mapping[str, str], needed: Collection[str] = ()) -> None:
+    """Pass if the files that a manifest declares, those that are needed and the graph are the declared ones.
+
+    A model that runs elsewhere needs no graph here; one that should have it is missed when it is opened.
+
+    Raises:
+        StartupError: one of them is missing, is another one, or is not in the folder itself.
+    """
+    elsewhere = [name for name in declared if Path(name).name != name]
+    if elsewhere:
+        raise StartupError(
+            f"{folder / MANIFEST} declares {elsewhere[0]!r}, but a model's files lie beside its manifest."
+        )
+    graph = {GRAPH} if (folder / GRAPH).exists() else set()
+    for name in sorted({*needed, *graph, *declared}):
+        _verify(folder / name, declared.get(name))
+
+
+def _verify(file: Path, declared: str | None) -> None:
     if not file.is_file():
         raise StartupError(f"The model file {file} is missing.")
     with file.open("rb") as stream:

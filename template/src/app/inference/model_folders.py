@@ -1,18 +1,16 @@
 """Models that the operator registers: each a folder with an ONNX graph and a manifest, found at start-up."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import StartupError
-from app.inference.manifest import MANIFEST, PROVIDERS, Provider, verify_file
+from app.inference.manifest import GRAPH, MANIFEST, TOKENIZER, ModelManifest, check_files, read_manifest
 
-GRAPH = "model.onnx"
-TOKENIZER = "tokenizer.json"
 # Of these tasks the service has one model each, which the settings name; all others are registered.
 CHOSEN = ("embedding", "detection")
 # Models of these tasks take more than tensors: the feature that needs them reads their manifests.
@@ -29,13 +27,9 @@ class ModelsSettings(BaseModel):
     folder: Path = Field(default=Path("models"), description="has a folder with a model.json for each model")
 
 
-class TensorManifest(BaseModel):
+class TensorManifest(ModelManifest):
     """What the `model.json` of a registered model declares."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     task: Literal["tensors"]
     max_batch: int = Field(default=64, ge=1, le=4096, description="rows that run together; 1: each request by itself")
     max_shape: dict[str, Shape] = Field(default={}, description="the longest that an input's dimensions may be")
@@ -48,8 +42,6 @@ class TensorManifest(BaseModel):
     )
     activation: Literal["softmax", "sigmoid"] = Field(default="softmax", description="makes scores of its output")
     max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a text")
-    providers: list[Provider] = Field(default=[], description=PROVIDERS)
-    files: dict[str, str] = Field(description="sha256 of each file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,30 +118,9 @@ def load_tensor_model(folder: Path) -> TensorModel:
     Raises:
         StartupError: the manifest, a file or a checksum is not what it should be.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = TensorManifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        raise StartupError(f"{path} is not a valid manifest of a model: {error}") from error
-    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
-    has_graph = (folder / GRAPH).exists()
-    check_files(path, manifest.files, {name for name, has in ((GRAPH, has_graph), (TOKENIZER, manifest.labels)) if has})
+    manifest = read_manifest(folder, TensorManifest, "model")
+    check_files(folder, manifest.files, {TOKENIZER} if manifest.labels else ())
     return TensorModel(manifest, folder)
-
-
-def check_files(manifest: Path, files: Mapping[str, str], needed: Collection[str]) -> None:
-    """Pass if the files that a manifest declares, and those that are needed, lie beside it and are the declared ones.
-
-    Raises:
-        StartupError: they do not, or are others.
-    """
-    elsewhere = [name for name in files if Path(name).name != name]
-    if elsewhere:
-        raise StartupError(f"{manifest} declares {elsewhere[0]!r}, but a model's files lie beside its manifest.")
-    for name in sorted({*needed, *files}):
-        verify_file(manifest.parent / name, files.get(name))
 
 
 def _read(manifest: Path) -> dict[str, Any]:

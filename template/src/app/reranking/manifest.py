@@ -5,28 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from app.errors import StartupError
-from app.inference.manifest import MANIFEST, PROVIDERS, Provider
-from app.inference.model_folders import GRAPH, TOKENIZER, check_files, find_manifests
+from app.inference.manifest import GRAPH, TOKENIZER, ModelManifest, check_files, read_manifest
+from app.inference.model_folders import find_manifests
 
 TASK = "rerank"
 
 
-class Manifest(BaseModel):
+class Manifest(ModelManifest):
     """What the `model.json` of a cross-encoder declares."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     task: Literal["rerank"]
     max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a query and a document together")
     max_batch: int = Field(default=32, ge=1, le=1024, description="pairs that run together")
     activation: Literal["sigmoid", "none"] = Field(default="sigmoid", description="makes scores of its logits")
-    providers: list[Provider] = Field(default=[], description=PROVIDERS)
-    files: dict[str, str] = Field(description="sha256 of each file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +55,6 @@ def load_cross_encoder(folder: Path) -> CrossEncoderModel:
     Raises:
         StartupError: the manifest, a file or a checksum is not what it should be.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise StartupError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        raise StartupError(f"{path} is not a valid manifest of a cross-encoder: {error}") from error
-    # A model that runs elsewhere needs no graph here; one that should, and is missing, is missed when it is opened.
-    check_files(path, manifest.files, {TOKENIZER, *({GRAPH} if (folder / GRAPH).exists() else ())})
+    manifest = read_manifest(folder, Manifest, "cross-encoder")
+    check_files(folder, manifest.files, {TOKENIZER})
     return CrossEncoderModel(manifest, folder)
