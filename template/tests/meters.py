@@ -1,48 +1,48 @@
-"""What the meters of OpenTelemetry were told, as an exporter would get it."""
+"""What the meters of OpenTelemetry were told, as Prometheus gets it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
-from opentelemetry.metrics import set_meter_provider
-from opentelemetry.sdk.metrics import Counter, MeterProvider
-from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader, NumberDataPoint
+from prometheus_client import CollectorRegistry, generate_latest
+
+from app.observability.metrics import collect_metrics
 
 Attributes = frozenset[tuple[str, object]]
+Numbers = Mapping[str, Mapping[Attributes, float]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Meters:
     """Every meter of the process."""
 
-    reader: InMemoryMetricReader
+    registry: CollectorRegistry
+    _before: dict[tuple[str, Attributes], float] = field(default_factory=dict)
 
-    def read(self) -> Mapping[str, Mapping[Attributes, float]]:
+    def read(self) -> Numbers:
         """Give the numbers by metric and attributes; those of counters are what came since the last reading."""
-        data = self.reader.get_metrics_data()
-        resources = data.resource_metrics if data else ()
-        told = [metric for each in resources for scope in each.scope_metrics for metric in scope.metrics]
-        return {
-            metric.name: {
-                frozenset((point.attributes or {}).items()): point.value
-                for point in metric.data.data_points
-                if isinstance(point, NumberDataPoint)
-            }
-            for metric in told
-        }
+        told: dict[str, dict[Attributes, float]] = {}
+        for metric in self.registry.collect():
+            for sample in metric.samples:
+                if metric.type == "histogram":
+                    continue
+                attributes: Attributes = frozenset(sample.labels.items())
+                value = sample.value
+                if metric.type == "counter":
+                    value -= self._before.get((metric.name, attributes), 0.0)
+                    self._before[metric.name, attributes] = sample.value
+                if value or metric.type != "counter":
+                    told.setdefault(metric.name, {})[attributes] = value
+        return told
 
-
-@pytest.fixture(scope="session")
-def metric_reader() -> InMemoryMetricReader:
-    """The one reader of this process, because meters can be given a provider but once."""
-    reader = InMemoryMetricReader({Counter: AggregationTemporality.DELTA})
-    set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
-    return reader
+    def written(self) -> str:
+        """Give all of it in Prometheus's text format."""
+        return generate_latest(self.registry).decode()
 
 
 @pytest.fixture
-def meters(metric_reader: InMemoryMetricReader) -> Meters:
+def meters() -> Meters:
     """The meters, without what other tests have told them."""
-    meters = Meters(metric_reader)
+    meters = Meters(collect_metrics())
     meters.read()
     return meters

@@ -21,11 +21,13 @@ from app.errors import StartupError
 from app.extraction import routes as extraction
 from app.garbage_collection import rare_collections
 from app.going_away import GoingAway, announced_by_signals
+from app.health import metrics_routes
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
 from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
+from app.observability.metrics import collect_metrics
 from app.observability.requests import RequestMiddleware
 from app.open_inference import repository_routes as model_repository
 from app.open_inference import routes as open_inference
@@ -96,6 +98,10 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     install_problem_handlers(app)
     for feature in FEATURES:
         app.include_router(feature.router)
+    if settings.metrics.enabled:
+        collect_metrics()
+        app.state.metrics = settings.metrics
+        app.include_router(metrics_routes.router)
     return app
 
 

@@ -29,6 +29,7 @@ from app.inference.embedder import EmbeddingSettings
 from app.inference.model_folders import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
+from app.observability.metrics import MetricsSettings
 from app.predictions.settings import PredictionsSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     language_model: LanguageModelSettings = Field(default_factory=LanguageModelSettings)
     limits: LimitsSettings = Field(default_factory=LimitsSettings)
     logging: LoggingSettings = Field(default_factory=LoggingSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)

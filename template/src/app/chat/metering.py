@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.auth.caller import Caller
+from app.chat.metrics import show_answer
 from app.chat.ports import (
     Asked,
     Finished,
@@ -115,7 +116,12 @@ async def _measured(
         meter.is_cancelled = True
         raise
     finally:
-        await (usage.release(admission) if meter.is_refused else usage.record(meter.measure(), admission))
+        if meter.is_refused:
+            await usage.release(admission)
+        else:
+            measurement = meter.measure()
+            show_answer(measurement)
+            await usage.record(measurement, admission)
     yield meter.end
 
 

@@ -1,14 +1,26 @@
-"""What language models tell the meters of OpenTelemetry; without a configured SDK it costs next to nothing."""
+"""What language models tell the meters of OpenTelemetry; where nobody collects it, it costs next to nothing."""
 
 from typing import Literal
 
 from opentelemetry.metrics import get_meter
 
 from app.chat.ports import CircuitState
+from app.observability.buckets import SECONDS
+from app.usage.measurement import Measurement
 
 _meter = get_meter("app.chat")
 _failures = _meter.create_counter("app_language_model_failures", description="requests that a model failed on")
 _circuits = _meter.create_gauge("app_circuit_open", description="1 while a model is not asked, because it fails")
+_answers = _meter.create_histogram(
+    "app_language_model_seconds", "s", "time of an answer", explicit_bucket_boundaries_advisory=SECONDS
+)
+_first_tokens = _meter.create_histogram(
+    "app_language_model_first_token_seconds",
+    "s",
+    "time until the first token of an answer",
+    explicit_bucket_boundaries_advisory=SECONDS,
+)
+_tokens = _meter.create_counter("app_language_model_tokens", description="tokens that models read and wrote")
 _limited = _meter.create_counter(
     "app_provider_limited_calls", description="calls that waited for a provider's limit, or were refused by it"
 )
@@ -25,6 +37,16 @@ def count_failure(model: str, code: str) -> None:
 def show_circuit(model: str, state: CircuitState) -> None:
     """Record how this process found a model's circuit."""
     _circuits.set(int(state != "closed"), {"model": model})
+
+
+def show_answer(measurement: Measurement) -> None:
+    """Record what an answer took, however it ended."""
+    model = {"model": measurement.model}
+    _answers.record(measurement.seconds, model | {"reason": measurement.finish_reason})
+    if measurement.first_token_seconds is not None:
+        _first_tokens.record(measurement.first_token_seconds, model)
+    _tokens.add(measurement.input_tokens, model | {"direction": "read"})
+    _tokens.add(measurement.output_tokens, model | {"direction": "written"})
 
 
 def count_limited(provider: str, outcome: Literal["waited", "refused"]) -> None:

@@ -1,9 +1,11 @@
-"""What batching tells the meters of OpenTelemetry; without a configured SDK it costs next to nothing."""
+"""What batching tells the meters of OpenTelemetry; where nobody collects it, in a worker, it costs next to nothing."""
 
 from collections.abc import Callable, Iterable
 from weakref import WeakSet
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+
+from app.observability.buckets import ROWS, SECONDS
 
 _live: "WeakSet[BatchMetrics]" = WeakSet()
 
@@ -46,9 +48,18 @@ def _depths(_: CallbackOptions) -> Iterable[Observation]:
 
 
 _meter = get_meter("app.inference")
-_rows = _meter.create_histogram("app_batch_rows", description="items that ran together")
-_runs = _meter.create_histogram("app_batch_seconds", "s", "time that a batch ran")
-_waits = _meter.create_histogram("app_queue_wait_seconds", "s", "time from submission until the first of it ran")
+_rows = _meter.create_histogram(
+    "app_batch_rows", description="items that ran together", explicit_bucket_boundaries_advisory=ROWS
+)
+_runs = _meter.create_histogram(
+    "app_batch_seconds", "s", "time that a batch ran", explicit_bucket_boundaries_advisory=SECONDS
+)
+_waits = _meter.create_histogram(
+    "app_queue_wait_seconds",
+    "s",
+    "time from submission until the first of it ran",
+    explicit_bucket_boundaries_advisory=SECONDS,
+)
 _failures = _meter.create_counter("app_batch_failures", description="batches on which the model failed")
 _rejections = _meter.create_counter("app_queue_rejections", description="submissions that could not be done in time")
 _meter.create_observable_gauge("app_queue_items", [_depths], description="items that wait")

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.jobs.backlog import Waiting
 from app.jobs.models import Job, JobState
 from app.pages import PageRequest, read_page
 
@@ -141,6 +142,14 @@ async def count_unfinished(session: AsyncSession, *, within: float) -> int:
     later = and_(Job.state == JobState.QUEUED, Job.run_after > _in(within))
     statement = select(func.count()).select_from(Job).where(Job.finished_at.is_(None), not_(later))
     return await session.scalar(statement) or 0
+
+
+async def count_backlog(session: AsyncSession) -> list[Waiting]:
+    """Count the jobs, of every owner, in which there is work left, by kind and state."""
+    waited = func.max(func.extract("epoch", func.now() - Job.run_after))
+    statement = select(Job.kind, Job.state, func.count(), waited).where(Job.finished_at.is_(None))
+    rows = await session.execute(statement.group_by(Job.kind, Job.state))
+    return [Waiting(kind, JobState(state), jobs, float(seconds)) for kind, state, jobs, seconds in rows]
 
 
 async def _change_held(

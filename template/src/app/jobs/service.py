@@ -12,6 +12,7 @@ from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError, UnavailableError
 from app.jobs import repository
+from app.jobs.backlog import Waiting
 from app.jobs.models import Job, JobState
 from app.jobs.ports import JobQueue
 from app.pages import PageRequest
@@ -43,6 +44,11 @@ class JobService:
             return
         async with self.database.transaction() as session:
             await repository.mark_enqueued(session, job_id)
+
+    async def count_backlog(self) -> list[Waiting]:
+        """Count everybody's jobs in which there is work left, for whoever runs the service."""
+        async with self.database.transaction() as session:
+            return await repository.count_backlog(session)
 
     async def get(self, job_id: UUID, *, caller: Caller) -> Job:
         """Return a job.

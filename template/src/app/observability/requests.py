@@ -17,7 +17,8 @@ log = structlog.get_logger(__name__)
 HEADER = "X-Request-ID"
 # What a proxy may hand us: short and harmless in a log line.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,128}")
-PROBES = ("/health/", "/v2/health/")
+# Probes and Prometheus come every few seconds, and say nothing while all is well.
+QUIET = ("/health/", "/metrics", "/v2/health/")
 
 
 class RequestMiddleware:
@@ -56,6 +57,5 @@ class RequestMiddleware:
                 await problem_response(problem_of(error), scope["path"])(scope, receive, send_named)
         finally:
             seconds = round(time.perf_counter() - started, 4)
-            # Probes come every few seconds and say nothing while all is well.
-            say = log.debug if scope["path"].startswith(PROBES) and status == HTTPStatus.OK else log.info
+            say = log.debug if scope["path"].startswith(QUIET) and status == HTTPStatus.OK else log.info
             say("request.served", method=scope["method"], path=scope["path"], status=status, seconds=seconds)
