@@ -76,6 +76,28 @@ def test_waits_are_reckoned_with_longer_until_what_is_admitted_comes_in_time() -
     assert forecast.wait(100, 0.0) == believed
 
 
+def test_where_more_is_asked_than_can_be_done_the_queue_is_half_as_long() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    believed = forecast.wait(100, 0.0)
+    for _ in range(1000):
+        forecast.learn_refusal()
+        forecast.learn_outcome(in_time=True)
+    assert forecast.wait(100, 0.0) == pytest.approx(2 * believed, rel=0.01)
+    for _ in range(1000):
+        forecast.learn_refusal()
+        for _ in range(50):
+            forecast.learn_outcome(in_time=True)
+    assert forecast.wait(100, 0.0) == pytest.approx(believed, rel=0.02)
+
+
+def test_refusals_do_not_take_back_what_was_learned_of_late_answers() -> None:
+    forecast = Forecast(LatencyCurve.assumed(10, 1.0))
+    for _ in range(100):
+        forecast.learn_outcome(in_time=False)
+    forecast.learn_refusal()
+    assert forecast.caution == MOST_CAUTION
+
+
 def test_waits_are_never_reckoned_with_so_long_that_nothing_is_admitted() -> None:
     forecast = Forecast(LatencyCurve.assumed(10, 1.0))
     for _ in range(10_000):

@@ -135,7 +135,10 @@ class Batcher:
                 wait = self._forecast.wait(self._queue.units - after, now)
             # What is believed of an idle model cannot be put right by refusing it work.
             idle = not self._queue and self._forecast.is_idle()
-        if wait + own > within and not idle:
+            refused = wait + own > within and not idle
+            if refused:
+                self._forecast.learn_refusal()
+        if refused:
             self._metrics.rejected("overloaded")
             raise _overloaded(wait + own - within)
         # Twice, because others take turns with a large submission.

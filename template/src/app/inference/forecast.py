@@ -12,6 +12,10 @@ CAUTION = 1.25
 MOST_CAUTION = 3.0
 TOO_LATE = 0.005
 STEP = 0.1
+# Where there is more to do than can be done, a long queue brings no more answers, only later ones: if more than about
+# one in twenty is refused, waits are reckoned with so much longer that the queue is half as long.
+REFUSAL_STEP = 0.01
+OVERLOADED_CAUTION = 2.5
 
 
 class Forecast:
@@ -53,6 +57,10 @@ class Forecast:
         """Take in whether what was admitted was there in time."""
         step = -STEP * TOO_LATE if in_time else STEP * (1 - TOO_LATE)
         self.caution = min(max(self.caution + step, CAUTION), MOST_CAUTION)
+
+    def learn_refusal(self) -> None:
+        """Take in that there was more to do than could be done in time."""
+        self.caution = max(self.caution, min(self.caution + REFUSAL_STEP, OVERLOADED_CAUTION))
 
     def is_idle(self) -> bool:
         """Tell whether a lane is free."""
