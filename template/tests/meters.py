@@ -20,19 +20,22 @@ class Meters:
     _before: dict[tuple[str, Attributes], float] = field(default_factory=dict)
 
     def read(self) -> Numbers:
-        """Give the numbers by metric and attributes; those of counters are what came since the last reading."""
+        """Give the numbers by metric and attributes; counters and counts of histograms since the last reading."""
         told: dict[str, dict[Attributes, float]] = {}
         for metric in self.registry.collect():
             for sample in metric.samples:
+                name = metric.name
                 if metric.type == "histogram":
-                    continue
+                    name = sample.name
+                    if not name.endswith("_count"):
+                        continue
                 attributes: Attributes = frozenset(sample.labels.items())
                 value = sample.value
-                if metric.type == "counter":
-                    value -= self._before.get((metric.name, attributes), 0.0)
-                    self._before[metric.name, attributes] = sample.value
-                if value or metric.type != "counter":
-                    told.setdefault(metric.name, {})[attributes] = value
+                if metric.type != "gauge":
+                    value -= self._before.get((name, attributes), 0.0)
+                    self._before[name, attributes] = sample.value
+                if value or metric.type == "gauge":
+                    told.setdefault(name, {})[attributes] = value
         return told
 
     def written(self) -> str:

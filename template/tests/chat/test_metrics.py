@@ -1,13 +1,43 @@
-"""What the meters are told of models that fail."""
+"""What the meters are told of models that answer, and of those that fail."""
+
+import contextlib
 
 import pytest
 
+from app.chat.ports import Message, ModelRequest
+from app.chat.service import ChatService
+from app.chat.settings import ChatSettings
+from app.errors import UnavailableError
+from app.guardrails.service import Guardrails
+from app.guardrails.settings import GuardrailSettings
+from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeUsage, caller
 from tests.chat.chains import Heard, Pair, ask
 from tests.chat.service import PROVIDERS, Provider
 from tests.meters import Meters
 
 FAILURES = "app_language_model_failures"
 CIRCUITS = "app_circuit_open"
+
+
+async def test_an_answer_is_told_by_its_tokens_and_by_how_it_ended(meters: Meters) -> None:
+    for model in (FakeLanguageModel(["Yes."]), FakeLanguageModel(failure=UnavailableError("Away."))):
+        service = ChatService(
+            {"default": model}, FakeUsage(), ChatSettings(), FakePrompts(), Guardrails(GuardrailSettings())
+        )
+        request = ModelRequest([Message("user", "Is it?")])
+        with contextlib.suppress(UnavailableError):
+            await service.complete(request, model="default", max_tokens=None, caller=caller())
+    told = meters.read()
+    answered, failed = ("model", "fake:model-1"), ("model", "fake:model")
+    assert told["app_language_model_tokens"] == {
+        frozenset({answered, ("direction", "read")}): 10,
+        frozenset({answered, ("direction", "written")}): 5,
+    }
+    assert told["app_language_model_seconds_count"] == {
+        frozenset({answered, ("reason", "stop")}): 1,
+        frozenset({failed, ("reason", "failed")}): 1,
+    }
+    assert told["app_language_model_first_token_seconds_count"] == {frozenset({answered}): 1}
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)
