@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -53,6 +55,24 @@ async def test_a_worker_runs_what_is_in_the_queue(workers: Workers, database: Da
     workers.let_jobs_end()
     job = await state_becomes(database, job_id, JobState.SUCCEEDED)
     assert (job.attempt, workers.read_diary()) == (1, ["started", "ended"])
+
+
+async def test_a_worker_that_cannot_start_says_why_after_all_else(settings: Settings) -> None:
+    environment = {
+        **os.environ,
+        "APP_EMBEDDING__FOLDER": "nowhere",
+        "APP_JOB_QUEUE__NAME": settings.job_queue.name,
+        "APP_JOBS__CONCURRENCY": "4",
+    }
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "app.worker", env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    said, _ = await asyncio.wait_for(worker.communicate(), 90)
+    assert worker.returncode == 1, said
+    _, reason, rest = said.decode().rpartition("No embedding model in nowhere")
+    assert reason, said
+    assert "Traceback" not in rest
+    assert "Cold shutdown" not in rest
 
 
 async def test_a_job_that_never_reached_the_queue_is_found(

@@ -32,6 +32,9 @@ OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
 # Seconds by which Celery's time limit lies above the job's: it kills a process whose handler ignores cancellation.
 SPARE = 30
 
+# As much of it is told of why a process could not start.
+REASON_BYTES = 4096
+
 # Seconds that a process may take to load its models, and that one sweep may take.
 START_LIMIT = 300.0
 SWEEP_LIMIT = 5.0
@@ -48,7 +51,12 @@ class PoolProcess:
         self._settings = settings
         self._open_runner = open_runner
         self._lifeline, self._parent_end = os.pipe()
-        self._failed = mmap.mmap(-1, 1)
+        self._parent = os.getpid()
+        self._reason = mmap.mmap(-1, REASON_BYTES)
+        # Holds one byte: whoever reads it is the first to fail, and stops the parent.
+        self._token, end = os.pipe()
+        os.set_blocking(self._token, False)
+        os.write(end, b"!")
         self._stack = AsyncExitStack()
 
     def open(self, **_: object) -> None:
@@ -58,9 +66,13 @@ class PoolProcess:
         try:
             self._jobs = self._loop.run(self._stack.enter_async_context(self._open_runner(self._settings)))
         except Exception as error:
-            log.critical("worker.startup_failed", error=str(error), exc_info=not isinstance(error, StartupError))
-            self._failed.write_byte(1)
-            os.kill(os.getppid(), signal.SIGQUIT)
+            # Celery, told to stop twice, breaks off in the middle.
+            with suppress(BlockingIOError):
+                os.read(self._token, 1)
+                log.critical("worker.startup_failed", error=str(error), exc_info=not isinstance(error, StartupError))
+                self._reason[:] = (str(error) or repr(error)).encode()[:REASON_BYTES].ljust(REASON_BYTES, b"\0")
+                if os.getppid() == self._parent:
+                    os.kill(self._parent, signal.SIGQUIT)
             os._exit(1)
         log.info("worker.ready", queue=self._settings.job_queue.name)
 
@@ -78,9 +90,9 @@ class PoolProcess:
             log.exception("job.unsettled", job_id=job_id)
 
     @property
-    def failed(self) -> bool:
-        """Whether a process could not start; read in the parent, from memory that all of them share."""
-        return self._failed[0] == 1
+    def failure(self) -> str:
+        """Why a process could not start, or nothing; read in the parent, from memory that all of them share."""
+        return self._reason[:].rstrip(b"\0").decode(errors="ignore")
 
     def release(self, **_: object) -> None:
         """Tell all processes that the worker is stopping; called in the parent."""
@@ -129,8 +141,12 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
     signals.worker_shutting_down.connect(process.release, weak=False)
     worker: Any = app.Worker(quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True)
     worker.start()
+    if process.failure:
+        # At the very end: Celery has much to say when it is stopped before it has begun.
+        log.critical("worker.startup_failed", error=process.failure)
+        sys.exit(1)
     log.info("worker.stopped")
-    sys.exit(1 if process.failed else worker.exitcode)
+    sys.exit(worker.exitcode)
 
 
 def make_app(settings: Settings) -> Celery:
