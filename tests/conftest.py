@@ -19,7 +19,7 @@ isolate()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer what takes longer."""
-    parser.addoption("--thorough", action="store_true", help="run all own tests of every combination")
+    parser.addoption("--thorough", action="store_true", help="test every combination wholly")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 import warnings
@@ -41,7 +42,13 @@ def render(project: Project, folder: Path, scratch: Path) -> Rendered:
     """
     import copier  # noqa: PLC0415 - costs 0.6 s
 
-    with _clones_in(scratch), _stand_in(project.source, scratch), _translated(), warnings.catch_warnings():
+    with (
+        _clones_in(scratch),
+        _stand_in(project.source, scratch),
+        _modes_asked_once(),
+        _translated(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # what Copier warns of (local changes, shallow clones) is said by `source`
         copier.run_copy(
             project.source.location,
@@ -118,7 +125,13 @@ def _merging(source: Source, scratch: Path) -> Iterator[None]:
     """Let Copier work on what only depends on the project and the template, not on its user's git settings."""
     from plumbum import local  # noqa: PLC0415 - Copier's own
 
-    with _clones_in(scratch), _stand_in(source, scratch), _translated(), warnings.catch_warnings():
+    with (
+        _clones_in(scratch),
+        _stand_in(source, scratch),
+        _modes_asked_once(),
+        _translated(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         with local.env(**git.plain(dict(local.env))):
             yield
@@ -132,6 +145,36 @@ def _clones_in(scratch: Path) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+
+
+@contextmanager
+def _modes_asked_once() -> Iterator[None]:
+    """Let git tell once for each folder, not for each file, whether it sees which files can be executed.
+
+    Copier starts a process for every file that it writes: two thirds of the time of an update. Where git does see it,
+    as by default, there is nothing for Copier to do.
+    """
+    from copier._main import Worker  # noqa: PLC0415
+
+    name = "_sync_git_index_executable_bit"
+    tell_git = getattr(Worker, name, None)
+    if tell_git is None:  # another release of Copier, with another way
+        yield
+        return
+
+    @functools.cache
+    def blind(folder: Path) -> bool:
+        return git.ask("config", "--type=bool", "--get", "core.fileMode", cwd=folder) == "false"
+
+    def tell_if_blind(worker: Worker, path: Path, mode: int) -> None:
+        if blind(worker.subproject.local_abspath):
+            tell_git(worker, path, mode)
+
+    setattr(Worker, name, tell_if_blind)
+    try:
+        yield
+    finally:
+        setattr(Worker, name, tell_git)
 
 
 @contextmanager

@@ -34,6 +34,13 @@ def test_the_same_bytes_come_from_plain_copier(aiapi: Command, real_checkout: Pa
     assert sorted(git(aiapi.folder / "demo", "ls-files").splitlines()) == sorted(tree(plain))
 
 
+def test_git_is_not_started_for_every_file(aiapi: Command) -> None:
+    trace = aiapi.folder.with_name("git.trace")
+    assert aiapi("new", "demo", "--defaults", "--no-lock", GIT_TRACE=str(trace)).returncode == 0
+    started = [line for line in trace.read_text().splitlines() if " built-in: git " in line]
+    assert len(started) < len(tree(aiapi.folder / "demo")) / 4
+
+
 def test_a_dry_run_names_the_services_and_dependencies(aiapi: Command) -> None:
     data = json.loads(aiapi("new", "demo", "--defaults", "--dry-run", "--json", *CHOICES).stdout)
     assert any(requirement.startswith("fastapi") for requirement in data["dependencies"])

@@ -50,6 +50,12 @@ def test_an_untouched_project_becomes_what_the_release_gives(demo: Command, newb
     assert 'git commit -am "Update demo to aiapi v0.3.0"' in result.stdout
 
 
+def test_git_learns_what_can_be_executed_even_where_it_cannot_see_it(demo: Command, newborn: Newborn) -> None:
+    git(demo.folder, "config", "core.fileMode", "false")
+    assert demo("update", "--no-lock").returncode == 0
+    assert git(demo.folder, "write-tree") == git(newborn.fresh, "rev-parse", "HEAD^{tree}")
+
+
 def test_it_goes_release_by_release_from_a_folder_within(demo: Command, newborn: Newborn) -> None:
     within = demo.within(demo.folder / "odd")
     for version in ("0.2.0", "v0.3.0"):

@@ -1,11 +1,12 @@
 """Installed projects: one for each combination, in its own environment."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from conftest import Render
 from emitted.stack import sync
 from template_repository import combinations, name_of
 
@@ -13,20 +14,27 @@ Install = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
-def install(projects: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Install:
+def install(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Install:
     """Copy a rendered project to a folder of its own and install it; once for each combination."""
     installed: dict[str, Path] = {}
+    answers = {name_of(combination): combination for combination in combinations()}
 
     def install_once(name: str) -> Path:
         if name not in installed:
             # A space in the path, because users have them.
             folder = tmp_path_factory.mktemp(name) / "my service"
-            shutil.copytree(projects[name], folder)
+            shutil.copytree(render(answers[name]), folder)
             sync(folder)
             installed[name] = folder
         return installed[name]
 
     return install_once
+
+
+@pytest.fixture(scope="session")
+def types_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where mypy remembers files, so that those which are the same in the next project are not judged again."""
+    return tmp_path_factory.mktemp("mypy")
 
 
 @pytest.fixture

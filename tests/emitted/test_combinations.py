@@ -11,9 +11,19 @@ from emitted.pdf import make_pdf
 from emitted.stack import Stack, answer_stream, clean_environment, no_device, run_own_tests, running, uv_run
 
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
-# Between them they have every choice; the others run the tests of what options touch, or with `--thorough` all of them.
+# Between them they have every choice; the others are tested in what options touch, or with `--thorough` wholly.
 ALL_CHOICES = {"pgvector-celery-cpu", "qdrant-arq-gpu"}
-TOUCHED = [f"tests/{name}" for name in ("adapters", "answers", "devstack", "documents", "health", "jobs", "mcp")]
+TOUCHED = [
+    *("test_*.py", "devstack", "documents", "health", "jobs", "mcp", "answers/test_routes.py"),
+    *(
+        "adapters/test_job_queue.py",
+        "adapters/test_vector_*.py",
+        "adapters/test_*_index.py",
+        "adapters/test_*_session.py",
+    ),
+]
+# Requests that schemathesis generates for each operation, in those combinations and in the others.
+EXAMPLES, FEW_EXAMPLES = 20, 5
 # Of schemathesis; what it knows of methods that are not allowed does not fit FastAPI, so that check is left out.
 CHECKS = [
     "not_a_server_error",
@@ -22,6 +32,12 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
+
+
+@pytest.fixture
+def wholly(combination: str, pytestconfig: pytest.Config) -> bool:
+    """Whether all is tested, or only what the choice of another option could change."""
+    return combination in ALL_CHOICES or bool(pytestconfig.getoption("thorough"))
 
 
 @each_combination("format")
@@ -35,8 +51,8 @@ def test_the_linter_is_content(project: Path) -> None:
 
 
 @each_combination("types")
-def test_the_types_are_right(project: Path) -> None:
-    uv_run(project, "mypy")
+def test_the_types_are_right(project: Path, types_cache: Path) -> None:
+    uv_run(project, "mypy", "--cache-dir", str(types_cache))
 
 
 @each_combination("imports")
@@ -45,11 +61,10 @@ def test_the_layers_hold(project: Path) -> None:
 
 
 @each_combination("own tests")
-def test_its_own_tests_pass(project: Path, combination: str, pytestconfig: pytest.Config) -> None:
-    chosen: list[str] = []
-    if combination not in ALL_CHOICES and not pytestconfig.getoption("thorough"):
-        chosen = [*TOUCHED, *(path.relative_to(project).as_posix() for path in project.glob("tests/test_*.py"))]
-    run_own_tests(project, *chosen)
+def test_its_own_tests_pass(project: Path, *, wholly: bool) -> None:
+    tests = project / "tests"
+    touched = [] if wholly else [f"tests/{each.relative_to(tests)}" for name in TOUCHED for each in tests.glob(name)]
+    run_own_tests(project, *touched)
 
 
 @each_combination("migrations")
@@ -75,10 +90,11 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
 
 @each_combination("hostile")
 def test_generated_requests_find_no_server_error_and_no_answer_beside_the_contract(
-    project: Path, combination: str
+    project: Path, combination: str, *, wholly: bool
 ) -> None:
+    examples = str(EXAMPLES if wholly else FEW_EXAMPLES)
     with running(project, **no_device(combination)) as stack:
-        command = ["schemathesis", "run", f"{stack.url}/openapi.json", "--no-color", "--max-examples", "20"]
+        command = ["schemathesis", "run", f"{stack.url}/openapi.json", "--no-color", "--max-examples", examples]
         given = ["--header", f"Authorization: Bearer {stack.key}", "--checks", ",".join(CHECKS)]
         done = subprocess.run([*command, *given], cwd=project, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout[-8000:]
