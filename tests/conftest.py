@@ -12,7 +12,7 @@ from updates.life import make
 Render = Callable[[Mapping[str, str]], Path]
 Released = Callable[[str, Mapping[str, str]], Path]
 
-pytest_plugins = ["matrix_report"]
+pytest_plugins = ["matrix_report", "scheduling"]
 
 isolate()
 

@@ -51,8 +51,7 @@ def project(combination: str, install: Install) -> Path:
 
 
 def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:
-    """Run a test for every combination, or `only` for one or for those with a choice; each stays on one process."""
+    """Run a test for every combination, or `only` for one or for those with a choice."""
     names = [name for name in map(name_of, combinations()) if only in {"", name, *name.split("-")}]
-    marks = {name: [pytest.mark.combination(name, what), pytest.mark.xdist_group(name)] for name in names}
-    parameters = [pytest.param(name, marks=marks[name], id=name) for name in names]
+    parameters = [pytest.param(name, marks=pytest.mark.combination(name, what), id=name) for name in names]
     return pytest.mark.parametrize("combination", parameters, indirect=True)

@@ -14,7 +14,7 @@ QUESTION = questions()["python_version"]
 OTHERS = [version for version in QUESTION["choices"] if version != QUESTION["default"]]
 
 
-@pytest.mark.parametrize("version", [pytest.param(each, marks=pytest.mark.xdist_group(each)) for each in OTHERS])
+@pytest.mark.parametrize("version", OTHERS)
 def test_its_own_tests_pass_on_other_pythons(render: Render, tmp_path: Path, version: str) -> None:
     found = subprocess.run(
         ["uv", "python", "find", "--no-python-downloads", version], capture_output=True, text=True, check=False

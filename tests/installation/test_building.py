@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from installation.conftest import Built
     from installation.workshop import Workshop
 
-pytestmark = pytest.mark.xdist_group("installation")
 BUNDLE = "aiapi/template.bundle"
 
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from installation.conftest import Built
     from installation.workshop import Workshop
 
-pytestmark = pytest.mark.xdist_group("installation")
 CANONICAL = "https://git.example.org/aiapi/aiapi.git"
 # Asks the installation what it takes for the source of the project in a folder.
 STAND_IN = """
