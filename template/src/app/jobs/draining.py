@@ -1,6 +1,7 @@
 """Waiting until there is nothing left to do, before the queue or its workers are changed."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from app.database import Database
@@ -20,16 +21,20 @@ async def drain(database: Database, report: Callable[[int], None], *, within: fl
     Args:
         database: Where the jobs are; what the queue holds does not count.
         report: Is told how many jobs are left whenever the number changes, but not of 0.
-        within: Seconds to wait at most; 0 looks once, None waits for as long as it takes.
+        within: Seconds to wait at most after the first look; 0 looks once, None waits for as long as it takes.
     """
     clock = asyncio.get_running_loop().time
-    start, reported = clock(), 0
-    while True:
-        async with database.transaction() as session:
-            left = await repository.count_unfinished(session, within=SOON)
-        if left == 0 or (within is not None and clock() - start >= within):
-            return left
+    left, reported = await _count(database), 0
+    end = math.inf if within is None else clock() + within
+    while left and clock() < end:
         if left != reported:
             report(left)
             reported = left
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(min(POLL_SECONDS, end - clock()))
+        left = await _count(database)
+    return left
+
+
+async def _count(database: Database) -> int:
+    async with database.transaction() as session:
+        return await repository.count_unfinished(session, within=SOON)
