@@ -28,7 +28,8 @@ from app.jobs import routes as jobs
 from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
 from app.observability.metrics import collect_metrics
-from app.observability.requests import RequestMiddleware
+from app.observability.requests import QUIET, RequestMiddleware
+from app.observability.tracing import open_tracing
 from app.open_inference import repository_routes as model_repository
 from app.open_inference import routes as open_inference
 from app.predictions import routes as predictions
@@ -90,6 +91,8 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         lifespan=_lifespan(settings, ports),
         responses={"default": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "A problem (RFC 9457)"}},
         generate_unique_id_function=lambda route: route.name,
+        # The log has what failed, and without personal data; a span for every dependency says little.
+        telemetry={"exclude": lambda scope: scope["path"].startswith(QUIET), "logs": False, "operation_spans": False},
     )
     upload_bytes = settings.documents.max_bytes + ENVELOPE_BYTES
     app.add_middleware(BodyLimitMiddleware, max_bytes=JSON_BYTES, max_upload_bytes=upload_bytes)
@@ -120,6 +123,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(open_tracing(settings.tracing, settings.service.name))
             opened = await stack.enter_async_context(_opened(settings)) if ports is None else ports
             services = build_services(settings, opened)
             mcp = await stack.enter_async_context(

@@ -30,6 +30,7 @@ from app.inference.model_folders import ModelsSettings
 from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.observability.metrics import MetricsSettings
+from app.observability.tracing import TracingSettings
 from app.predictions.settings import PredictionsSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     remote_inference: RemoteInferenceSettings = Field(default_factory=RemoteInferenceSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     usage: UsageSettings = Field(default_factory=UsageSettings)
     valkey: ValkeySettings = Field(default_factory=ValkeySettings)
     vector_store: VectorStoreSettings

@@ -13,6 +13,7 @@ from app.documents import repository
 from app.documents.ports import VectorMatch, VectorQuery, VectorStore
 from app.errors import EmbeddingModelError
 from app.inference.embedder import Embedder
+from app.observability.spans import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,9 @@ class RetrievalService:
             limit=limit,
             document_ids=document_ids,
         )
-        return await self._load(await self.vectors.search(vector_query), caller)
+        with span("search vectors", {"app.limit": limit}):
+            matches = await self.vectors.search(vector_query)
+        return await self._load(matches, caller)
 
     async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
         """Resolve filters to documents; None stands for all."""

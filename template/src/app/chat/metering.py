@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.auth.caller import Caller
-from app.chat.metrics import show_answer
+from app.chat.metrics import show_answer, trace_answer
 from app.chat.ports import (
     Asked,
     Finished,
@@ -94,11 +94,13 @@ async def _measured(
     model: LanguageModel, meter: "Meter", admission: Admission, usage: UsageRecorder
 ) -> AsyncGenerator[ModelEvent, None]:
     meter.is_begun = True
+    span = trace_answer(meter.model)
     try:
         async with aclosing(model.stream(meter.request)) as events:
             async for event in events:
                 if isinstance(event, Asked):
                     meter.model = event.model
+                    span.add_event("asked", {"gen_ai.request.model": event.model})
                     continue
                 meter.note(event)
                 if isinstance(event, Finished):
@@ -117,10 +119,12 @@ async def _measured(
         raise
     finally:
         if meter.is_refused:
+            span.end()
             await usage.release(admission)
         else:
             measurement = meter.measure()
-            show_answer(measurement)
+            show_answer(measurement, span)
+            span.end()
             await usage.record(measurement, admission)
     yield meter.end
 

@@ -1,11 +1,13 @@
-"""What language models tell the meters of OpenTelemetry; where nobody collects it, it costs next to nothing."""
+"""What language models tell OpenTelemetry's meters and traces; where nobody collects it, it costs next to nothing."""
 
 from typing import Literal
 
 from opentelemetry.metrics import get_meter
+from opentelemetry.trace import Span, StatusCode
 
 from app.chat.ports import CircuitState
 from app.observability.buckets import SECONDS
+from app.observability.spans import begin_span
 from app.usage.measurement import Measurement
 
 _meter = get_meter("app.chat")
@@ -39,7 +41,12 @@ def show_circuit(model: str, state: CircuitState) -> None:
     _circuits.set(int(state != "closed"), {"model": model})
 
 
-def show_answer(measurement: Measurement) -> None:
+def trace_answer(model: str) -> Span:
+    """Begin the span of an answer, in the words of OpenTelemetry's conventions for generative AI."""
+    return begin_span(f"chat {model}", {"gen_ai.operation.name": "chat", "gen_ai.request.model": model})
+
+
+def show_answer(measurement: Measurement, span: Span) -> None:
     """Record what an answer took, however it ended."""
     model = {"model": measurement.model}
     _answers.record(measurement.seconds, model | {"reason": measurement.finish_reason})
@@ -47,6 +54,16 @@ def show_answer(measurement: Measurement) -> None:
         _first_tokens.record(measurement.first_token_seconds, model)
     _tokens.add(measurement.input_tokens, model | {"direction": "read"})
     _tokens.add(measurement.output_tokens, model | {"direction": "written"})
+    span.set_attributes(
+        {
+            "gen_ai.response.model": measurement.model,
+            "gen_ai.response.finish_reasons": [measurement.finish_reason],
+            "gen_ai.usage.input_tokens": measurement.input_tokens,
+            "gen_ai.usage.output_tokens": measurement.output_tokens,
+        }
+    )
+    if measurement.finish_reason == "failed":
+        span.set_status(StatusCode.ERROR)
 
 
 def count_limited(provider: str, outcome: Literal["waited", "refused"]) -> None:

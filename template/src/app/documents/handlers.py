@@ -16,6 +16,7 @@ from app.documents.service import DocumentsSettings, file_key
 from app.errors import DropJobError
 from app.inference.embedder import Embedder
 from app.jobs.ports import Attempt, ReportProgress
+from app.observability.spans import span
 
 # Passages between two progress reports: large enough that indexing, not reporting, takes the time.
 STRIDE = 128
@@ -76,7 +77,8 @@ class IngestDocument:
     async def _read(self, document: Document) -> list[Chunk]:
         try:
             async with self.files.as_path(file_key(document.owner_id, document.id)) as path:
-                chunks = await asyncio.to_thread(self._parse_and_chunk, document, path)
+                with span("read document", {"app.media_type": document.media_type}):
+                    chunks = await asyncio.to_thread(self._parse_and_chunk, document, path)
         except FileNotFoundError as error:
             raise DropJobError("The uploaded file is no longer there.") from error
         if not chunks:
@@ -98,7 +100,8 @@ class IngestDocument:
                 PassageVector(piece.id, document.id, document.owner_id, model, vector.tolist())
                 for piece, vector in zip(part, embeddings.vectors, strict=True)
             ]
-            await self.vectors.upsert(vectors)
+            with span("store vectors", {"app.vectors": len(vectors)}):
+                await self.vectors.upsert(vectors)
             await report((start + len(part)) / len(chunks))
 
 

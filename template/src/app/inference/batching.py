@@ -18,6 +18,7 @@ from app.inference.lanes import Lanes, Ran, Run
 from app.inference.latency_curve import LatencyCurve
 from app.inference.metrics import BatchMetrics
 from app.inference.submission import Outcome, Submission
+from app.observability.spans import span
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,14 @@ class Batcher:
             RequestRefusedError: the model failed on this input.
             UpstreamError: the model runs elsewhere, and gave no answer for a reason of its own.
         """
+        with span("run model", {"app.model": self._name, "app.rows": len(payloads)}) as opened:
+            outcome = await self._submit(payloads, sizes, owner, within)
+            opened.set_attributes({"app.queue_seconds": outcome.queue_seconds, "app.run_seconds": outcome.run_seconds})
+            return outcome
+
+    async def _submit(
+        self, payloads: Sequence[Any], sizes: Sequence[int], owner: Hashable, within: float | None
+    ) -> Outcome:
         self.ping()
         if not payloads:
             return Outcome([], 0.0, 0.0)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.jobs.backlog import Waiting
 from app.jobs.models import Job, JobState
+from app.observability.spans import trace_parent
 from app.pages import PageRequest, read_page
 
 _UNENQUEUED: dict[str, Any] = {
@@ -23,7 +24,7 @@ _UNENQUEUED: dict[str, Any] = {
 
 async def add(session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any]) -> Job:
     """Record a job that may run at once."""
-    job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), run_after=func.now())
+    job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), run_after=func.now(), trace_parent=trace_parent())
     session.add(job)
     await session.flush()
     await session.refresh(job)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import SpanKind, get_current_span
 
 from app.announcing import Announcer
 from app.database import Database
@@ -15,6 +16,7 @@ from app.jobs.lease import Lease, claim
 from app.jobs.models import JobState
 from app.jobs.ports import Attempt, JobHandler
 from app.jobs.settings import JobsSettings
+from app.observability.spans import mark_failed, span
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +52,15 @@ class JobRunner:
             log.debug("job.not_claimed", job_id=str(job_id))
             return
         job = lease.job
-        with structlog.contextvars.bound_contextvars(job_id=str(job_id), kind=job.kind, attempt=job.attempt):
+        with (
+            structlog.contextvars.bound_contextvars(job_id=str(job_id), kind=job.kind, attempt=job.attempt),
+            span(
+                f"job {job.kind}",
+                {"app.job_id": str(job_id), "app.attempt": job.attempt},
+                kind=SpanKind.CONSUMER,
+                parent=job.trace_parent,
+            ),
+        ):
             if job.state == JobState.CANCELLED:
                 await self._withdraw(lease, JobState.CANCELLED)
             else:
@@ -96,6 +106,7 @@ class JobRunner:
 
     async def _settle_failure(self, lease: Lease, error: Exception, reason: str) -> None:
         number = lease.job.attempt
+        mark_failed(get_current_span(), error)
         # A foreseen failure explains itself; the trace of any other is what its mending needs.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)

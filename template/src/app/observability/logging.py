@@ -8,6 +8,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 
 from app.guardrails.personal_data import redact_values
+from app.observability.spans import trace_of
 
 
 class LoggingSettings(BaseModel):
@@ -26,6 +27,7 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_trace,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -52,6 +54,11 @@ def _renderers(style: str) -> list[structlog.typing.Processor]:
         # A prettier traceback would show the values of variables, which nobody has redacted.
         return [*texts, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return [*texts, structlog.processors.JSONRenderer()]
+
+
+def _name_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say in which trace the line was written, if in any."""
+    return {**event, **trace_of()}
 
 
 def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from uuid import uuid4
 
 import structlog
+from opentelemetry.trace import get_current_span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,6 +37,7 @@ class RequestMiddleware:
         request_id = offered if ACCEPTABLE.fullmatch(offered) else uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
+        get_current_span().set_attribute("app.request_id", request_id)
         more = collect_answer_headers()
         started = time.perf_counter()
         status: int | None = None
