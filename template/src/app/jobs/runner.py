@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from opentelemetry.trace import SpanKind, get_current_span
+from opentelemetry.trace import get_current_span
 
 from app.announcing import Announcer
 from app.database import Database
@@ -16,7 +16,7 @@ from app.jobs.lease import Lease, claim
 from app.jobs.models import JobState
 from app.jobs.ports import Attempt, JobHandler
 from app.jobs.settings import JobsSettings
-from app.observability.spans import mark_failed, span
+from app.observability.spans import first_span, mark_failed
 
 log = structlog.get_logger(__name__)
 
@@ -54,12 +54,7 @@ class JobRunner:
         job = lease.job
         with (
             structlog.contextvars.bound_contextvars(job_id=str(job_id), kind=job.kind, attempt=job.attempt),
-            span(
-                f"job {job.kind}",
-                {"app.job_id": str(job_id), "app.attempt": job.attempt},
-                kind=SpanKind.CONSUMER,
-                parent=job.trace_parent,
-            ),
+            first_span(f"job {job.kind}", {"app.job_id": str(job_id), "app.attempt": job.attempt}, job.trace_parent),
         ):
             if job.state == JobState.CANCELLED:
                 await self._withdraw(lease, JobState.CANCELLED)

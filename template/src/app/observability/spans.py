@@ -1,44 +1,55 @@
 """Spans: what a request or a job spends its time on; where nobody collects them, they cost next to nothing."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span, get_tracer
+from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode, get_current_span, get_tracer, use_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
+
+Attributes = Mapping[str, AttributeValue]
 
 _tracer = get_tracer("app")
 _w3c = TraceContextTextMapPropagator()
 
 
-@contextmanager
-def span(
-    name: str,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    *,
-    kind: SpanKind = SpanKind.INTERNAL,
-    parent: str | None = None,
-) -> Iterator[Span]:
-    """Measure a block; of an exception the span names the class, and nothing of the words, which may quote a caller.
+def span(name: str, attributes: Attributes) -> AbstractContextManager[Span]:
+    """Measure a block as a step of what is traced, if it is: otherwise a look is all that it costs.
+
+    Of an exception the span names the class, and nothing of the words, which may quote a caller.
 
     Args:
         name: what is done, with as few different names as there are things to do.
         attributes: what distinguishes this time from others.
-        kind: `CONSUMER` for what was asked for elsewhere.
-        parent: the trace that this belongs to, as `trace_parent` gave it; otherwise the one that is under way.
     """
-    context = _w3c.extract({"traceparent": parent}) if parent else None
-    with _tracer.start_as_current_span(
-        name, context, kind, attributes, record_exception=False, set_status_on_exception=False
-    ) as opened:
+    if not get_current_span().is_recording():
+        return nullcontext(INVALID_SPAN)
+    return _measured(_tracer.start_span(name, attributes=attributes))
+
+
+def first_span(name: str, attributes: Attributes, parent: str | None) -> AbstractContextManager[Span]:
+    """Measure a block as `span` does, where a process takes up what another has asked for.
+
+    Args:
+        name: what is done.
+        attributes: what distinguishes this time from others.
+        parent: what `trace_parent` gave where it was asked for; without it a trace begins here.
+    """
+    asked = _w3c.extract({"traceparent": parent or ""})
+    return _measured(_tracer.start_span(name, asked, SpanKind.CONSUMER, attributes))
+
+
+@contextmanager
+def _measured(measured: Span) -> Iterator[Span]:
+    with use_span(measured, end_on_exit=True, record_exception=False, set_status_on_exception=False):
         try:
-            yield opened
+            yield measured
         except Exception as error:
-            mark_failed(opened, error)
+            mark_failed(measured, error)
             raise
 
 
-def begin_span(name: str, attributes: Mapping[str, AttributeValue]) -> Span:
+def begin_span(name: str, attributes: Attributes) -> Span:
     """Begin to measure what ends elsewhere, as a stream does; whoever began it ends it."""
     return _tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
