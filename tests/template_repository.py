@@ -20,6 +20,8 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Tests",
     "GIT_COMMITTER_EMAIL": "tests@example.com",
 }
+# Combinations that have every choice between them: what nobody's choice of another option changes is tested in these.
+ALL_CHOICES = {"pgvector-celery-cpu", "qdrant-arq-gpu"}
 # What a developer has set up must neither help nor hurt.
 ISOLATION = IDENTITY | {
     "GIT_CONFIG_GLOBAL": os.devnull,

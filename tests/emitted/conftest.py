@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Render
 from emitted.stack import sync
-from template_repository import combinations, name_of
+from template_repository import ALL_CHOICES, combinations, name_of
 
 Install = Callable[[str], Path]
 
@@ -42,6 +42,12 @@ def combination(request: pytest.FixtureRequest) -> str:
     """The name of the combination that the test is about."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def wholly(combination: str, pytestconfig: pytest.Config) -> bool:
+    """Whether all is tested, or only what the choice of another option could change."""
+    return combination in ALL_CHOICES or bool(pytestconfig.getoption("thorough"))
 
 
 @pytest.fixture

@@ -3,16 +3,12 @@
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from emitted.conftest import each_combination
 from emitted.knowledge import MANUAL, check_search
 from emitted.pdf import make_pdf
 from emitted.stack import Stack, answer_stream, clean_environment, no_device, run_own_tests, running, uv_run
 
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
-# Between them they have every choice; the others are tested in what options touch, or with `--thorough` wholly.
-ALL_CHOICES = {"pgvector-celery-cpu", "qdrant-arq-gpu"}
 TOUCHED = [
     *("test_*.py", "devstack", "documents", "health", "jobs", "mcp", "answers/test_routes.py"),
     *(
@@ -22,8 +18,8 @@ TOUCHED = [
         "adapters/test_*_session.py",
     ),
 ]
-# Requests that schemathesis generates for each operation, in those combinations and in the others.
-EXAMPLES, FEW_EXAMPLES = 20, 5
+# What schemathesis sends to each operation of a combination that is tested wholly, and of the others.
+MANY, FEW = ["--max-examples", "20"], ["--max-examples", "5", "--phases", "fuzzing"]
 # Of schemathesis; what it knows of methods that are not allowed does not fit FastAPI, so that check is left out.
 CHECKS = [
     "not_a_server_error",
@@ -32,12 +28,6 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-
-
-@pytest.fixture
-def wholly(combination: str, pytestconfig: pytest.Config) -> bool:
-    """Whether all is tested, or only what the choice of another option could change."""
-    return combination in ALL_CHOICES or bool(pytestconfig.getoption("thorough"))
 
 
 @each_combination("format")
@@ -92,9 +82,8 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
 def test_generated_requests_find_no_server_error_and_no_answer_beside_the_contract(
     project: Path, combination: str, *, wholly: bool
 ) -> None:
-    examples = str(EXAMPLES if wholly else FEW_EXAMPLES)
     with running(project, **no_device(combination)) as stack:
-        command = ["schemathesis", "run", f"{stack.url}/openapi.json", "--no-color", "--max-examples", examples]
+        command = ["schemathesis", "run", f"{stack.url}/openapi.json", "--no-color", *(MANY if wholly else FEW)]
         given = ["--header", f"Authorization: Bearer {stack.key}", "--checks", ",".join(CHECKS)]
         done = subprocess.run([*command, *given], cwd=project, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout[-8000:]

@@ -1,1 +1,1 @@
-"""Logs and request identifiers."""
+"""Logs, metrics, traces, and an identifier for each request."""
