@@ -25,6 +25,7 @@ class TogetherScheduling(LoadScopeScheduling):  # type: ignore[misc] # pytest-xd
         return f"{path.rpartition('/')[0]} {about[0]}" if about else nodeid
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> TogetherScheduling:
     """Use it whenever tests are shared between processes."""
     return TogetherScheduling(config, log)

@@ -151,8 +151,8 @@ def _clones_in(scratch: Path) -> Iterator[None]:
 def _modes_asked_once() -> Iterator[None]:
     """Let git tell once for each folder, not for each file, whether it sees which files can be executed.
 
-    Copier starts a process for every file that it writes: two thirds of the time of an update. Where git does see it,
-    as by default, there is nothing for Copier to do.
+    Copier starts a process for every file that it writes: a third of the time of an update. Where git does see it, as
+    by default, there is nothing for Copier to do.
     """
     from copier._main import Worker  # noqa: PLC0415
 
