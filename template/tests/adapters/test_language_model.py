@@ -25,9 +25,8 @@ from app.errors import (
 from tests.chat.fake_provider import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
+    PATIENCE,
     PROVIDER_SAYS,
-    SILENCE_SECONDS,
-    SILENT,
     WORDS,
     FakeProvider,
 )
@@ -138,8 +137,7 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
 async def test_a_failing_provider_is_asked_once_and_its_failure_is_named(
     provider: FakeProvider, kind: Provider, model: str, error: type[UpstreamError]
 ) -> None:
-    patience = {"first_token_timeout": SILENCE_SECONDS, "idle_timeout": SILENCE_SECONDS} if model in SILENT else {}
-    settings = settings_for(provider, kind, model, **patience)
+    settings = settings_for(provider, kind, model, **PATIENCE.get(model, {}))
     with capture_logs() as logs, pytest.raises(error) as caught:
         await ask(settings)
     assert type(caught.value) is error

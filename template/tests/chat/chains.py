@@ -9,7 +9,7 @@ from app.adapters.language_model import LanguageModelSettings, open_language_mod
 from app.adapters.provider_limiter import LocalProviderLimiter
 from app.chat.ports import Asked, Finished, LanguageModel, Message, ModelRequest, TextDelta
 from app.chat.provider_limits import ProviderLimiter
-from tests.chat.fake_provider import SILENCE_SECONDS, SILENT, FakeProvider
+from tests.chat.fake_provider import PATIENCE, FakeProvider
 from tests.chat.service import Provider, connect
 
 REQUEST = ModelRequest([Message("user", "How long is the warranty?")])
@@ -41,9 +41,8 @@ class Pair:
     def chain(self, kind: Provider, fault: str, *rest: str, attempts: int = 1) -> LanguageModelSettings:
         """Put a faulty model of the first before models of the other, which speaks the other protocol."""
         stand_in: Provider = "anthropic" if kind == "openai" else "openai"
-        patience = {"first_token_timeout": SILENCE_SECONDS, "idle_timeout": SILENCE_SECONDS} if fault in SILENT else {}
         providers = {
-            "first": {"protocol": kind, **patience, **connect(self.provider, kind)},
+            "first": {"protocol": kind, **PATIENCE.get(fault, {}), **connect(self.provider, kind)},
             "other": {"protocol": stand_in, **connect(self.other, stand_in)},
         }
         chain = [f"first:{fault}", *(f"other:{model}" for model in rest)]

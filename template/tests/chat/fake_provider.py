@@ -22,8 +22,8 @@ INPUT_TOKENS = 11
 OUTPUT_TOKENS = 7
 CACHED_TOKENS = 4
 CALLS = (("call_1", "get_weather", '{"city": "Oslo"}'), ("call_2", "get_time", ""))
-SILENT = {"mute", "stalls"}
-SILENCE_SECONDS = 2.0  # to wait for those; enough for their call to arrive on a machine that stands still for a while
+# For those that fall silent; enough for a call to arrive on a machine that stands still for a while.
+PATIENCE = {"mute": {"first_token_timeout": 5.0}, "stalls": {"idle_timeout": 2.0}}
 PROVIDER_SAYS = "words of the provider"
 
 

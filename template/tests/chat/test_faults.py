@@ -8,7 +8,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from app.settings import Settings
-from tests.chat.fake_provider import PROVIDER_SAYS, SILENCE_SECONDS, FakeProvider
+from tests.chat.fake_provider import PATIENCE, PROVIDER_SAYS, FakeProvider
 from tests.chat.service import PROVIDERS, Provider, RunningService, provider_settings, run_service
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
@@ -86,7 +86,7 @@ async def test_a_failure_in_the_middle_of_a_whole_answer_is_an_error_of_the_serv
 async def test_a_provider_that_is_silent_for_too_long_is_given_up(
     settings: Settings, provider: FakeProvider, kind: Provider
 ) -> None:
-    impatient = provider_settings(provider, kind, "mute", first_token_timeout=SILENCE_SECONDS)
+    impatient = provider_settings(provider, kind, "mute", **PATIENCE["mute"])
     async with run_service(settings, impatient) as service, service.client() as client:
         with pytest.raises(openai.InternalServerError) as caught:
             await client.chat.completions.create(model="default", messages=HELLO)
