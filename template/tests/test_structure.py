@@ -57,6 +57,15 @@ def test_no_port_is_called_inside_a_transaction(path: Path) -> None:
             assert "session" in ast.unparse(call), f"line {call.lineno}: {ast.unparse(call)}"
 
 
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_dependencies_of_routes_run_on_the_event_loop(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    threaded = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    for call in [node for node in ast.walk(tree) if isinstance(node, ast.Call)]:
+        if ast.unparse(call.func) == "Depends":
+            assert threaded.isdisjoint(map(ast.unparse, call.args)), f"line {call.lineno}: a thread for every request"
+
+
 def transactions(tree: ast.AST) -> Iterator[ast.AsyncWith]:
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncWith) and any(".transaction()" in ast.unparse(item) for item in node.items):

@@ -14,7 +14,7 @@ from app.pages import MAX_LIMIT, PageRequest
 _bearer = HTTPBearer(auto_error=False, description="An API key (`sk-…`) or an access token.")
 
 
-def get_services(connection: HTTPConnection) -> Services:
+async def get_services(connection: HTTPConnection) -> Services:
     """Return the services that the application was started with."""
     services: Services = connection.app.state.services
     return services
@@ -40,7 +40,7 @@ async def get_caller(services: ServicesDep, credentials: CredentialsDep) -> Call
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
-def get_page(
+async def get_page(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items at most")] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> PageRequest:

@@ -55,6 +55,7 @@ async def test_revoked_and_expired_keys_open_nothing(client: httpx2.AsyncClient,
         await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {expired['secret']}"})
     ).status_code == 401
     fresh = (await ada.request("POST", "/v1/auth/keys", json={"name": "new", "scopes": ["account"]})).json()
+    assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 200
     assert (await ada.request("DELETE", f"/v1/auth/keys/{fresh['id']}")).status_code == 204
     assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 401
 

@@ -60,7 +60,7 @@ async def list_keys(session: AsyncSession, account_id: UUID, page: PageRequest) 
     return await read_page(session, select(ApiKey).where(ApiKey.account_id == account_id), ApiKey, page)
 
 
-async def delete_key(session: AsyncSession, account_id: UUID, key_id: UUID) -> bool:
-    """Delete a key; tells whether there was one."""
-    statement = delete(ApiKey).where(ApiKey.account_id == account_id, ApiKey.id == key_id).returning(ApiKey.id)
-    return await session.scalar(statement) is not None
+async def delete_key(session: AsyncSession, account_id: UUID, key_id: UUID) -> str | None:
+    """Delete a key and return its digest; None if there was none."""
+    statement = delete(ApiKey).where(ApiKey.account_id == account_id, ApiKey.id == key_id).returning(ApiKey.digest)
+    return await session.scalar(statement)

@@ -55,7 +55,7 @@ async def list_keys(page: PageDep, caller: CallerDep, services: ServicesDep) -> 
 
 @router.delete("/keys/{key_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_key(key_id: UUID, caller: CallerDep, services: ServicesDep) -> None:
-    """Revoke a key at once."""
+    """Revoke a key; some seconds later it opens nothing any more."""
     await services.auth.delete_key(key_id, caller=caller)
 
 

@@ -28,6 +28,9 @@ class AuthSettings(BaseModel):
     audience: str = "app"
     access_minutes: int = Field(default=15, ge=1, description="life of an access token")
     refresh_days: int = Field(default=14, ge=1, description="life of a refresh token")
+    cache_seconds: float = Field(
+        default=5, ge=0, le=300, description="for so long what the database said of a key or an account is believed"
+    )
     registration_open: bool = Field(default=True, description="whether anyone may create an account over HTTP")
 
 

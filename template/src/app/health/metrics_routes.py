@@ -21,7 +21,7 @@ BACKLOG_SECONDS = 2.0
 router = APIRouter(tags=["health"], include_in_schema=False)
 
 
-def admit(request: Request, credentials: CredentialsDep) -> None:
+async def admit(request: Request, credentials: CredentialsDep) -> None:
     """Let in whoever brings the token of the settings, if they have one.
 
     Raises:

@@ -16,7 +16,8 @@ from app.vision.frames import POLICY_VIOLATION, Frame, FrameId, FrameRate, Lates
 from app.vision.schemas import DetectionList, PictureProblem, detection_list, picture_problem
 from app.vision.service import DetectionService, Wanted
 
-# A key that was revoked, or a token that has expired, ends its stream after this time at the latest.
+# A key that was revoked, or a token that has expired, ends its stream after this time, and what
+# `APP_AUTH__CACHE_SECONDS` adds to it, at the latest.
 TRUST_SECONDS = 60.0
 # Frames of a stream that are looked at: while the model has one, the next is decoded.
 UNDER_WAY = 2
