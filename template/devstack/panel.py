@@ -13,9 +13,10 @@ _COLOURS = ("cyan", "magenta", "yellow", "green")
 
 
 def show_ready(console: Console, url: str, key: str, folder: Path) -> None:
-    """Print where the service is, the key to it, and three commands to copy.
+    """Print where the service is, the key to it, a page to try it in, and three commands to copy.
 
-    The commands stand outside the frame and are never broken, so that they can be copied.
+    Browsers keep what is behind the `#` of an address to themselves. Address and commands stand outside the frame and
+    are never broken, so that they can be copied.
     """
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
@@ -28,14 +29,14 @@ def show_ready(console: Console, url: str, key: str, folder: Path) -> None:
     bearer = '-H "Authorization: Bearer $KEY"'
     question = '{"question": "What is this document about?", "stream": true}'
     steps = (
-        ("", f"export KEY={key}"),
+        ("Try it in a browser", f"{url}/playground/#{key}"),
+        ("Or here", f"export KEY={key}"),
         ("Upload a file", f"curl -F file=@YOUR.pdf {bearer} {url}/v1/documents"),
         ("See when it is ready", f"curl {bearer} {url}/v1/documents"),
         ("Ask it", f"curl -N {bearer} -H 'Content-Type: application/json' {url}/v1/answers -d '{question}'"),
     )
     for title, command in steps:
-        if title:
-            console.print(Text(f"# {title}", style="dim"))
+        console.print(Text(f"# {title}", style="dim"))
         console.print(Text(command), soft_wrap=True)
     console.print(Text("\nCtrl-C stops everything.\n", style="dim"))
 

@@ -32,6 +32,7 @@ from app.observability.requests import QUIET, RequestMiddleware
 from app.observability.tracing import open_tracing
 from app.open_inference import repository_routes as model_repository
 from app.open_inference import routes as open_inference
+from app.playground.files import PlaygroundFiles
 from app.predictions import routes as predictions
 from app.problems import MEDIA_TYPE, Problem, install_problem_handlers
 from app.prompts import routes as prompts
@@ -105,6 +106,8 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         collect_metrics()
         app.state.metrics = settings.metrics
         app.include_router(metrics_routes.router)
+    if settings.playground.enabled:
+        app.mount("/playground", PlaygroundFiles(), name="playground")
     return app
 
 

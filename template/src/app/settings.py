@@ -31,6 +31,7 @@ from app.jobs.settings import JobsSettings
 from app.observability.logging import LoggingSettings
 from app.observability.metrics import MetricsSettings
 from app.observability.tracing import TracingSettings
+from app.playground.files import PlaygroundSettings
 from app.predictions.settings import PredictionsSettings
 from app.reviews.settings import ReviewsSettings
 from app.usage.settings import LimitsSettings, UsageSettings
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     model_session: ModelSessionSettings = Field(default_factory=ModelSessionSettings)
     models: ModelsSettings = Field(default_factory=ModelsSettings)
     reviews: ReviewsSettings = Field(default_factory=ReviewsSettings)
+    playground: PlaygroundSettings = Field(default_factory=PlaygroundSettings)
     predictions: PredictionsSettings = Field(default_factory=PredictionsSettings)
     remote_inference: RemoteInferenceSettings = Field(default_factory=RemoteInferenceSettings)
     search: SearchSettings = Field(default_factory=SearchSettings)
