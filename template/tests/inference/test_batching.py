@@ -24,6 +24,24 @@ async def test_what_arrives_while_a_batch_runs_runs_together_next() -> None:
     assert model.batches == [[0], [1, 2, 3, 4, 5]]
 
 
+async def test_what_arrives_in_one_turn_of_the_event_loop_runs_together() -> None:
+    model = GatedModel()
+    model.allow()
+    async with batcher_of(model) as batcher:
+        await asyncio.gather(*(batcher.submit([number], [1]) for number in range(5)))
+    assert model.batches == [[0, 1, 2, 3, 4]]
+
+
+async def test_what_one_batch_cannot_hold_wakes_the_next_lane() -> None:
+    one, other = GatedModel(), GatedModel()
+    async with batcher_of(one, other, rows=5) as batcher:
+        task = await queued(batcher, *range(10))
+        await asyncio.gather(one.begun(), other.begun())
+        one.allow()
+        other.allow()
+        assert len(await task) == 10
+
+
 async def test_a_free_lane_takes_work_while_another_is_busy() -> None:
     busy, other = GatedModel(), GatedModel()
     async with batcher_of(busy, other) as batcher:

@@ -86,13 +86,20 @@ async def test_a_fault_in_a_lane_fails_its_request_and_none_after_it(
 async def test_in_a_storm_of_deadlines_the_service_stays_ready_and_recovers(
     application: FastAPI, settings: Settings, ada: Person, what: tuple[str, dict[str, Any]]
 ) -> None:
-    batching = settings.batching.model_copy(update={"deadline": 2.0})
+    batching = settings.batching.model_copy(update={"deadline": 2.0, "lanes": 1})
     hurried = settings.model_copy(update={"batching": batching})
-    calm = Event()
+    begun, calm = Event(), Event()
+
+    def strike() -> None:
+        begun.set()
+        calm.wait(60)
+
     async with planted(application, hurried) as mischief:
         before = told(await ask(ada, what))
-        mischief.strike = lambda: calm.wait(60)
-        storm = [asyncio.create_task(ask(ada, what)) for _ in range(40)]
+        mischief.strike = strike
+        storm = [asyncio.create_task(ask(ada, what))]
+        await asyncio.to_thread(begun.wait, 60)
+        storm += [asyncio.create_task(ask(ada, what)) for _ in range(39)]
         await asyncio.wait(storm, return_when=asyncio.FIRST_COMPLETED)
         assert await is_ready(ada)
         calm.set()

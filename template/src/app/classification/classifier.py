@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from app.inference.model_folders import TensorModel
 from app.inference.ports import Tensor
 from app.inference.tensor_model import ServedModel
 from app.inference.tensor_types import DTYPES
-from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_whole
+from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_inputs
 
 Scores = NDArray[np.float64]
 
@@ -52,7 +51,7 @@ class TextClassifier:
             UnprocessableError: the model cannot read all of a text.
         """
         manifest = self.registered.manifest
-        ids = await asyncio.to_thread(partial(read_whole, texts, self.tokenizer, manifest))
+        ids = await read_inputs(texts, self.tokenizer, manifest)
         for index, tokens in enumerate(ids):
             if not tokens:
                 raise UnprocessableError(f"Input {index} holds nothing that {manifest.name} can read.")

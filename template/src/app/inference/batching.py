@@ -44,6 +44,7 @@ class Batcher:
         self._open: set[Submission] = set()
         self._draining = False
         self._closed = False
+        self._waking = False
         self._lanes = Lanes(runs, self._take, self._report)
         self._metrics = BatchMetrics(name, lambda: self.waiting)
         self._lanes.start()
@@ -87,7 +88,7 @@ class Batcher:
         self._open.add(work)
         with self._ready:
             self._queue.add(work.items(payloads, sizes), owner)
-            self._ready.notify(len(payloads))
+        self._wake_soon()
         timer = None if within is None else self._loop.call_later(seconds, self._expire, work)
         try:
             return await work.future
@@ -153,6 +154,17 @@ class Batcher:
         # Twice, because others take turns with a large submission.
         return within + 2 * beyond
 
+    def _wake_soon(self) -> None:
+        """Wake a lane when the event loop has taken its turn, so that what arrives in the same turn runs together."""
+        if not self._waking:
+            self._waking = True
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        with self._ready:
+            self._ready.notify()
+
     def _take(self, lane: int) -> Sequence[Item]:
         with self._ready:
             while True:
@@ -162,6 +174,8 @@ class Batcher:
                 for late in {item.group for item in items if item.group.expires <= now}:
                     self._tell(partial(self._drop, late))
                 if live:
+                    if self._queue:
+                        self._ready.notify()
                     self._forecast.began(lane, sum(item.size for item in live), now)
                     return live
                 if self._closed:

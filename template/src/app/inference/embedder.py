@@ -20,12 +20,10 @@ from app.inference.manifest import EmbeddingModel
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
-from app.inference.token_input import open_tokenizer
+from app.inference.token_input import AT_ONCE, open_tokenizer
 
 log = structlog.get_logger(__name__)
 
-# Texts of so many characters together are tokenized faster than a thread is reached.
-AT_ONCE = 2000
 # Rows of callers' own tensors that run together.
 TENSOR_ROWS = 32
 

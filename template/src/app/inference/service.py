@@ -1,6 +1,5 @@
 """Embedding texts for callers."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +12,7 @@ from app.auth.caller import Caller, Scope
 from app.errors import NotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
-from app.inference.token_input import read_whole
+from app.inference.token_input import read_inputs
 from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
 
@@ -53,7 +52,7 @@ class EmbeddingService:
         length = served.dimension if dimensions is None else dimensions
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
-        ids = await asyncio.to_thread(read_whole, inputs, self.embedder.tokenizer, served)
+        ids = await read_inputs(inputs, self.embedder.tokenizer, served)
         embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
         await self.keeper.keep(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:

@@ -1,5 +1,6 @@
 """What callers want embedded, as token ids, refused where the model could not read all of it."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +10,8 @@ from tokenizers import Encoding, Tokenizer
 from app.errors import StartupError, UnprocessableError
 
 MAX_TOTAL_TOKENS = 300_000
+# Characters, or token ids, that are read sooner than a thread is told to.
+AT_ONCE = 2000
 # What exported readers of texts take, at most; the last tells two texts apart, and is 0 throughout for a single one.
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
@@ -48,6 +51,13 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
+
+
+async def read_inputs(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
+    """Do what `read_whole` does, in a thread if it would keep the event loop."""
+    if sum(map(len, inputs)) <= AT_ONCE:
+        return read_whole(inputs, tokenizer, model)
+    return await asyncio.to_thread(read_whole, inputs, tokenizer, model)
 
 
 def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:

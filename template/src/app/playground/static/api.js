@@ -63,8 +63,8 @@ export async function* events(response) {
 }
 
 /** Write what was asked as a command to copy. */
-export function command(path, { json, file, method = "POST" } = {}) {
-  const parts = [`curl -N${method === "POST" ? "" : ` -X ${method}`} -H "Authorization: Bearer $KEY"`];
+export function command(path, { json, file } = {}) {
+  const parts = ['curl -N -H "Authorization: Bearer $KEY"'];
   if (file) parts.push(`-F ${quoted(file)}`);
   if (json) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(json))}`);
   return [...parts, new URL(path.replace(/^\//, ""), ROOT).href].join(" \\\n  ");

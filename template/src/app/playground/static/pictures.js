@@ -23,14 +23,8 @@ at("threshold").addEventListener("input", () => {
 at("threshold").addEventListener("change", look);
 
 async function take(blob) {
-  await trying(at("pictures-problem"), async () => {
-    try {
-      picture = { blob, bitmap: await createImageBitmap(blob) };
-    } catch {
-      // Browsers and the service read different formats; the service has the last word.
-      picture = { blob, bitmap: null };
-    }
-  });
+  // Browsers and the service read different formats; the service has the last word.
+  picture = { blob, bitmap: await createImageBitmap(blob).catch(() => null) };
   await look();
 }
 
