@@ -16,6 +16,7 @@ from emitted.stack import Stack, running
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
 # Whoever names a file so hopes that a page takes it for markup.
 HOSTILE = "<img src=x onerror=alert(1)>.md"
+ELSEWHERE = "service.example"  # as the browser is told, another name of this machine
 INDEXED_MS, ANSWERED_MS = 60_000, 20_000
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="this machine has no Chromium")
@@ -39,10 +40,14 @@ def test_everything_on_the_playground_works_and_nothing_of_it_leaves_the_service
 
 
 @each_combination("playground", only="pgvector-arq-cpu")
-def test_a_wrong_key_and_a_service_that_is_away_are_told(project: Path) -> None:
+def test_what_goes_wrong_is_told_and_no_link_from_elsewhere_signs_a_visitor_in(project: Path) -> None:
     with running(project) as stack, opened(stack, strict=False) as page:
         page.goto(f"{stack.url}/playground/")
         expect(page.locator("#account")).to_have_text("needed for all of this")
+        # A link may not sign a visitor in anywhere but on the own machine.
+        page.goto(f"{stack.url.replace('127.0.0.1', ELSEWHERE)}/playground/#{stack.key}")
+        expect(page.locator("#account")).to_have_text("needed for all of this")
+        page.goto(f"{stack.url}/playground/")
         page.get_by_label("API key").fill("sk-wrong")
         page.get_by_role("button", name="Use").click()
         expect(page.locator("#account")).to_contain_text("not valid", timeout=ANSWERED_MS)
@@ -93,7 +98,7 @@ def try_labels(page: Page) -> None:
 def opened(stack: Stack, *, strict: bool = True) -> Iterator[Page]:
     """Open a browser; afterwards nothing has asked elsewhere, nor complained if that is `strict`."""
     # Chromium does not run in its sandbox as root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    arguments = [f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         page = browser.new_page()
@@ -104,6 +109,7 @@ def opened(stack: Stack, *, strict: bool = True) -> Iterator[Page]:
         page.on("dialog", lambda dialog: said.append(dialog.message))
         yield page
         browser.close()
-    assert [url for url in asked if not url.startswith((f"{stack.url}/", "blob:"))] == []
+    own = (f"{stack.url}/", f"{stack.url.replace('127.0.0.1', ELSEWHERE)}/", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []
     # The picture that is none is refused with a 4xx, of which browsers tell.
     assert not strict or [words for words in said if "status of 4" not in words] == []

@@ -13,6 +13,9 @@ const OPENERS = {
   answers: openAnswers, chat: openChat, labels: () => {}, pictures: openPictures, service: openService,
 };
 
+// Elsewhere, a link with a key in it could sign a visitor into an account of whoever wrote it.
+const OWN_MACHINE = ["127.0.0.1", "localhost", "[::1]"];
+
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
 function show(tab) {
@@ -61,7 +64,7 @@ at("key-form").addEventListener("submit", (event) => {
 
 /** Take the key from an address of `poe dev`, which has it behind the #: browsers send that to nobody. */
 function arrive() {
-  if (location.hash.length > 1) {
+  if (location.hash.length > 1 && OWN_MACHINE.includes(location.hostname)) {
     useKey(decodeURIComponent(location.hash.slice(1)));
     history.replaceState(null, "", location.pathname);
   }
