@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from app.errors import OverloadedError, RequestRefusedError, UnavailableError, UpstreamError
+from app.errors import OverloadedError, UnavailableError
 from app.inference.fair_queue import BatchLimit, FairQueue, Item
 from app.inference.forecast import Forecast
 from app.inference.lanes import Lanes, Ran, Run
@@ -204,7 +204,7 @@ class Batcher:
             work: Submission = item.group
             work.started = min(work.started, ran.started)
             if ran.results is None:
-                work.fail(_failure(ran.error))
+                work.fail(ran.failure())
                 continue
             if work.put(item.index, ran.results[at], ran.ended):
                 self._metrics.waited(work.started - work.submitted)
@@ -235,14 +235,6 @@ class Batcher:
 
 def _overloaded(seconds: float) -> OverloadedError:
     return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
-
-
-def _failure(error: BaseException | None) -> UpstreamError:
-    if isinstance(error, UpstreamError):
-        return error
-    failure = RequestRefusedError("The model failed on this input.")
-    failure.__cause__ = error
-    return failure
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
-from app.errors import OutOfMemoryError, UnavailableError
+from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError
 from app.inference.fair_queue import Item
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,14 @@ class Ran:
     ended: float
     results: Results | None
     error: BaseException | None = None
+
+    def failure(self) -> UpstreamError:
+        """Return what callers are told of the error; one that says nothing to them is its cause."""
+        if isinstance(self.error, UpstreamError):
+            return self.error
+        failure = RequestRefusedError("The model failed on this input.")
+        failure.__cause__ = self.error
+        return failure
 
 
 class Lanes:
