@@ -42,13 +42,17 @@ function entry({ id, filename, status, error }) {
 }
 
 async function upload(files) {
-  for (const file of files) {
-    const form = new FormData();
-    form.append("file", file);
-    await ask("POST", "/v1/documents", { form });
+  try {
+    for (const file of files) {
+      const form = new FormData();
+      form.append("file", file);
+      await ask("POST", "/v1/documents", { form });
+    }
+  } finally {
+    // Those before one that is refused are there.
+    clearTimeout(looking);
+    await list();
   }
-  clearTimeout(looking);
-  await list();
 }
 
 const send = (files) => trying(at("documents-problem"), () => upload(files));

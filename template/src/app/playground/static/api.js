@@ -50,7 +50,7 @@ export async function* events(response) {
       for (const block of blocks) {
         const found = { event: "message", data: [] };
         for (const line of block.split(/\r?\n/)) {
-          const [, field, words] = /^([^:]*):? ?(.*)$/.exec(line);
+          const [, field, words] = /^([^:]*):? ?(.*)$/s.exec(line);
           if (field === "event") found.event = words;
           if (field === "data") found.data.push(words);
         }

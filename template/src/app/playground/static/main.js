@@ -65,7 +65,7 @@ at("key-form").addEventListener("submit", (event) => {
 /** Take the key from an address of `poe dev`, which has it behind the #: browsers send that to nobody. */
 function arrive() {
   if (location.hash.length > 1 && OWN_MACHINE.includes(location.hostname)) {
-    useKey(decodeURIComponent(location.hash.slice(1)));
+    useKey(location.hash.slice(1));
     history.replaceState(null, "", location.pathname);
   }
   greet();
