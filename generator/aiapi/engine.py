@@ -46,6 +46,7 @@ def render(project: Project, folder: Path, scratch: Path) -> Rendered:
         _clones_in(scratch),
         _stand_in(project.source, scratch),
         _modes_asked_once(),
+        _paths_compiled_once(),
         _translated(),
         warnings.catch_warnings(),
     ):
@@ -129,6 +130,7 @@ def _merging(source: Source, scratch: Path) -> Iterator[None]:
         _clones_in(scratch),
         _stand_in(source, scratch),
         _modes_asked_once(),
+        _paths_compiled_once(),
         _translated(),
         warnings.catch_warnings(),
     ):
@@ -175,6 +177,34 @@ def _modes_asked_once() -> Iterator[None]:
         yield
     finally:
         setattr(Worker, name, tell_git)
+
+
+@contextmanager
+def _paths_compiled_once() -> Iterator[None]:
+    """Let Jinja compile once, not for each file, the name of a folder and of the answers file.
+
+    Copier renders every part of every path as a template of its own: a third of the time of an update.
+    """
+    from copier._jinja_ext import SandboxedEnvironment  # noqa: PLC0415
+
+    name = "compile"
+    compile_anew = getattr(SandboxedEnvironment, name)
+    compiled: dict[tuple[SandboxedEnvironment, object], object] = {}
+
+    def compile_once(environment: SandboxedEnvironment, source: object, *place: object) -> object:
+        if place:  # a file, which is rendered once
+            return compile_anew(environment, source, *place)
+        key = (environment, source)
+        if key not in compiled:
+            compiled[key] = compile_anew(environment, source)
+        environment.preprocess(str(source))  # by which extensions hear that a template begins
+        return compiled[key]
+
+    setattr(SandboxedEnvironment, name, compile_once)
+    try:
+        yield
+    finally:
+        setattr(SandboxedEnvironment, name, compile_anew)
 
 
 @contextmanager
