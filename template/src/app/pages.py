@@ -3,7 +3,7 @@
 import base64
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -59,6 +59,6 @@ def _encode(row: Record) -> str:
 def _decode(cursor: str) -> tuple[datetime, UUID]:
     try:
         created_at, row_id = json.loads(base64.urlsafe_b64decode(cursor))
-        return datetime.fromisoformat(created_at), UUID(hex=row_id)
-    except (ValueError, TypeError, AttributeError) as error:
+        return datetime.fromisoformat(created_at).astimezone(UTC), UUID(hex=row_id)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UnprocessableError("The cursor is not one that this service gave out.") from error
