@@ -23,6 +23,9 @@ MEDIA_TYPE = "application/problem+json"
 CODES = {error.status: error.code for error in CallerError.__subclasses__()}
 # Statuses that no standard names.
 TITLES = {ClientGoneError.status: "Client Gone"}
+# Of what is wrong with a payload, the first mistakes are told; what callers named is cut.
+MOST_MISTAKES = 20
+LONGEST_TEXT = 300
 
 
 class FieldProblem(BaseModel):
@@ -133,4 +136,9 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _field_problems(errors: Sequence[Any]) -> list[FieldProblem]:
-    return [FieldProblem(location=".".join(map(str, e["loc"])), message=str(e["msg"])) for e in errors]
+    first = errors[:MOST_MISTAKES]
+    return [FieldProblem(location=_cut(".".join(map(str, e["loc"]))), message=_cut(str(e["msg"]))) for e in first]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import httpx2
+import pytest
 from sqlalchemy import text
 
 from app.auth.caller import Scope
@@ -58,6 +59,17 @@ async def test_revoked_and_expired_keys_open_nothing(client: httpx2.AsyncClient,
     assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 200
     assert (await ada.request("DELETE", f"/v1/auth/keys/{fresh['id']}")).status_code == 204
     assert (await client.get("/v1/auth/me", headers={"Authorization": f"Bearer {fresh['secret']}"})).status_code == 401
+
+
+@pytest.mark.parametrize("expires_at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_a_time_that_no_year_of_utc_holds_is_refused(
+    client: httpx2.AsyncClient, services: Services, expires_at: str
+) -> None:
+    ada = await join(client, services, "ada@example.com")
+    body = {"name": "odd", "scopes": ["account"], "expires_at": expires_at}
+    response = await ada.request("POST", "/v1/auth/keys", json=body)
+    assert response.status_code == 422
+    assert [each["location"] for each in response.json()["errors"]] == ["body.expires_at"]
 
 
 async def test_nobody_sees_or_revokes_the_keys_of_others(client: httpx2.AsyncClient, services: Services) -> None:

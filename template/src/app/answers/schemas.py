@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app.answers.retrieval import Filters as SearchFilters
 from app.answers.retrieval import Passage
 from app.answers.service import Answer
+from app.payloads import Payload
 from app.prompts.schemas import PromptUse
 
 MAX_TOP_K = 50
@@ -23,16 +24,14 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class Filters(BaseModel):
+class Filters(Payload):
     """Which documents to look in; leave a field out to look in all."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    document_ids: list[UUID] | None = Field(
-        default=None, min_length=1, max_length=100, description="only these", examples=[None]
+    document_ids: Annotated[list[UUID], Field(min_length=1, max_length=100, fail_fast=True)] | None = Field(
+        default=None, description="only these", examples=[None]
     )
-    tags: list[FilterTag] | None = Field(
-        default=None, min_length=1, max_length=50, description="only documents with all of these", examples=[["manual"]]
+    tags: Annotated[list[FilterTag], Field(min_length=1, max_length=50, fail_fast=True)] | None = Field(
+        default=None, description="only documents with all of these", examples=[["manual"]]
     )
 
     def as_search_filters(self) -> SearchFilters:
@@ -40,11 +39,10 @@ class Filters(BaseModel):
         return SearchFilters(tuple(self.document_ids or ()), tuple(self.tags or ()))
 
 
-class SearchCreate(BaseModel):
+class SearchCreate(Payload):
     """What to look for."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"query": "How long does the warranty last?", "top_k": 3}]},
     )
 
@@ -53,11 +51,10 @@ class SearchCreate(BaseModel):
     filters: Filters | None = None
 
 
-class AnswerCreate(BaseModel):
+class AnswerCreate(Payload):
     """What to answer."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"question": "How long does the warranty last?", "stream": False}]},
     )
 

@@ -4,13 +4,16 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, EmailStr, Field
+from pydantic import BaseModel, ConfigDict, EmailStr, Field
 
 from app.auth.caller import Scope
+from app.payloads import Moment, Payload
 
 
-class AccountCreate(BaseModel):
+class AccountCreate(Payload):
     """What signing up takes."""
+
+    model_config = ConfigDict(extra="ignore")
 
     email: EmailStr = Field(examples=["ada@example.com"])
     password: str = Field(min_length=12, max_length=200, examples=["correct horse battery"])
@@ -35,18 +38,24 @@ class TokenRead(BaseModel):
     expires_in: int = Field(description="seconds", examples=[900])
 
 
-class TokenRefresh(BaseModel):
+class TokenRefresh(Payload):
     """What refreshing takes."""
+
+    model_config = ConfigDict(extra="ignore")
 
     refresh_token: str
 
 
-class KeyCreate(BaseModel):
+class KeyCreate(Payload):
     """What making a key takes."""
 
+    model_config = ConfigDict(extra="ignore")
+
     name: str = Field(min_length=1, max_length=100, examples=["nightly import"])
-    scopes: set[Scope] = Field(min_length=1, examples=[["documents:write", "search"]])
-    expires_at: AwareDatetime | None = None
+    scopes: set[Scope] = Field(
+        min_length=1, max_length=len(Scope), fail_fast=True, examples=[["documents:write", "search"]]
+    )
+    expires_at: Moment | None = None
 
 
 class KeyRead(BaseModel):

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema, ValidationError, ValidatorFunctionWrapHandler
+from pydantic import BaseModel, Field, GetPydanticSchema, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from app.chat.completions import ChatCompletion
@@ -13,6 +13,7 @@ from app.chat.schemas import ChatCompletionCreate
 from app.chat.settings import MOST_REQUESTS
 from app.errors import AppError
 from app.openai_errors import OpenAIErrorDetail, openai_status
+from app.payloads import Payload
 from app.problems import as_openai_error, problem_of
 
 
@@ -33,13 +34,14 @@ BatchedRequest = Annotated[
 ]
 
 
-class ChatBatchCreate(BaseModel):
+class ChatBatchCreate(Payload):
     """Requests, each with the body of a chat completion that is not streamed."""
 
-    model_config = ConfigDict(extra="forbid")
-
     requests: list[BatchedRequest] = Field(
-        min_length=1, max_length=MOST_REQUESTS, description="as for /v1/chat/completions, without `stream`"
+        min_length=1,
+        max_length=MOST_REQUESTS,
+        fail_fast=True,
+        description="as for /v1/chat/completions, without `stream`",
     )
 
 

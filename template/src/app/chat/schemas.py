@@ -2,19 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
+from app.payloads import Payload
 from app.prompts.schemas import PromptUse
 
 MOST_MESSAGES = 2048
 MOST_TOOLS = 128
+MOST_PARTS = 1024
+MOST_METADATA = 16
 SIGNED_64_BITS = 2**63
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class _Lenient(BaseModel):
+class _Lenient(Payload):
     """Keeps fields that it does not know, so that they can be refused by name instead of being ignored."""
 
     model_config = ConfigDict(extra="allow")
@@ -25,6 +28,9 @@ class ContentPart(_Lenient):
 
     type: str = Field(examples=["text"])
     text: str | None = Field(default=None, examples=["How long is the warranty?"])
+
+
+Parts = Annotated[list[ContentPart], Field(max_length=MOST_PARTS, fail_fast=True)]
 
 
 class FunctionCall(_Lenient):
@@ -46,8 +52,10 @@ class ChatMessage(_Lenient):
     """One turn of the conversation."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: str | list[ContentPart] | None = Field(default=None, examples=["How long is the warranty?"])
-    tool_calls: list[MessageToolCall] | None = Field(default=None, max_length=MOST_TOOLS, examples=[None])
+    content: str | Parts | None = Field(default=None, examples=["How long is the warranty?"])
+    tool_calls: Annotated[list[MessageToolCall], Field(max_length=MOST_TOOLS, fail_fast=True)] | None = Field(
+        default=None, examples=[None]
+    )
     tool_call_id: str | None = Field(default=None, examples=[None])
 
 
@@ -137,7 +145,7 @@ class ChatCompletionCreate(_Lenient):
     )
 
     model: str = Field(examples=["default"])
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
     max_completion_tokens: int | None = Field(default=None, ge=1, examples=[200])
     max_tokens: int | None = Field(default=None, ge=1, description="the older name of max_completion_tokens")
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -145,18 +153,22 @@ class ChatCompletionCreate(_Lenient):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     seed: int | None = Field(default=None, ge=-SIGNED_64_BITS, lt=SIGNED_64_BITS)
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=4, fail_fast=True)] | None = None
     n: int | None = Field(default=None, ge=1, description="1 is all there is")
     response_format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")] | None = (
         Field(default=None, examples=[None])
     )
-    tools: list[ChatTool] | None = Field(default=None, max_length=MOST_TOOLS, examples=[None])
+    tools: Annotated[list[ChatTool], Field(max_length=MOST_TOOLS, fail_fast=True)] | None = Field(
+        default=None, examples=[None]
+    )
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = Field(default=None, examples=[None])
     parallel_tool_calls: bool | None = None
     stream: bool | None = Field(default=None, description="send the answer as server-sent events while it is written")
     stream_options: StreamOptions | None = Field(default=None, examples=[None])
     user: str | None = Field(default=None, description="accepted and left alone: the key says who is asking")
-    metadata: dict[str, str] | None = Field(default=None, description="accepted and left alone", examples=[None])
+    metadata: Annotated[dict[str, str], Field(max_length=MOST_METADATA, fail_fast=True)] | None = Field(
+        default=None, description="accepted and left alone", examples=[None]
+    )
     cache: bool | CacheOptions | None = Field(
         default=None,
         description=(

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.classification.classifier import Classified
 from app.classification.service import PLACE, Hypotheses
+from app.payloads import Payload
 
 MAX_INPUTS = 256
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
@@ -15,11 +16,10 @@ Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 Labels = Annotated[list[Label], Field(min_length=2, max_length=100, fail_fast=True)]
 
 
-class ClassificationCreate(BaseModel):
+class ClassificationCreate(Payload):
     """Texts, and labels to choose from."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from app.conversations.models import ConversationMessage
+from app.payloads import Payload
 from app.prompts.schemas import PromptUse
 
 LONGEST_SYSTEM = 16_000
@@ -18,10 +19,8 @@ Content = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_CONT
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
-class ConversationCreate(BaseModel):
+class ConversationCreate(Payload):
     """What a conversation begins with."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Title | None = Field(default=None, examples=["Warranty"])
     system: System | None = Field(
@@ -39,10 +38,8 @@ class ConversationCreate(BaseModel):
         return self
 
 
-class ConversationChange(BaseModel):
+class ConversationChange(Payload):
     """What can be changed about a conversation; a field that is left out stays as it is."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Title | None = Field(default=None, description="null takes it away", examples=["Warranty"])
 
@@ -61,11 +58,10 @@ class ConversationRead(BaseModel):
     created_at: datetime
 
 
-class MessageCreate(BaseModel):
+class MessageCreate(Payload):
     """What the user says, and how it shall be answered."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"content": "The warranty lasts 24 months. How long is the warranty?", "stream": False}]
         },

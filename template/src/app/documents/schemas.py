@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.documents.models import DocumentStatus
 from app.jobs.schemas import JobRead
+from app.payloads import Payload
 
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Tags = Annotated[list[Tag], Field(max_length=50, examples=[["manual", "2026"]])]
+Tags = Annotated[list[Tag], Field(max_length=50, fail_fast=True, examples=[["manual", "2026"]])]
 
 
 class DocumentRead(BaseModel):
@@ -35,7 +36,9 @@ class DocumentAccepted(BaseModel):
     job: JobRead | None
 
 
-class DocumentChange(BaseModel):
+class DocumentChange(Payload):
     """What can be changed about a document."""
+
+    model_config = ConfigDict(extra="ignore")
 
     tags: Tags

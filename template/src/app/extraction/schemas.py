@@ -11,7 +11,9 @@ from app.chat.ports import DEFAULT
 from app.extraction.extractor import Outcome, Wish
 from app.extraction.models import ItemState
 from app.extraction.service import Batch
+from app.extraction.settings import MOST_ITEMS
 from app.jobs.schemas import JobRead
+from app.payloads import Payload
 from app.problems import FieldProblem
 from app.prompts.schemas import PromptUse
 
@@ -30,10 +32,8 @@ EXAMPLE: JsonDict = {
 }
 
 
-class ExtractionWish(BaseModel):
+class ExtractionWish(Payload):
     """What is to be done with a text."""
-
-    model_config = ConfigDict(extra="forbid")
 
     schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema (draft 2020-12) of an object")
     instructions: str | None = Field(
@@ -77,7 +77,7 @@ class ExtractionBatchCreate(ExtractionWish):
         json_schema_extra={"examples": [{"items": [EXAMPLE["text"]], "schema": EXAMPLE["schema"]}]}
     )
 
-    items: list[Text] = Field(min_length=1)
+    items: list[Text] = Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)
 
 
 class ExtractionUsage(BaseModel):

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_ITEMS = 10_000  # of a batch, whatever the operator sets
+
 
 class ExtractionSettings(BaseModel):
     """Limits of extraction."""
@@ -11,5 +13,5 @@ class ExtractionSettings(BaseModel):
     max_attempts: int = Field(default=3, ge=1, description="answers that the model may give to one text")
     max_characters: int = Field(default=100_000, ge=1, description="the longest text")
     max_output_tokens: int = Field(default=4096, ge=1, description="of one answer")
-    max_items: int = Field(default=100, ge=1, description="texts of one batch")
+    max_items: int = Field(default=100, ge=1, le=MOST_ITEMS, description="texts of one batch")
     batch_concurrency: int = Field(default=4, ge=1, description="texts of one batch that are worked on together")

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from orjson import OPT_SERIALIZE_NUMPY
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from app.payloads import Payload
+
 MAX_INPUTS = 2048
-Text = Annotated[str, Field(min_length=1, max_length=100_000)]
+MAX_LENGTH = 100_000
+Text = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 Token = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 # A list that is wrong throughout is told of its first mistake, not of thousands.
-Tokens = Annotated[list[Token], Field(min_length=1, fail_fast=True)]
+Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_LENGTH, fail_fast=True)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 TokenLists = Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 
@@ -33,16 +36,17 @@ def kind_of(value: object) -> str | None:
     return None
 
 
-class EmbeddingCreate(BaseModel):
+class EmbeddingCreate(Payload):
     """What to embed. Fields that OpenAI's clients may add are accepted and ignored."""
 
     model_config = ConfigDict(
+        extra="ignore",
         json_schema_extra={
             "examples": [
                 {"model": "static-minilm", "input": ["How long is the warranty?"]},
                 {"model": "static-minilm", "input": [[1997, 2146, 2003], [1996]], "encoding_format": "base64"},
             ]
-        }
+        },
     )
 
     input: Annotated[

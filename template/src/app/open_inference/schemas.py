@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.payloads import Payload
+
 MAX_TENSORS = 64
 MAX_RANK = 32
 MAX_DIMENSION = 2**31 - 1
@@ -13,24 +15,30 @@ Dimension = Annotated[int, Field(strict=True, ge=1, le=MAX_DIMENSION)]
 Parameters = dict[str, Any]
 
 
-class RequestInput(BaseModel):
+class _Extensible(Payload):
+    """Ignores what belongs to extensions that are not known."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class RequestInput(_Extensible):
     """A tensor for the model; what belongs to extensions that are not offered is ignored, or refused by name."""
 
     name: Name
-    shape: list[Dimension] = Field(max_length=MAX_RANK, examples=[[1, 2]])
+    shape: list[Dimension] = Field(max_length=MAX_RANK, fail_fast=True, examples=[[1, 2]])
     datatype: Name = Field(examples=["INT64"])
     parameters: Parameters = Field(default={}, description="`binary_data_size`, where it follows the JSON")
     data: list[Any] | None = Field(default=None, description="flat in row-major order, or nested", examples=[[1, 2]])
 
 
-class RequestOutput(BaseModel):
+class RequestOutput(_Extensible):
     """A tensor that is wanted."""
 
     name: Name
     parameters: Parameters = Field(default={}, description="`binary_data`, to have it after the JSON")
 
 
-class InferenceRequest(BaseModel):
+class InferenceRequest(_Extensible):
     """Tensors to run through a model."""
 
     model_config = ConfigDict(
@@ -48,8 +56,10 @@ class InferenceRequest(BaseModel):
 
     id: str | None = Field(default=None, max_length=256)
     parameters: Parameters = Field(default={}, description="`binary_data_output`, for all outputs")
-    inputs: list[RequestInput] = Field(min_length=1, max_length=MAX_TENSORS)
-    outputs: list[RequestOutput] = Field(default=[], max_length=MAX_TENSORS, description="all, if none are named")
+    inputs: list[RequestInput] = Field(min_length=1, max_length=MAX_TENSORS, fail_fast=True)
+    outputs: list[RequestOutput] = Field(
+        default=[], max_length=MAX_TENSORS, fail_fast=True, description="all, if none are named"
+    )
 
 
 class ResponseOutput(BaseModel):
@@ -96,16 +106,16 @@ class TensorModelReady(BaseModel):
     ready: bool
 
 
-class RepositoryIndexRequest(BaseModel):
+class RepositoryIndexRequest(_Extensible):
     """Which models to list."""
 
     ready: bool = Field(default=False, description="only those that are served")
 
 
-class RepositoryModelRequest(BaseModel):
+class RepositoryModelRequest(_Extensible):
     """How to load or unload a model."""
 
-    parameters: Parameters = {}
+    parameters: Parameters = Field(default={})
 
 
 class RepositoryModelRead(BaseModel):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.payloads import Payload
 from app.prompts.models import PromptState
 from app.prompts.service import PromptChoice
 from app.prompts.templates import VARIABLE
@@ -20,10 +21,8 @@ Version = Annotated[int, Field(ge=1, le=NEWEST_VERSION)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE)]
 
 
-class PromptCreate(BaseModel):
+class PromptCreate(Payload):
     """The next version of a prompt, as a draft."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: PromptName = Field(examples=["support"])
     text: str = Field(
@@ -34,7 +33,11 @@ class PromptCreate(BaseModel):
         examples=["You help customers of {company}. Be brief."],
     )
     variables: set[Variable] = Field(
-        default_factory=set, max_length=MOST_VARIABLES, description="all that the text uses", examples=[["company"]]
+        default_factory=set,
+        max_length=MOST_VARIABLES,
+        fail_fast=True,
+        description="all that the text uses",
+        examples=[["company"]],
     )
 
 
@@ -52,15 +55,13 @@ class PromptRead(BaseModel):
     created_at: datetime
 
 
-class PromptUse(BaseModel):
+class PromptUse(Payload):
     """Which prompt to use, and what to put into it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: PromptName = Field(examples=["support"])
     version: Version | None = Field(default=None, description="the active one if not given", examples=[None])
     variables: dict[Variable, Annotated[str, StringConstraints(max_length=LONGEST_VALUE)]] = Field(
-        default_factory=dict, max_length=MOST_VARIABLES, examples=[{"company": "Acme"}]
+        default_factory=dict, max_length=MOST_VARIABLES, fail_fast=True, examples=[{"company": "Acme"}]
     )
 
     def as_choice(self) -> PromptChoice:

@@ -5,17 +5,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.payloads import Payload
 from app.reranking.service import Reranking
 
 MAX_DOCUMENTS = 1000
 Document = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
-class RerankCreate(BaseModel):
+class RerankCreate(Payload):
     """A query, and documents to put in order."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

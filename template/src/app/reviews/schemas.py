@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.payloads import Payload
 from app.reviews.models import ReviewState
 
 LONGEST_NOTE = 2000
@@ -39,10 +40,8 @@ class ReviewRead(ReviewSummary):
     result: Any | None = Field(description="what a reviewer has released; null before that")
 
 
-class ReviewDecision(BaseModel):
+class ReviewDecision(Payload):
     """A decision about the item that was read."""
-
-    model_config = ConfigDict(extra="forbid")
 
     version: Version
 

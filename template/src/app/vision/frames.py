@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from app.payloads import Payload
 from app.vision.service import Content
 
 UNSUPPORTED_DATA, POLICY_VIOLATION, TOO_BIG = 1003, 1008, 1009
@@ -16,10 +17,8 @@ ID_BYTES = 8
 FrameId = Annotated[int, Field(ge=0, lt=2**64)] | Annotated[str, Field(max_length=64)]
 
 
-class FrameMessage(BaseModel):
+class FrameMessage(Payload):
     """A frame as text; as bytes it is the id, 8 bytes, most significant first, and the picture file."""
-
-    model_config = ConfigDict(extra="forbid")
 
     frame_id: FrameId
     image: str = Field(min_length=1, description="a PNG, JPEG or WebP file in base64")

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import AppError
+from app.payloads import Payload
 from app.vision.service import MAX_PICTURES, Detections, Wanted
 
 Base64 = Annotated[
@@ -19,10 +20,8 @@ Threshold = Annotated[float, Field(ge=0, le=1, description="lowest confidence th
 MaxDetections = Annotated[int, Field(ge=1, le=300, description="how many are told at most, the surest first")]
 
 
-class DetectionOptions(BaseModel):
+class DetectionOptions(Payload):
     """Which of the objects that are found are told."""
-
-    model_config = ConfigDict(extra="forbid")
 
     threshold: Threshold = 0.25
     max_detections: MaxDetections = 100
@@ -41,7 +40,7 @@ class DetectionCreate(DetectionOptions):
 class DetectionBatchCreate(DetectionOptions):
     """Several pictures."""
 
-    images: list[Base64] = Field(min_length=1, max_length=MAX_PICTURES)
+    images: list[Base64] = Field(min_length=1, max_length=MAX_PICTURES, fail_fast=True)
 
 
 class DetectionItem(BaseModel):

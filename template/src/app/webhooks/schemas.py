@@ -7,17 +7,22 @@ from uuid import UUID
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field
 
 from app.announcing import EventType
+from app.payloads import Payload
 
 EVERY_EVENT: frozenset[EventType] = frozenset(get_args(EventType))
 
 
-class WebhookCreate(BaseModel):
+class WebhookCreate(Payload):
     """What registering an endpoint takes."""
 
-    model_config = ConfigDict(extra="forbid")
-
     url: AnyHttpUrl = Field(examples=["https://example.com/hooks/ai"])
-    events: set[EventType] = Field(default=set(EVERY_EVENT), min_length=1, description="all if not given")
+    events: set[EventType] = Field(
+        default=set(EVERY_EVENT),
+        min_length=1,
+        max_length=len(EVERY_EVENT),
+        fail_fast=True,
+        description="all if not given",
+    )
 
 
 class WebhookRead(BaseModel):
