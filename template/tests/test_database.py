@@ -1,16 +1,22 @@
 """What the database cannot do, in the service's own terms."""
 
+import asyncio
+import socket
 import traceback
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import httpx2
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.bootstrap import Services
 from app.database import Database, DatabaseSettings, open_database
 from app.errors import UnavailableError
+from tests.databases import rendered
+from tests.gate import Gate, open_gate
 from tests.http import join
 
 NUL = "a\0b"
@@ -45,6 +51,59 @@ async def test_a_database_that_is_not_there_is_unavailable(unused_tcp_port: int)
     async with open_database(DatabaseSettings.model_validate({"url": url})) as database:
         with pytest.raises(UnavailableError):
             await run(database, "SELECT 1")
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_unavailable_in_time() -> None:
+    # The kernel completes connections that nobody ever accepts.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+asyncpg://app:app@127.0.0.1:{silent.getsockname()[1]}/app"
+        async with asyncio.timeout(30), open_database(DatabaseSettings.model_validate({"url": url})) as database:
+            with pytest.raises(UnavailableError):
+                await run(database, "SELECT 1")
+
+
+@pytest.fixture
+async def gate(database_url: str) -> AsyncIterator[Gate]:
+    """A way to the test's database."""
+    url = make_url(database_url)
+    async with open_gate(url.host or "", url.port or 5432) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def behind_gate(gate: Gate, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """The test's database by that way, where a statement has two seconds and silence one more."""
+    monkeypatch.setattr("app.database.SILENCE_SECONDS", 1.0)
+    url = rendered(make_url(database_url).set(host="127.0.0.1", port=gate.port))
+    async with open_database(DatabaseSettings.model_validate({"url": url, "statement_timeout": 2000})) as opened:
+        yield opened
+
+
+async def test_a_pooled_connection_that_falls_silent_is_unavailable_in_time_and_never_used_again(
+    gate: Gate, behind_gate: Database
+) -> None:
+    await run(behind_gate, "SELECT 1")
+    gate.is_silent = True
+    async with asyncio.timeout(30):
+        with pytest.raises(UnavailableError):
+            await run(behind_gate, "SELECT 1")
+    gate.is_silent = False
+    await run(behind_gate, "SELECT 1")
+
+
+@pytest.mark.parametrize("last", ["statement", "commit"])
+async def test_a_server_that_falls_silent_within_a_transaction_is_unavailable_in_time(
+    gate: Gate, behind_gate: Database, last: str
+) -> None:
+    async with asyncio.timeout(30):
+        with pytest.raises(UnavailableError):
+            async with behind_gate.transaction() as session:
+                await session.execute(text("SELECT 1"))
+                gate.is_silent = True
+                if last == "statement":
+                    await session.execute(text("SELECT 1"))
+    gate.is_silent = False
+    await run(behind_gate, "SELECT 1")
 
 
 async def test_connections_that_are_all_taken_are_unavailable_in_time(database_url: str) -> None:

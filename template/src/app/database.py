@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import DateTime, MetaData, exc, func, text
+from sqlalchemy import DateTime, MetaData, event, exc, func, text
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -15,6 +16,9 @@ from app.errors import AppError, UnavailableError, UnprocessableError
 # SQLSTATEs: a character that the encoding lacks; classes of trouble with connection, resources, shutdown.
 UNSTORABLE = "22021"
 UNREACHABLE = ("08", "53", "57P")
+# Seconds to connect; and those for which the server may be silent beyond the time that a statement has.
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 5.0
 
 
 class DatabaseSettings(BaseModel):
@@ -94,18 +98,31 @@ def _translated(error: Exception) -> AppError | None:
     return UnavailableError("The database cannot be reached at the moment.")
 
 
+def _discard_if_silent(context: ExceptionContext) -> None:
+    # Else the connection is rolled back first, which takes a silent server as long again.
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
+
+
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Connect lazily; close every connection at the end."""
+    limit = settings.statement_timeout
     engine = create_async_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
-        connect_args={"server_settings": {"statement_timeout": str(settings.statement_timeout)}},
+        connect_args={
+            "server_settings": {"statement_timeout": str(limit)},
+            "timeout": CONNECT_SECONDS,
+            # The server keeps its own limit only while it is there.
+            "command_timeout": limit / 1000 + SILENCE_SECONDS if limit else None,
+        },
         # The text of a failure is logged, and among the values are prompts.
         hide_parameters=True,
     )
+    event.listen(engine.sync_engine, "handle_error", _discard_if_silent)
     try:
         yield Database(engine)
     finally:

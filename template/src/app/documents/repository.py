@@ -12,6 +12,8 @@ from app.documents.chunking import Chunk
 from app.documents.models import Document, DocumentStatus, Passage
 from app.pages import PageRequest, read_page
 
+INSERT_BATCH = 2000
+
 
 async def add(session: AsyncSession, document: dict[str, Any]) -> Document | None:
     """Store a document; None if its idempotency key was used before."""
@@ -57,7 +59,9 @@ async def replace_passages(session: AsyncSession, document_id: UUID, chunks: Seq
         {"id": c.id, "document_id": document_id, "text": c.text, "start": c.start, "end": c.end, "page": c.page}
         for c in chunks
     ]
-    await session.execute(insert(Passage), rows)
+    # All that one call inserts has the time of one statement.
+    for start in range(0, len(rows), INSERT_BATCH):
+        await session.execute(insert(Passage), rows[start : start + INSERT_BATCH])
 
 
 async def load_passages(
