@@ -66,3 +66,15 @@ def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         cli.main()
     assert exit_.value.code == 1
     assert "No embedding model in nowhere" in capsys.readouterr().err
+
+
+def test_whoever_names_a_wrong_database_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("APP_DATABASE__URL", f"{settings.database.url.get_secret_value()}_misspelt")
+    monkeypatch.setattr("sys.argv", ["app", "create-key", *ACCOUNT])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert exit_.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.endswith('_misspelt" does not exist')

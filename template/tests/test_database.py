@@ -95,15 +95,48 @@ async def test_a_pooled_connection_that_falls_silent_is_unavailable_in_time_and_
 async def test_a_server_that_falls_silent_within_a_transaction_is_unavailable_in_time(
     gate: Gate, behind_gate: Database, last: str
 ) -> None:
+    async def fall_silent() -> None:
+        async with behind_gate.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            gate.is_silent = True
+            if last == "statement":
+                await session.execute(text("SELECT 1"))
+
     async with asyncio.timeout(30):
         with pytest.raises(UnavailableError):
-            async with behind_gate.transaction() as session:
-                await session.execute(text("SELECT 1"))
-                gate.is_silent = True
-                if last == "statement":
-                    await session.execute(text("SELECT 1"))
+            await fall_silent()
     gate.is_silent = False
     await run(behind_gate, "SELECT 1")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["SELECT pg_sleep(60)"],
+        ["SET LOCAL lock_timeout = 1", "LOCK accounts"],
+        ["SET TRANSACTION READ ONLY", "DELETE FROM accounts"],
+        ["DO $$ BEGIN RAISE deadlock_detected; END $$"],
+    ],
+    ids=["statement timeout", "lock timeout", "read-only server", "deadlock"],
+)
+async def test_what_another_try_may_find_otherwise_is_unavailable(
+    database: Database, database_url: str, statements: list[str]
+) -> None:
+    settings = DatabaseSettings.model_validate({"url": database_url, "statement_timeout": 500})
+    async with open_database(settings) as impatient, database.transaction() as session:
+        await session.execute(text("SELECT * FROM accounts"))
+        with pytest.raises(UnavailableError):
+            await run(impatient, *statements)
+
+
+@pytest.mark.parametrize(("user", "name"), [("nobody", None), (None, "nowhere")])
+async def test_a_server_that_refuses_the_connection_is_unavailable(
+    database_url: str, user: str | None, name: str | None
+) -> None:
+    url = rendered(make_url(database_url).set(username=user, database=name))
+    async with open_database(DatabaseSettings.model_validate({"url": url})) as database:
+        with pytest.raises(UnavailableError):
+            await run(database, "SELECT 1")
 
 
 async def test_connections_that_are_all_taken_are_unavailable_in_time(database_url: str) -> None:

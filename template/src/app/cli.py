@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from app.budget_commands import budget
-from app.errors import AppError
+from app.errors import AppError, UnavailableError
 from app.job_commands import jobs
 from app.model_commands import models
 from app.vector_commands import vectors
@@ -75,10 +75,16 @@ def main() -> None:
     try:
         app()
     except (AppError, ValidationError) as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        typer.secho(_told(error), err=True, fg=typer.colors.RED)
         raise SystemExit(1) from None
     except asyncio.CancelledError:  # a Ctrl-C that came while the last one was being obeyed
         raise SystemExit(INTERRUPTED) from None
+
+
+def _told(error: AppError | ValidationError) -> str:
+    """Say what is wrong; operators are told the reason, too, of what callers only hear to be away."""
+    reason = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, UnavailableError) else ""
+    return f"{error} {reason}".strip()
 
 
 def _run(work: "Coroutine[Any, Any, Any]") -> Any:  # noqa: ANN401 - whatever the work gives

@@ -13,9 +13,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.errors import AppError, UnavailableError, UnprocessableError
 
-# SQLSTATEs: a character that the encoding lacks; classes of trouble with connection, resources, shutdown.
+# SQLSTATEs: a character that the encoding lacks; and what another try may find otherwise, as nothing is wrong with the
+# statement: connection, read-only server, password, no such database, deadlock, resources, lock, time-out or shutdown.
 UNSTORABLE = "22021"
-UNREACHABLE = ("08", "53", "57P")
+UNAVAILABLE = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
 # Seconds to connect; and those for which the server may be silent beyond the time that a statement has.
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 5.0
@@ -70,7 +71,7 @@ class Database:
         Keep it short: a connection is held for as long as the block runs, so no port is called inside.
 
         Raises:
-            UnavailableError: the database cannot be reached.
+            UnavailableError: the database cannot be reached, or cannot do this in time.
             UnprocessableError: a text holds a character that the database cannot store.
         """
         try:
@@ -93,9 +94,9 @@ def _translated(error: Exception) -> AppError | None:
         state = str(getattr(error.orig, "sqlstate", None) or "")
         if state == UNSTORABLE:
             return UnprocessableError("A text holds a NUL character, which cannot be stored.")
-        if not error.connection_invalidated and not state.startswith(UNREACHABLE):
+        if not error.connection_invalidated and not state.startswith(UNAVAILABLE):
             return None
-    return UnavailableError("The database cannot be reached at the moment.")
+    return UnavailableError("The database is not available at the moment.")
 
 
 def _discard_if_silent(context: ExceptionContext) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from app.auth.caller import Caller
@@ -13,7 +14,7 @@ from app.errors import UnavailableError
 from app.predictions.keeper import MOST_OUTPUT_BYTES, Keeper, Waiting, open_keeper, writing
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.settings import PredictionsSettings
-from tests.predictions.rows import read_predictions
+from tests.predictions.rows import become, read_predictions
 
 KEEP = PredictionsSettings(keep=True)
 ADA = Caller(UUID(int=1))
@@ -123,6 +124,22 @@ async def test_a_database_that_is_away_for_a_while_loses_nothing() -> None:
         async with writing(Keeper(shelf.save, retry_seconds=0)) as keeper:
             await keeper.keep(lambda: many(3), caller=ADA)
     assert len(shelf.saved) == 3
+    assert [line["event"] for line in logs] == ["predictions.delayed"]
+
+
+async def test_a_database_that_is_too_slow_for_a_while_loses_nothing(
+    database: Database, database_url: str, account_id: UUID
+) -> None:
+    settings = DatabaseSettings.model_validate({"url": database_url, "statement_timeout": 200})
+    with capture_logs() as logs:
+        async with open_database(settings) as impatient, open_keeper(KEEP, impatient) as keeper:
+            async with database.transaction() as session:
+                await session.execute(text("LOCK TABLE predictions"))
+                await keeper.keep(lambda: many(3), caller=Caller(account_id))
+                async with asyncio.timeout(30):
+                    while not logs:
+                        await asyncio.sleep(0.02)
+            await become(database, 3)
     assert [line["event"] for line in logs] == ["predictions.delayed"]
 
 

@@ -1,13 +1,23 @@
 """Callers are held to so many requests and tokens per minute, and are told how they stand."""
 
+from uuid import uuid4
+
 import httpx2
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from sqlalchemy.exc import IntegrityError
 
+from app.adapters.rate_limiter import LocalRateLimiter
+from app.auth.caller import Caller
 from app.bootstrap import Services
+from app.database import Database
 from app.settings import Settings
-from app.usage.settings import LimitsSettings
+from app.usage.budgets import Budgets
+from app.usage.measurement import Expectation
+from app.usage.rate_limits import RateLimits
+from app.usage.service import UsageService
+from app.usage.settings import LimitsSettings, UsageSettings
 from tests.adapters.valkey import dead_valkey
 from tests.chat.service import run_service
 from tests.http import Person, join
@@ -105,6 +115,16 @@ async def test_what_the_model_refuses_gives_its_tokens_back(ada: Person) -> None
 async def test_without_limits_there_is_nothing_to_say(ada: Person) -> None:
     answer = await ada.request("POST", CHAT, json=QUESTION)
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+
+
+async def test_a_call_that_fails_before_it_is_let_through_costs_no_tokens(database: Database) -> None:
+    limits = RateLimits(LocalRateLimiter(), LimitsSettings(tokens_per_minute=100))
+    priced = UsageSettings.model_validate({"prices": {"a:model": {"input": 1, "output": 1}}})
+    usage = UsageService(database, limits, Budgets(database, priced))
+    nobody = Caller(uuid4())  # so that nothing can be set aside for them
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            await usage.admit(Expectation("chat.completions", "a:model", 60, 0), caller=nobody)
 
 
 async def test_the_stream_and_openais_own_client_say_it_too(settings: Settings) -> None:

@@ -83,7 +83,7 @@ class UsageService:
         taken = await self.limits.take(expected.tokens, caller=caller)
         try:
             hold = await self.budgets.hold(expected, caller=caller)
-        except AppError:
+        except Exception:
             await self._correct(taken, -expected.tokens, caller)
             raise
         return Admission(caller, expected, hold, taken)
