@@ -51,7 +51,17 @@ def _as_text(default: object) -> str:
 def test_the_example_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in fields():
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("APP_AUTH__JWT_SECRET", "s" * 32)
     assert Settings(_env_file=EXAMPLE).service.name
+
+
+@pytest.mark.parametrize("secret", ["", "too short", "change-me-to-at-least-32-random-characters"])
+def test_a_secret_that_others_may_know_is_refused_with_the_way_to_a_better_one(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("APP_AUTH__JWT_SECRET", secret)
+    with pytest.raises(ValidationError, match=r"auth\.jwt_secret\n.*token_urlsafe"):
+        Settings()
 
 
 def test_a_misspelt_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

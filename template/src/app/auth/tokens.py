@@ -7,13 +7,17 @@ from typing import Any
 from uuid import UUID
 
 import jwt
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.errors import UnauthenticatedError
 
 # Pinned on both sides: a token may not choose how it is checked (RFC 8725, section 3.1).
 ALGORITHM = "HS256"
 CLAIMS = ["aud", "exp", "iat", "iss", "sub", "use"]
+SECRET_LENGTH = 32
+# How secrets in examples begin, which everybody knows.
+PLACEHOLDER = "change-me"
+REMEDY = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 class AuthSettings(BaseModel):
@@ -21,9 +25,7 @@ class AuthSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    jwt_secret: SecretStr = Field(
-        min_length=32, description="signs tokens; at least 32 characters, the same everywhere"
-    )
+    jwt_secret: SecretStr = Field(description="signs tokens; at least 32 random characters, the same everywhere")
     issuer: str = "app"
     audience: str = "app"
     access_minutes: int = Field(default=15, ge=1, description="life of an access token")
@@ -32,6 +34,14 @@ class AuthSettings(BaseModel):
         default=5, ge=0, le=300, description="for so long what the database said of a key or an account is believed"
     )
     registration_open: bool = Field(default=True, description="whether anyone may create an account over HTTP")
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr) -> SecretStr:
+        value = secret.get_secret_value()
+        if len(value) < SECRET_LENGTH or value.startswith(PLACEHOLDER):
+            raise ValueError(f"at least {SECRET_LENGTH} random characters are needed; make them with: {REMEDY}")
+        return secret
 
 
 class TokenUse(StrEnum):
