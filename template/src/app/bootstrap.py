@@ -1,7 +1,7 @@
 """How the service is put together: settings open the ports, ports make the services."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,6 +20,7 @@ from app.answers.passage_reranking import PassageReranker
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
+from app.auth.passwords import Passwords
 from app.auth.service import AuthService
 from app.chat.answer_cache import AnswerCache
 from app.chat.caching import Caching
@@ -83,6 +84,7 @@ class Ports:
     keeper: Keeper
     language_models: Mapping[str, LanguageModel]
     models: ModelRepository
+    passwords: Passwords
     queue: JobQueue
     rate_limiter: RateLimiter
     remote_inference: RemoteInference
@@ -148,6 +150,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             keeper=await stack.enter_async_context(open_keeper(settings.predictions, database)),
             language_models=await stack.enter_async_context(writers),
             models=models.repository,
+            passwords=stack.enter_context(closing(Passwords())),
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
             rate_limiter=open_rate_limiter(settings.valkey, valkey),
             remote_inference=models.remote_inference,
@@ -176,7 +179,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     return Services(
         ports=ports,
         answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
-        auth=AuthService(ports.database, settings.auth),
+        auth=AuthService(ports.database, settings.auth, ports.passwords),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.keeper),
         conversations=ConversationService(ports.database, chat, prompts),

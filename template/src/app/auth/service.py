@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from app.auth import repository
 from app.auth.caller import Caller, Scope
 from app.auth.models import Account, ApiKey
-from app.auth.passwords import hash_password, verify_password
+from app.auth.passwords import Passwords
 from app.auth.tokens import AuthSettings, TokenPair, TokenUse, issue_tokens, read_token
 from app.database import Database
 from app.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
@@ -36,6 +36,7 @@ class AuthService:
 
     database: Database
     settings: AuthSettings
+    passwords: Passwords = field(default_factory=Passwords)
     # By the digest of a key, or by the account that a token speaks for: most requests come from the same few.
     _known: TTLCache[str | UUID, Caller] = field(init=False)
 
@@ -48,10 +49,11 @@ class AuthService:
         Raises:
             ForbiddenError: registration is switched off.
             ConflictError: the address is taken.
+            OverloadedError: too many others register or sign in.
         """
         if not self.settings.registration_open:
             raise ForbiddenError("Registration is closed; ask the operator for an account.")
-        password_hash = await hash_password(password)
+        password_hash = await self.passwords.hash(password)
         async with self.database.transaction() as session:
             account = await repository.add_account(session, email=email.lower(), password_hash=password_hash)
         if account is None:
@@ -84,10 +86,11 @@ class AuthService:
 
         Raises:
             UnauthenticatedError: no active account has this address and password.
+            OverloadedError: too many others register or sign in.
         """
         async with self.database.transaction() as session:
             account = await repository.find_account_by_email(session, email.lower())
-        matches = await verify_password(password, account.password_hash if account else None)
+        matches = await self.passwords.verify(password, account.password_hash if account else None)
         if account is None or not matches:
             raise UnauthenticatedError("The address or the password is wrong.")
         return issue_tokens(account.id, self.settings)
