@@ -47,6 +47,22 @@ async def test_a_key_cannot_make_a_stronger_key(client: httpx2.AsyncClient, serv
     assert response.status_code == 403
 
 
+async def test_a_key_cannot_make_one_that_outlives_it(client: httpx2.AsyncClient, services: Services) -> None:
+    ada = await join(client, services, "ada@example.com")
+    end = datetime.now(UTC) + timedelta(hours=1)
+
+    async def make(expires_at: datetime | None) -> httpx2.Response:
+        body = {"name": "new", "scopes": ["account"], "expires_at": expires_at and expires_at.isoformat()}
+        return await ada.request("POST", "/v1/auth/keys", json=body)
+
+    ada.headers = {"Authorization": f"Bearer {(await make(end)).json()['secret']}"}
+    for asked, given in [(None, end), (end, end), (end - timedelta(minutes=1), end - timedelta(minutes=1))]:
+        assert datetime.fromisoformat((await make(asked)).json()["expires_at"]) == given
+    refused = await make(end + timedelta(seconds=1))
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert f"expires at {end.isoformat()}" in refused.json()["detail"]
+
+
 async def test_revoked_and_expired_keys_open_nothing(client: httpx2.AsyncClient, services: Services) -> None:
     ada = await join(client, services, "ada@example.com")
     past = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()

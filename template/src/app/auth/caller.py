@@ -1,6 +1,7 @@
 """Who is asking, and what they may do."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -45,11 +46,13 @@ class Caller:
 
     Attributes:
         key_id: the API key, if it was one.
+        expires_at: when that key expires, if it does.
     """
 
     id: UUID
     scopes: frozenset[Scope] = ACCOUNT_SCOPES
     key_id: UUID | None = None
+    expires_at: datetime | None = None
 
     def require(self, scope: Scope) -> None:
         """Pass if the scope is held.

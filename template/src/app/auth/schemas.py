@@ -55,7 +55,10 @@ class KeyCreate(Payload):
     scopes: set[Scope] = Field(
         min_length=1, max_length=len(Scope), fail_fast=True, examples=[["documents:write", "search"]]
     )
-    expires_at: Moment | None = None
+    expires_at: Moment | None = Field(
+        default=None,
+        description="when it stops working; made with a key that expires, it does so with that one at the latest",
+    )
 
 
 class KeyRead(BaseModel):

@@ -123,14 +123,20 @@ class AuthService:
     async def create_key(
         self, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, *, caller: Caller
     ) -> NewKey:
-        """Make an API key with at most the caller's own scopes.
+        """Make an API key with at most the caller's own scopes, which expires with the caller's own key at the latest.
 
         Raises:
-            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have.
+            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have; or the key shall live
+                longer than the caller's own.
         """
         caller.require(Scope.ACCOUNT)
         for scope in scopes:
             caller.require(scope)
+        if caller.expires_at is not None:
+            expires_at = expires_at or caller.expires_at
+            if expires_at > caller.expires_at:
+                end = caller.expires_at.isoformat()
+                raise ForbiddenError(f"This key expires at {end}, so it makes none that lives longer.")
         secret = KEY_MARK + secrets.token_urlsafe(32)
         async with self.database.transaction() as session:
             key = await repository.add_key(
@@ -170,7 +176,7 @@ class AuthService:
             raise UnauthenticatedError("The API key is not valid or has expired.")
         # A scope that a later release dropped grants nothing.
         known = frozenset(scope for scope in Scope if scope in key.scopes)
-        caller = Caller(id=key.account_id, scopes=known, key_id=key.id)
+        caller = Caller(id=key.account_id, scopes=known, key_id=key.id, expires_at=key.expires_at)
         soon = datetime.now(UTC) + timedelta(seconds=self.settings.cache_seconds)
         if key.expires_at is None or key.expires_at > soon:
             self._known[digest] = caller
