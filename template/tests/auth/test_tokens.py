@@ -6,7 +6,7 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from app.auth.tokens import AuthSettings, TokenUse, issue_tokens, read_token
+from app.auth.tokens import LEEWAY, AuthSettings, TokenUse, issue_tokens, read_token
 from app.errors import UnauthenticatedError
 
 SETTINGS = AuthSettings.model_validate({"jwt_secret": "s" * 40})
@@ -25,6 +25,11 @@ def test_a_token_names_its_account() -> None:
     assert read_token(sign(), TokenUse.ACCESS, SETTINGS) == ACCOUNT
 
 
+def test_a_token_of_a_process_whose_clock_is_a_little_ahead_is_good() -> None:
+    token = sign(iat=datetime.now(UTC) + timedelta(seconds=LEEWAY / 2))
+    assert read_token(token, TokenUse.ACCESS, SETTINGS) == ACCOUNT
+
+
 @pytest.mark.parametrize(
     "token",
     [
@@ -33,7 +38,8 @@ def test_a_token_names_its_account() -> None:
         sign(algorithm="none"),
         sign(iss="somebody else"),
         sign(aud="another service"),
-        sign(exp=datetime.now(UTC) - timedelta(seconds=1)),
+        sign(exp=datetime.now(UTC) - timedelta(seconds=LEEWAY + 1)),
+        sign(iat=datetime.now(UTC) + timedelta(hours=1)),
         sign(exp=None),
         sign(iss=None),
         sign(aud=None),
@@ -44,8 +50,8 @@ def test_a_token_names_its_account() -> None:
         "",
     ],
     ids=[
-        "other key", "other algorithm", "unsigned", "issuer", "audience", "expired", "no expiry", "no issuer",
-        "no audience", "bad subject", "refresh token", "no use", "garbage", "empty",
+        "other key", "other algorithm", "unsigned", "issuer", "audience", "expired", "of the future", "no expiry",
+        "no issuer", "no audience", "bad subject", "refresh token", "no use", "garbage", "empty",
     ],
 )  # fmt: skip
 def test_any_other_token_is_refused(token: str) -> None:

@@ -14,6 +14,8 @@ from app.errors import UnauthenticatedError
 # Pinned on both sides: a token may not choose how it is checked (RFC 8725, section 3.1).
 ALGORITHM = "HS256"
 CLAIMS = ["aud", "exp", "iat", "iss", "sub", "use"]
+# Seconds by which the clocks of two processes may differ.
+LEEWAY = 30
 SECRET_LENGTH = 32
 # How secrets in examples begin, which everybody knows.
 PLACEHOLDER = "change-me"
@@ -72,7 +74,7 @@ def issue_tokens(account_id: UUID, settings: AuthSettings) -> TokenPair:
 
 
 def read_token(token: str, use: TokenUse, settings: AuthSettings) -> UUID:
-    """Check a token and return the account that it speaks for.
+    """Check a token and return the account that it speaks for; clocks may differ by half a minute.
 
     Raises:
         UnauthenticatedError: signature, issuer, audience, life or use is wrong.
@@ -84,6 +86,7 @@ def read_token(token: str, use: TokenUse, settings: AuthSettings) -> UUID:
             algorithms=[ALGORITHM],
             issuer=settings.issuer,
             audience=settings.audience,
+            leeway=LEEWAY,
             options={"require": CLAIMS},
         )
         account_id = UUID(claims["sub"])
