@@ -1,17 +1,19 @@
 """How predictions get behind an answer: never in its way, never without end."""
 
 import asyncio
+import json
 from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 from structlog.testing import capture_logs
 
 from app.auth.caller import Caller
 from app.database import Database, DatabaseSettings, open_database
 from app.errors import UnavailableError
-from app.predictions.keeper import MOST_OUTPUT_BYTES, Keeper, Waiting, open_keeper, writing
+from app.predictions.keeper import BATCH_BYTES, MOST_OUTPUT_BYTES, Keeper, Waiting, open_keeper, writing
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.settings import PredictionsSettings
 from tests.predictions.rows import become, read_predictions
@@ -29,6 +31,7 @@ class Shelf:
 
     def __init__(self, *failures: Exception) -> None:
         self.saved: list[Waiting] = []
+        self.sizes: list[int] = []
         self.open = asyncio.Event()
         self.open.set()
         self.called = asyncio.Event()
@@ -41,6 +44,7 @@ class Shelf:
         if self.failures:
             raise self.failures.pop(0)
         self.saved += batch
+        self.sizes.append(sum(each.size for each in batch))
 
 
 def many(count: int) -> Iterable[Outcome]:
@@ -83,6 +87,29 @@ async def test_outputs_that_are_too_large_are_left_out(database: Database, accou
         await keeper.keep(lambda: [outcome("x" * MOST_OUTPUT_BYTES)], caller=Caller(account_id))
     [row] = await read_predictions(database)
     assert (row.outputs, row.input_sha256) == (None, sha256_of("a text"))
+
+
+async def test_outputs_are_made_into_json_once(database_url: str, account_id: UUID) -> None:
+    made: list[object] = []
+
+    def write(value: object) -> str:
+        made.append(value)
+        return json.dumps(value)
+
+    engine = create_async_engine(database_url, json_serializer=write)
+    async with open_keeper(KEEP, Database(engine)) as keeper:
+        await keeper.keep(lambda: [outcome({"scores": [0.5]}), outcome("ä")], caller=Caller(account_id))
+    rows = await read_predictions(Database(engine))
+    await engine.dispose()
+    assert ([row.outputs for row in rows], made) == ([{"scores": [0.5]}, "ä"], [])
+
+
+async def test_a_batch_of_large_outputs_ends_early() -> None:
+    shelf = Shelf()
+    async with writing(Keeper(shelf.save)) as keeper:
+        await keeper.keep(lambda: [outcome("x" * 50_000) for _ in range(40)], caller=ADA)
+    assert len(shelf.saved) == 40
+    assert max(shelf.sizes) < BATCH_BYTES + MOST_OUTPUT_BYTES
 
 
 async def test_what_cannot_be_made_into_a_prediction_is_in_the_log_alone() -> None:

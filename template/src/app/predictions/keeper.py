@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 from opentelemetry.metrics import get_meter
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from app.auth.caller import Caller
 from app.database import Database
@@ -28,7 +28,9 @@ MOST_OUTPUT_BYTES = 64_000
 MOST_WAITING_BYTES = 16_000_000
 # What a row takes beside its outputs.
 ROW_BYTES = 1000
+# A batch ends with the prediction that reaches one of these: the event loop hands it over in one go.
 BATCH = 500
+BATCH_BYTES = 500_000
 RETRY_SECONDS = 1.0
 # Seconds that a stopping process gives what still waits.
 GRACE_SECONDS = 10.0
@@ -57,7 +59,7 @@ class Waiting:
         return ROW_BYTES + len(self.outputs or b"")
 
     def row(self) -> dict[str, Any]:
-        """Return it as the table has it."""
+        """Return it as `repository.add_all` takes it."""
         return {
             "owner_id": self.owner_id,
             "created_at": self.created_at,
@@ -65,7 +67,7 @@ class Waiting:
             "model": self.outcome.model,
             "version": self.outcome.version,
             "input_sha256": self.outcome.input_sha256,
-            "outputs": None if self.outputs is None else from_json(self.outputs),
+            "outputs_json": None if self.outputs is None else self.outputs.decode(),
         }
 
 
@@ -131,7 +133,7 @@ class Keeper:
                 self._changed.clear()
                 await self._changed.wait()
                 continue
-            batch = list(islice(self._waiting, BATCH))
+            batch = self._next_batch()
             await self._write(batch)
             for each in batch:
                 self._waiting.popleft()
@@ -144,6 +146,16 @@ class Keeper:
         """Let `write` end when nothing waits any more."""
         self._closing = True
         self._changed.set()
+
+    def _next_batch(self) -> Sequence[Waiting]:
+        batch: list[Waiting] = []
+        size = 0
+        for each in islice(self._waiting, BATCH):
+            batch.append(each)
+            size += each.size
+            if size >= BATCH_BYTES:
+                break
+        return batch
 
     async def _write(self, batch: Sequence[Waiting]) -> None:
         if self._save is None:
@@ -178,9 +190,8 @@ async def open_keeper(settings: PredictionsSettings, database: Database) -> Asyn
         return
 
     async def save(batch: Sequence[Waiting]) -> None:
-        rows = await asyncio.to_thread(lambda: [each.row() for each in batch])
         async with database.transaction() as session:
-            await repository.add_all(session, rows)
+            await repository.add_all(session, [each.row() for each in batch])
 
     async with writing(Keeper(save)) as keeper:
         yield keeper
