@@ -16,6 +16,7 @@ from app.auth.models import Account
 from app.bootstrap import Services
 from app.database import Database
 from app.inference.model_folders import ModelsSettings
+from app.predictions import retention
 from app.predictions.retention import expire
 from app.predictions.settings import PredictionsSettings
 from app.settings import Settings
@@ -161,6 +162,18 @@ async def test_what_is_too_old_is_deleted_whoever_does_it_at_the_same_time(
     wanted = PredictionsSettings(retention_days=7)
     assert sum(await asyncio.gather(*(expire(database, wanted) for _ in range(3)))) == 3
     assert len(await read_predictions(database)) == 2
+
+
+@pytest.mark.parametrize(("seconds", "gone"), [(60, 5), (0, 2)], ids=["while there is time", "then no longer"])
+async def test_one_sweep_deletes_batch_after_batch(
+    monkeypatch: pytest.MonkeyPatch, database: Database, account_id: UUID, seconds: float, gone: int
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "LONGEST", seconds)
+    for days in (0, 8, 8, 8, 8, 8):
+        await add_prediction(database, account_id, days)
+    assert await expire(database, PredictionsSettings(retention_days=7)) == gone
+    assert len(await read_predictions(database)) == 6 - gone
 
 
 @pytest.fixture
