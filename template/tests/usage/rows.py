@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from sqlalchemy import func, select, text, update
 
@@ -15,6 +16,25 @@ async def read_rows(database: Database) -> list[UsageRecord]:
     """Read every use, the oldest first."""
     async with database.transaction() as session:
         return list(await session.scalars(select(UsageRecord).order_by(UsageRecord.created_at)))
+
+
+async def add_row(database: Database, owner_id: UUID, created_at: datetime) -> None:
+    """Store one use, of that moment."""
+    async with database.transaction() as session:
+        session.add(
+            UsageRecord(
+                owner_id=owner_id,
+                created_at=created_at,
+                endpoint="chat.completions",
+                model="openai:gpt-5",
+                input_tokens=100,
+                output_tokens=10,
+                cached_tokens=0,
+                estimated=False,
+                finish_reason="stop",
+                seconds=1.0,
+            )
+        )
 
 
 async def expire_reservations(database: Database) -> None:

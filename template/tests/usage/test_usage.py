@@ -1,17 +1,20 @@
 """What callers use of language models is written down and added up, each alone."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import httpx2
 import pytest
+from sqlalchemy import text
 
 from app.auth.caller import Caller, Scope
 from app.bootstrap import Services
+from app.database import Database
+from app.usage import repository
 from app.usage.admission import Admission, Hold
 from app.usage.measurement import Expectation, Measurement
 from tests.http import Person, join
-from tests.usage.rows import read_rows
+from tests.usage.rows import add_row, read_rows
 
 QUESTION = {"model": "default", "messages": [{"role": "user", "content": "The sky is blue. What colour is the sky?"}]}
 EXPECTED = Expectation("chat.completions", "openai:gpt-5", 100, 1000)
@@ -96,6 +99,29 @@ async def test_other_days_are_left_out(ada: Person, services: Services) -> None:
     await record(services, measurement(), await services.auth.ensure_account("ada@example.com"))
     report = (await ada.request("GET", "/v1/usage", params={"first": "2024-01-01", "last": "2024-01-31"})).json()
     assert (report["items"], report["total"]["requests"]) == ([], 0)
+
+
+async def test_a_day_begins_and_ends_at_midnight_in_utc(database: Database, account_id: UUID) -> None:
+    microsecond = timedelta(microseconds=1)
+    first, last = date(2024, 2, 28), date(2024, 2, 29)
+    for moment in (datetime(2024, 2, 28, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)):
+        for created_at in (moment - microsecond, moment):
+            await add_row(database, account_id, created_at)
+    async with database.transaction() as session:
+        await session.execute(text("SET LOCAL TIME ZONE 'America/New_York'"))
+        days = await repository.list_daily(session, account_id, first, last)
+    assert [(each.day, each.requests) for each in days] == [(last, 1), (first, 1)]
+
+
+async def test_the_report_of_a_day_reads_that_day_alone(database: Database, account_id: UUID) -> None:
+    today = datetime.now(UTC)
+    for days in range(50):
+        await add_row(database, account_id, today - timedelta(days=days))
+    async with database.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        [day] = await repository.list_daily(session, account_id, today.date(), today.date())
+        read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'usage_records'"
+        assert (day.requests, await session.scalar(text(read))) == (1, 1)
 
 
 @pytest.mark.parametrize(

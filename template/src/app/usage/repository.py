@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -51,6 +51,8 @@ async def add(
 async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: date) -> list[DailyUsage]:
     """Add up an owner's use by day and model, the newest day first; both days are included."""
     day = func.timezone("UTC", UsageRecord.created_at).cast(Date)
+    # Of times, which the index is sorted by, and not of `day`; the database knows none between two microseconds.
+    start, end = datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC)
     statement = (
         select(
             day,
@@ -61,7 +63,7 @@ async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: d
             func.sum(UsageRecord.cached_tokens),
             func.sum(UsageRecord.cost),
         )
-        .where(UsageRecord.owner_id == owner_id, day.between(first, last))
+        .where(UsageRecord.owner_id == owner_id, UsageRecord.created_at.between(start, end))
         .group_by(day, UsageRecord.model)
         .order_by(day.desc(), UsageRecord.model)
     )
