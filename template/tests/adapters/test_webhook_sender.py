@@ -1,7 +1,8 @@
 """What is called on somebody's word: the addresses that were looked at, once, and not for long."""
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,6 +51,20 @@ def lead(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return asked
+
+
+@contextmanager
+def silence(host: str, port: int) -> Iterator[None]:
+    """Listen, but leave whoever connects without an answer: the places of those who wait are taken."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind((host, port))
+        server.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex((host, port))
+        yield
 
 
 async def test_a_message_arrives_as_it_was_sent(receiver: Receiver, sender: HttpWebhookSender) -> None:
@@ -118,6 +133,17 @@ async def test_the_next_address_is_tried_where_nobody_takes_the_call(
     lead(monkeypatch, ["127.0.0.99", "127.0.0.1"])
     port = urlsplit(receiver.url).port
     assert await sender.send(f"http://two.example:{port}/hooks", HEADERS, BODY) == 204
+    assert len(receiver.messages) == 1
+
+
+async def test_the_next_address_is_tried_where_one_is_silent(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver, sender: HttpWebhookSender
+) -> None:
+    lead(monkeypatch, ["127.0.0.99", "127.0.0.1"])
+    port = urlsplit(receiver.url).port
+    assert port is not None
+    with silence("127.0.0.99", port):
+        assert await sender.send(f"http://two.example:{port}/hooks", HEADERS, BODY) == 204
     assert len(receiver.messages) == 1
 
 

@@ -52,7 +52,9 @@ class HttpWebhookSender:
     async def _post(self, target: httpx2.URL, addresses: Sequence[str], headers: Mapping[str, str], body: bytes) -> int:
         # A client for each delivery: a connection that is kept is known by its address, and names may share one.
         # No proxy of the environment, which would look the name up again by itself.
-        async with httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=self._settings.timeout) as client:
+        # Each address has its share of the time to take the call, and the answer one more.
+        timeout = httpx2.Timeout(self._settings.timeout, connect=self._settings.timeout / (len(addresses) + 1))
+        async with httpx2.AsyncClient(verify=self._trust, trust_env=False, timeout=timeout) as client:
             failure: httpx2.TransportError | None = None
             for address in addresses:
                 request = client.build_request(
