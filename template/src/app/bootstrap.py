@@ -214,16 +214,16 @@ def _job_runner(
     settings: Settings, ports: Ports, extractor: Extractor, reviews: ReviewService, webhooks: WebhookService
 ) -> JobRunner:
     schedules = {DELIVER: settings.webhooks.retry_after}
-    handlers = _handlers(settings, ports, extractor, reviews)
+    handlers = _handlers(settings, ports, extractor, reviews, webhooks.jobs)
     return JobRunner(ports.database, handlers, settings.jobs, webhooks, schedules)
 
 
 def _handlers(
-    settings: Settings, ports: Ports, extractor: Extractor, reviews: ReviewService
+    settings: Settings, ports: Ports, extractor: Extractor, reviews: ReviewService, jobs: JobService
 ) -> Mapping[str, JobHandler]:
     return {
         BATCH: ExtractBatch(ports.database, extractor, reviews),
-        DELIVER: DeliverWebhook(ports.database, ports.webhook_sender),
+        DELIVER: DeliverWebhook(ports.database, ports.webhook_sender, jobs),
         INGEST: IngestDocument(ports.database, ports.files, ports.vectors, ports.embedder, settings.documents),
         PURGE: PurgeDocument(ports.files, ports.vectors),
     }

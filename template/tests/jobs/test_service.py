@@ -1,8 +1,12 @@
 """Jobs as use cases and owners see them."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import func
 
 from app.auth.caller import Caller
 from app.database import Database
@@ -11,7 +15,7 @@ from app.jobs.models import JobState
 from app.jobs.service import JobService
 from app.pages import PageRequest
 from tests.jobs.fakes import FakeJobQueue
-from tests.jobs.rows import add_job, change_job, read_job
+from tests.jobs.rows import KIND, add_job, change_job, read_job
 
 
 @pytest.fixture
@@ -124,3 +128,28 @@ async def test_what_has_ended_cannot_be_cancelled(
     await change_job(database, job_id, {"state": state})
     with pytest.raises(ConflictError):
         await service.cancel(job_id, caller=caller)
+
+
+async def test_jobs_that_are_put_off_run_later_and_no_sooner_than_they_would_have(
+    service: JobService, database: Database, caller: Caller
+) -> None:
+    job_id = await add_job(database, caller.id, to="ada", n=1)
+    late = {"run_after": func.now() + timedelta(hours=1)}
+    others: list[tuple[UUID, Mapping[str, Any]]] = [
+        (await add_job(database, caller.id, to="ada"), late),
+        (await add_job(database, caller.id, to="ada"), {"state": JobState.RUNNING}),
+        (await add_job(database, caller.id, to="eve"), {"attempt": 1}),
+        (await add_job(database, caller.id, "test.rest", to="ada"), {"attempt": 1}),
+    ]
+    before = []
+    for other_id, values in others:
+        await change_job(database, other_id, values)
+        before.append((await read_job(database, other_id)).run_after)
+    await service.enqueue(job_id)
+    async with database.transaction() as session:
+        for owner_id, seconds in ((uuid4(), 1200), (caller.id, 600)):
+            await service.put_off(session, owner_id=owner_id, kind=KIND, payload={"to": "ada"}, seconds=seconds)
+    job = await read_job(database, job_id)
+    assert 600 <= (job.run_after - job.created_at).total_seconds() < 1200
+    assert (job.state, job.attempt, job.enqueued_at) == (JobState.QUEUED, 0, None)
+    assert [(await read_job(database, other_id)).run_after for other_id, _ in others] == before

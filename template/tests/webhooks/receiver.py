@@ -46,6 +46,7 @@ class Receiver:
     Attributes:
         answers: the statuses of the answers to come; 204 when there are no more.
         location: where a redirect points.
+        seconds: how long it takes to answer.
         is_silent: whether it never answers.
         is_endless: whether its answers never end.
     """
@@ -54,6 +55,7 @@ class Receiver:
     messages: list[Message] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     location: str = ""
+    seconds: float = 0
     is_silent: bool = False
     is_endless: bool = False
     sender_left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,6 +90,7 @@ async def _serve_one(receiver: Receiver, reader: asyncio.StreamReader, writer: a
     if receiver.is_silent:
         await reader.read()
         return
+    await asyncio.sleep(receiver.seconds)
     status = receiver.answers.pop(0) if receiver.answers else 204
     location = f"location: {receiver.location}\r\n" if receiver.location else ""
     if receiver.is_endless:

@@ -1,7 +1,7 @@
 """Jobs in SQL. Every time is the database's own, so workers need not agree on the clock."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +22,17 @@ _UNENQUEUED: dict[str, Any] = {
 }
 
 
-async def add(session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any]) -> Job:
-    """Record a job that may run at once."""
-    job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), run_after=func.now(), trace_parent=trace_parent())
+async def add(
+    session: AsyncSession,
+    *,
+    owner_id: UUID,
+    kind: str,
+    payload: Mapping[str, Any],
+    run_after: datetime | None = None,
+) -> Job:
+    """Record a job that may run at once, or from a time on."""
+    job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), trace_parent=trace_parent())
+    job.run_after = run_after or func.now()
     session.add(job)
     await session.flush()
     await session.refresh(job)
@@ -52,6 +60,20 @@ async def cancel(session: AsyncSession, owner_id: UUID, job_id: UUID) -> Job | N
         Job.owner_id == owner_id, Job.id == job_id, Job.state.in_([JobState.QUEUED, JobState.RUNNING])
     )
     return await session.scalar(statement.values(state=JobState.CANCELLED, enqueued_at=None).returning(Job))
+
+
+async def put_off(
+    session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
+) -> None:
+    """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least."""
+    waiting = (
+        select(Job.id)
+        .where(Job.finished_at.is_(None), Job.state == JobState.QUEUED, Job.run_after < _in(seconds))
+        .where(Job.owner_id == owner_id, Job.kind == kind, Job.payload.contains(payload))
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Job).where(Job.id.in_(waiting.scalar_subquery()))
+    await session.execute(statement.values(run_after=_in(seconds), enqueued_at=None))
 
 
 async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:

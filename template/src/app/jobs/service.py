@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,9 +28,29 @@ class JobService:
     database: Database
     queue: JobQueue
 
-    async def record(self, session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any]) -> Job:
-        """Record a job in the transaction of the use case that it belongs to; `enqueue` it after the commit."""
-        return await repository.add(session, owner_id=owner_id, kind=kind, payload=payload)
+    async def record(
+        self,
+        session: AsyncSession,
+        *,
+        owner_id: UUID,
+        kind: str,
+        payload: Mapping[str, Any],
+        run_after: datetime | None = None,
+    ) -> Job:
+        """Record a job in the transaction of the use case that it belongs to; `enqueue` it after the commit.
+
+        One that is to run later needs no more: the sweeper sees to it.
+        """
+        return await repository.add(session, owner_id=owner_id, kind=kind, payload=payload, run_after=run_after)
+
+    async def put_off(
+        self, session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
+    ) -> None:
+        """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least.
+
+        No try of theirs is counted for it.
+        """
+        await repository.put_off(session, owner_id=owner_id, kind=kind, payload=payload, seconds=seconds)
 
     async def find(self, session: AsyncSession, job_id: UUID | None) -> Job | None:
         """Find the job that another use case has noted; None if there is none. Its owner is the other's business."""

@@ -14,6 +14,7 @@ class WebhookEndpoint(Record):
     """Where an owner wants to be told of events, and of which.
 
     `secret` signs what is sent, so it is kept as it is. `disabled_at` is when the receiver said that it is gone.
+    Until `rests_until`, after a call that took long, nothing new is sent.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -24,3 +25,4 @@ class WebhookEndpoint(Record):
     secret: Mapped[str]
     events: Mapped[list[str]] = mapped_column(ARRAY(String))
     disabled_at: Mapped[datetime | None]
+    rests_until: Mapped[datetime | None]

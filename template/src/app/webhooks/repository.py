@@ -1,9 +1,9 @@
 """Webhook endpoints in SQL."""
 
-from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import Account
@@ -38,20 +38,28 @@ async def list_for(
     return await read_page(session, statement, WebhookEndpoint, page)
 
 
-async def list_listening(session: AsyncSession, owner_id: UUID, event: str) -> Sequence[UUID]:
-    """List the ids of an owner's endpoints that want to know of an event."""
-    statement = select(WebhookEndpoint.id).where(
+async def list_listening(session: AsyncSession, owner_id: UUID, event: str) -> list[tuple[UUID, datetime | None]]:
+    """List the ids of an owner's endpoints that want to know of an event, and the time until which each rests."""
+    rests_until = case((WebhookEndpoint.rests_until > func.now(), WebhookEndpoint.rests_until))
+    statement = select(WebhookEndpoint.id, rests_until).where(
         WebhookEndpoint.owner_id == owner_id,
         WebhookEndpoint.disabled_at.is_(None),
         WebhookEndpoint.events.contains([event]),
     )
-    return (await session.scalars(statement)).all()
+    return [(endpoint_id, until) for endpoint_id, until in await session.execute(statement)]
 
 
 async def disable(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> None:
     """Tell an endpoint nothing more."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
     await session.execute(update(WebhookEndpoint).where(*mine).values(disabled_at=func.now()))
+
+
+async def rest(session: AsyncSession, owner_id: UUID, endpoint_id: UUID, seconds: float) -> None:
+    """Let an endpoint rest for so many seconds at least."""
+    mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
+    until = func.greatest(WebhookEndpoint.rests_until, func.now() + timedelta(seconds=seconds))
+    await session.execute(update(WebhookEndpoint).where(*mine).values(rests_until=until))
 
 
 async def remove(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> bool:

@@ -67,16 +67,19 @@ class WebhookService:
             raise NotFoundError("There is no such webhook.")
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
-        """Record a job for each delivery, in the transaction in which the event happens."""
+        """Record a job for each delivery, in the transaction in which the event happens; returns those to start now."""
         if event.kind == DELIVER:
             return []  # that somebody was told is nothing to tell of
         listening = await repository.list_listening(session, owner_id, event.type)
         written = _written(event)
         recorded = []
-        for endpoint_id in listening:
+        for endpoint_id, rests_until in listening:
             payload = {"endpoint_id": str(endpoint_id), "event": written}
-            job = await self.jobs.record(session, owner_id=owner_id, kind=DELIVER, payload=payload)
-            recorded.append(job.id)
+            job = await self.jobs.record(
+                session, owner_id=owner_id, kind=DELIVER, payload=payload, run_after=rests_until
+            )
+            if rests_until is None:
+                recorded.append(job.id)
         return recorded
 
     async def start(self, recorded: Sequence[UUID]) -> None:

@@ -1,0 +1,105 @@
+"""A receiver that is slow, or silent, keeps the workers for one call, and then rests."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.announcing import Event
+from app.auth.caller import Caller
+from app.bootstrap import Services
+from app.jobs.models import Job, JobState
+from app.settings import Settings
+from app.webhooks import handlers
+from app.webhooks.models import WebhookEndpoint
+from tests.jobs.rows import KIND, read_job
+from tests.webhooks.receiver import Receiver, serve_receiver
+
+
+@pytest.fixture
+def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of a service that soon finds a receiver slow, and then lets it rest for minutes."""
+    monkeypatch.setattr(handlers, "SLOW", 0.1)
+    monkeypatch.setattr(handlers, "REST", 3000)
+    return settings
+
+
+@pytest.fixture
+async def owner(services: Services) -> Caller:
+    return await services.auth.ensure_account("ada@example.com")
+
+
+async def tell(services: Services, owner: Caller) -> Sequence[UUID]:
+    """Let something happen, and return the deliveries that are to start now."""
+    async with services.ports.database.transaction() as session:
+        return await services.webhooks.record(session, Event("job.succeeded", uuid4(), KIND), owner_id=owner.id)
+
+
+async def read_deliveries(services: Services) -> list[Job]:
+    async with services.ports.database.transaction() as session:
+        return list(await session.scalars(select(Job).order_by(Job.created_at)))
+
+
+async def end_rest(services: Services) -> None:
+    async with services.ports.database.transaction() as session:
+        await session.execute(update(WebhookEndpoint).values(rests_until=func.now()))
+        await session.execute(update(Job).where(Job.state == JobState.QUEUED).values(run_after=func.now()))
+
+
+async def test_after_a_call_that_took_long_all_that_waits_for_the_receiver_waits_longer_untried(
+    services: Services, owner: Caller, receiver: Receiver
+) -> None:
+    receiver.seconds = 0.2
+    await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    told = [await tell(services, owner) for _ in range(3)]
+    for [job_id] in told:
+        await services.job_runner.run(job_id)
+    assert await tell(services, owner) == []
+    first, *others = await read_deliveries(services)
+    assert (first.state, first.attempt, len(receiver.messages)) == (JobState.SUCCEEDED, 1, 1)
+    assert [(each.state, each.attempt, each.enqueued_at) for each in others] == [(JobState.QUEUED, 0, None)] * 3
+    assert all((each.run_after - first.created_at).total_seconds() > 100 for each in others)
+
+
+async def test_the_delivery_that_failed_is_tried_again_when_it_would_have_been(
+    services: Services, settings: Settings, owner: Caller, receiver: Receiver
+) -> None:
+    receiver.is_silent, settings.webhooks.timeout = True, 0.3
+    await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    [job_id] = await tell(services, owner)
+    for _ in range(2):
+        await services.job_runner.run(job_id)
+    assert (await read_job(services.ports.database, job_id)).attempt == 2
+
+
+async def test_a_receiver_that_is_well_after_its_rest_hears_of_everything(
+    services: Services, settings: Settings, owner: Caller, receiver: Receiver
+) -> None:
+    receiver.is_silent, settings.webhooks.timeout = True, 0.3
+    await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    told = [await tell(services, owner) for _ in range(2)]
+    for [job_id] in told:
+        await services.job_runner.run(job_id)
+    receiver.is_silent, settings.webhooks.timeout = False, 30
+    await end_rest(services)
+    for job in await read_deliveries(services):
+        await services.job_runner.run(job.id)
+    deliveries = await read_deliveries(services)
+    assert [(each.state, each.attempt) for each in deliveries] == [(JobState.SUCCEEDED, 2), (JobState.SUCCEEDED, 1)]
+
+
+async def test_other_receivers_of_the_same_owner_do_not_wait(
+    services: Services, settings: Settings, owner: Caller, receiver: Receiver
+) -> None:
+    receiver.is_silent, settings.webhooks.timeout = True, 0.3
+    await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    for job_id in await tell(services, owner):
+        await services.job_runner.run(job_id)
+    settings.webhooks.timeout = 30
+    async with serve_receiver() as other:
+        await services.webhooks.create(other.url, ["job.succeeded"], caller=owner)
+        [job_id] = await tell(services, owner)
+        await services.job_runner.run(job_id)
+        assert len(other.messages) == 1
+    assert (await read_job(services.ports.database, job_id)).state == JobState.SUCCEEDED
