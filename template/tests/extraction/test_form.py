@@ -1,5 +1,7 @@
 """Schemas that callers bring: which are taken, which are refused, and what they find in data."""
 
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -65,8 +67,11 @@ def test_every_keyword_that_the_library_checks_is_followed_or_refused_or_holds_n
         (schema_of({"pattern": "("}), "pattern"),
         (schema_of({"pattern": "a{999}{999}"}), "pattern"),
         (schema_of({"pattern": "a" * 201}), "201 characters"),
+        (schema_of({"pattern": "(?i)" + "[!-\uffff]" * 9000}), "45004 characters"),
         (schema_of({"anyOf": [{"pattern": f"^{n}"} for n in range(21)]}), "21 different patterns"),
         (schema_of({"anyOf": [{}] * 500}), "more than 500 parts"),
+        (schema_of({}, **{"$defs": {f"d{n}": n % 2 == 0 or {} for n in range(2000)}}), "2,004 objects and booleans"),
+        (schema_of({"type": [n if n % 2 else f"{n}" for n in range(9000)]}), "9000 types"),
         (doubling(9), "more than 500 parts"),
         (doubling(30), "deeper than 32"),
         (nested(33), "deeper than 32"),
@@ -114,6 +119,54 @@ def test_a_pattern_that_hangs_others_is_answered() -> None:
     assert form.faults({"a": "a" * 5000}) == []
     assert len(form.faults({"a": "a" * 5000 + "b"})) == 1
     assert form.faults({"a": 5}) == []
+
+
+def test_a_pattern_is_read_by_the_engine_that_matches_it() -> None:
+    form = read_form(schema_of({"pattern": r"^\p{L}+$"}))
+    assert form.faults({"a": "Ἀθῆναι"}) == []
+    assert len(form.faults({"a": "4"})) == 1
+
+
+def test_text_that_is_too_long_for_a_pattern_does_not_fit() -> None:
+    [fault] = read_form(schema_of({"pattern": "a"})).faults({"a": "a" * 10_001})
+    assert fault == ("$.a", "is too long for a pattern: 10,000 characters are the most")
+
+
+@pytest.mark.parametrize("word", ["anyOf", "oneOf"])
+def test_of_many_errors_of_many_branches_none_is_kept(word: str) -> None:
+    form = read_form(schema_of({word: [{"items": {"type": "string"}}] * 100}))
+    tracemalloc.start()
+    try:
+        [fault] = form.faults({"a": [1] * 1000})
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert fault.location == "$.a"
+
+
+def test_a_branch_that_fits_is_enough_for_any_of_and_a_second_too_many_for_one_of() -> None:
+    branches = [{"type": "integer"}, {"$ref": "#/$defs/even"}, False]
+    definitions = {"$defs": {"even": {"multipleOf": 2}}}
+    any_of, one_of = (read_form(schema_of({word: branches}, **definitions)) for word in ("anyOf", "oneOf"))
+    faults = [(len(any_of.faults({"a": value})), len(one_of.faults({"a": value}))) for value in (3, 2.0, 2.5, "x")]
+    assert faults == [(0, 0), (0, 1), (1, 1), (0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("member", "definition"),
+    [
+        ({"allOf": [{"$ref": "#/$defs/d"}] * 240}, {"type": "integer"}),
+        ({"allOf": [{"$ref": "#/$defs/d"}] * 240}, {"enum": [*range(500), -1]}),
+        ({"not": {"not": {"default": [0] * 20_000}}}, {}),
+    ],
+)
+def test_what_takes_too_long_to_check_does_not_fit(member: dict[str, Any], definition: dict[str, Any]) -> None:
+    form = read_form({"type": "object", "additionalProperties": {"items": member}, "$defs": {"d": definition}})
+    started = time.thread_time()
+    [fault] = form.faults({str(n): [-1] * 1000 for n in range(40)})
+    assert time.thread_time() - started < 10
+    assert fault.location == "$"
+    assert "too long to check" in fault.message
 
 
 @pytest.mark.parametrize(

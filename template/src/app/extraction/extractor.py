@@ -17,9 +17,9 @@ from app.errors import (
     UnsupportedParameterError,
     UpstreamFailedError,
 )
-from app.extraction.form import Fault, Form, read_form
+from app.extraction.form import WHOLE, Fault, Form, read_form
 from app.extraction.prompts import compose, correct
-from app.extraction.replies import WHOLE, judge
+from app.extraction.replies import judge
 from app.extraction.settings import ExtractionSettings
 from app.guardrails.service import Guardrails
 from app.prompts.service import FilledPrompt

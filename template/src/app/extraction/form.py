@@ -1,29 +1,32 @@
 """The caller's JSON Schema (draft 2020-12): checked before anything is asked, applied to what a model answers."""
 
 import json
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
-from pydantic_core import SchemaError as PatternError
-from pydantic_core import SchemaValidator, core_schema
 from referencing import Registry
 
 from app.errors import SchemaRefusedError
+from app.extraction.keywords import Keyword, own_keywords
 from app.extraction.range import is_in_range
 from app.extraction.unfolding import Unfolding
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_BYTES = 65_536
-MOST_PATTERNS = 20
-LONGEST_PATTERN = 200
+MOST_PARTS = 2000
+MOST_TYPES = 7  # as many as there are
 MOST_FAULTS = 10
 LONGEST_MESSAGE = 300
+LONGEST_CHECK = 1.0  # seconds of a processor
+WHOLE = "$"  # the place of data as a whole, as JSONPath writes it
 
 
 class Fault(NamedTuple):
@@ -31,6 +34,10 @@ class Fault(NamedTuple):
 
     location: str
     message: str
+
+
+class _TimeIsUpError(Exception):
+    """A check takes longer than it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,23 @@ class Form:
     """
 
     schema: Mapping[str, Any]
-    _validator: Validator
+    _inner: Mapping[str, Any]
+    _keywords: Mapping[str, Keyword]
 
     def faults(self, data: Any) -> list[Fault]:  # noqa: ANN401 - whatever JSON holds
-        """Say where data does not fit, ten places at most; it takes time, so call it in a thread."""
-        found = islice(self._validator.iter_errors(data), MOST_FAULTS)
-        return [Fault(_cut(error.json_path), _cut(error.message)) for error in found]
+        """Say where data does not fit, ten places at most; it takes up to a second, so call it in a thread.
+
+        What takes longer to check is a fault too.
+        """
+        end = time.thread_time() + LONGEST_CHECK
+        keywords = {word: _timed(keyword, end) for word, keyword in self._keywords.items()}
+        checks: type[Validator] = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
+        # An empty registry holds nothing and fetches nothing.
+        errors = checks(self._inner, registry=Registry()).iter_errors(data)
+        try:
+            return [Fault(_cut(error.json_path), _cut(error.message)) for error in islice(errors, MOST_FAULTS)]
+        except _TimeIsUpError:
+            return [Fault(WHOLE, "This takes too long to check: a simpler schema, or less data, takes less.")]
 
 
 def read_form(schema: Mapping[str, Any]) -> Form:
@@ -57,11 +75,13 @@ def read_form(schema: Mapping[str, Any]) -> Form:
         SchemaRefusedError: it is not a JSON Schema, not that of an object, or more than the service takes.
     """
     _check_size(schema)
+    _check_parts(schema)
     if schema.get("$schema", DIALECT) != DIALECT:
         raise SchemaRefusedError(f"`$schema` is {DIALECT} here, or left out.")
     inner = {word: value for word, value in schema.items() if word != "$schema"}
     try:
-        Draft202012Validator.check_schema(inner)
+        # Without formats: the library would have Python read the patterns, which are another engine's.
+        Draft202012Validator.check_schema(inner, format_checker=FormatChecker(()))
     except SchemaError as error:
         raise SchemaRefusedError(f"This is no JSON Schema: {_cut(error.json_path)}: {_cut(error.message)}") from None
     except RecursionError:
@@ -70,10 +90,7 @@ def read_form(schema: Mapping[str, Any]) -> Form:
         raise SchemaRefusedError('The schema has to say `"type": "object"` at the top.')
     unfolding = Unfolding(inner)
     unfolding.measure()
-    words = {"pattern": _pattern_of(unfolding.patterns), "uniqueItems": _unique_items}
-    # An empty registry holds nothing and fetches nothing.
-    checks: type[Validator] = extend(Draft202012Validator, words)  # type: ignore[no-untyped-call]
-    return Form(schema, checks(inner, registry=Registry()))
+    return Form(schema, inner, {**Draft202012Validator.VALIDATORS, **own_keywords(unfolding.patterns)})
 
 
 def _check_size(schema: Mapping[str, Any]) -> None:
@@ -87,52 +104,33 @@ def _check_size(schema: Mapping[str, Any]) -> None:
         raise SchemaRefusedError(f"The schema has {size:,} bytes; {MOST_BYTES:,} are the most.")
 
 
-def _pattern_of(patterns: set[str]) -> Any:  # noqa: ANN401 - a keyword as the library takes it
-    """Make the keyword `pattern` of an engine that takes linear time: expressions of Python's own can be made to hang.
-
-    Raises:
-        SchemaRefusedError: an expression is wrong, too large, or needs what that engine does not have.
-    """
-    if len(patterns) > MOST_PATTERNS:
-        raise SchemaRefusedError(f"The schema has {len(patterns)} different patterns; {MOST_PATTERNS} are the most.")
-    engines = {pattern: _compile(pattern) for pattern in patterns}
-
-    def match(_: Validator, pattern: str, value: object, __: Mapping[str, Any]) -> Iterator[ValidationError]:
-        if isinstance(value, str) and not engines[pattern].isinstance_python(value):
-            yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-    return match
-
-
-def _compile(pattern: str) -> SchemaValidator:
-    if len(pattern) > LONGEST_PATTERN:
-        raise SchemaRefusedError(f"A pattern has {len(pattern)} characters; {LONGEST_PATTERN} are the most.")
-    try:
-        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
-    except PatternError:
-        raise SchemaRefusedError(
-            f"The pattern {pattern!r} is wrong or not offered: there is no looking around, "
-            "no reference back, and no repetition that makes it huge."
-        ) from None
+def _check_parts(schema: Mapping[str, Any]) -> None:
+    """Count what could be a schema before the library looks, which takes its time with each."""
+    count, waiting = 0, deque[Any]([schema])
+    while waiting:
+        part = waiting.pop()
+        count += isinstance(part, dict | bool)
+        if isinstance(part, list):
+            waiting.extend(part)
+        if not isinstance(part, dict):
+            continue
+        waiting.extend(part.values())
+        types = part.get("type")
+        if isinstance(types, list) and len(types) > MOST_TYPES:
+            raise SchemaRefusedError(f"A `type` names {len(types)} types; there are {MOST_TYPES}.")
+    if count > MOST_PARTS:
+        raise SchemaRefusedError(f"The schema has {count:,} objects and booleans; {MOST_PARTS:,} are the most.")
 
 
-def _unique_items(_: Validator, wanted: bool, value: object, __: Mapping[str, Any]) -> Iterator[ValidationError]:  # noqa: FBT001 - the keyword's value
-    """Check `uniqueItems` by hashing; the library compares each with each."""
-    if wanted and isinstance(value, list) and len({_hashable(item) for item in value}) < len(value):
-        yield ValidationError("there are equal items")
+def _timed(keyword: Keyword, end: float) -> Keyword:
+    """Let a check of a whole end where one keyword of it would begin too late."""
 
+    def timed(*given: Any) -> Iterator[ValidationError]:  # noqa: ANN401 - as the library calls it
+        if time.thread_time() > end:
+            raise _TimeIsUpError
+        return keyword(*given)
 
-def _hashable(value: object) -> object:
-    """Make values that are equal in JSON equal in Python, and no others."""
-    match value:
-        case dict():
-            return "object", frozenset((name, _hashable(item)) for name, item in value.items())
-        case list():
-            return "array", tuple(_hashable(item) for item in value)
-        case bool() | str():
-            return type(value).__name__, value
-        case _:
-            return value
+    return timed
 
 
 def _cut(text: str) -> str:

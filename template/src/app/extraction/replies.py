@@ -4,11 +4,10 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from app.extraction.form import Fault, Form
+from app.extraction.form import WHOLE, Fault, Form
 from app.extraction.range import is_in_range
 
 FENCE = "```"
-WHOLE = "$"  # the place of the answer as a whole, as JSONPath writes it
 
 
 def judge(text: str, form: Form) -> tuple[Any, list[Fault]]:

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from pydantic_core import from_json
 
 from app.chat.ports import JsonSchema, ResponseFormat
-from app.extraction.form import read_form
-from app.extraction.replies import WHOLE
+from app.extraction.form import WHOLE, read_form
 
 
 def read_shape(wanted: ResponseFormat) -> Callable[[str], str | None]:

@@ -1,6 +1,6 @@
 """How large a JSON Schema becomes once its references are followed, and the refusal of what has no end.
 
-What it unfolds into bounds the work of a check: each of these subschemas looks at each value of an answer at most once.
+Each of the subschemas that it unfolds into looks at each value of an answer at most once.
 """
 
 from collections.abc import Iterator, Mapping
