@@ -75,6 +75,12 @@ def huge_webp() -> bytes:
     return bytes(content)
 
 
+def tiny_huge_webp() -> bytes:
+    """A WebP of 26 bytes that says 16,384 x 16,384 pixels."""
+    data = b"\x2f" + struct.pack("<I", 16_383 | 16_383 << 14) + b"\x6b"
+    return b"RIFF" + struct.pack("<I", 18) + b"WEBPVP8L" + struct.pack("<I", len(data)) + data
+
+
 def noise(side: int, seed: int = 0) -> Image.Image:
     """A picture that no compression makes small."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))

@@ -11,7 +11,7 @@ from app.errors import AppError, PayloadTooLargeError, UnprocessableError, Unsup
 from app.vision.letterbox import Size
 from app.vision.opening import MOST_SCANS, PictureLimits
 from app.vision.pictures import BAR, Picture, read_picture
-from tests.vision.drawings import base64, encode, huge_jpeg, huge_png, huge_webp, noise, shapes
+from tests.vision.drawings import base64, encode, huge_jpeg, huge_png, huge_webp, noise, shapes, tiny_huge_webp
 
 LIMITS = PictureLimits(max_bytes=5_000_000, max_megapixels=25)
 INTO = Size(64, 64)
@@ -88,6 +88,15 @@ def test_a_huge_picture_is_refused_by_its_header(content: bytes) -> None:
         read(content)
 
 
+@pytest.mark.parametrize("content", [huge_webp(), tiny_huge_webp()], ids=["usual", "tiny"])
+def test_a_huge_webp_is_refused_before_its_decoder_takes_memory(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(UnprocessableError, match=r"25 megapixels.*16,38[34] x 16,38[34]"):
+        read(content)
+
+
 def test_a_file_over_the_limit_is_refused_before_it_is_opened() -> None:
     content = encode(noise(100))
     with pytest.raises(PayloadTooLargeError, match="1,000 bytes"):
@@ -98,6 +107,28 @@ def test_a_jpeg_of_endless_scans_is_refused() -> None:
     content = encode(shapes().image, "JPEG", comment=b"\xff\xda" * (MOST_SCANS + 1))
     with pytest.raises(UnprocessableError, match="scans"):
         read(content)
+
+
+def test_a_picture_of_a_phone_with_more_pictures_behind_it_is_a_jpeg_and_its_scans_are_limited() -> None:
+    image, options = shapes().image, {"save_all": True, "append_images": [noise(64)]}
+    assert np.array_equal(read(encode(image, "MPO", **options)).pixels, read(encode(image, "JPEG")).pixels)
+    with pytest.raises(UnprocessableError, match="scans"):
+        read(encode(image, "MPO", comment=b"\xff\xda" * (MOST_SCANS + 1), **options))
+
+
+@pytest.mark.parametrize("kind", [b"VP8 ", b"VP8L", b"VP8X", b"VP9 "])
+def test_a_webp_that_does_not_say_its_size_is_refused_as_broken(kind: bytes) -> None:
+    with pytest.raises(UnprocessableError, match="cut off or broken"):
+        read(b"RIFF\x10\0\0\0WEBP" + kind + b"\x04\0\0\0\x2f\0\0\0")
+
+
+@pytest.mark.parametrize("part", [0.25, 0.5, 0.75])
+def test_a_png_with_damaged_pixels_is_refused(part: float) -> None:
+    content = bytearray(encode(noise(400)))
+    at = int(len(content) * part)
+    content[at : at + 40] = bytes(byte ^ 0x55 for byte in content[at : at + 40])
+    with pytest.raises(UnprocessableError, match="cut off or broken"):
+        read(bytes(content))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

@@ -13,12 +13,11 @@ from app.errors import PayloadTooLargeError, UnprocessableError, UnsupportedMedi
 from app.vision.letterbox import Size
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+JPEG_SIGNATURE, PNG_SIGNATURE = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 BROKEN = "The picture cannot be decoded: it is cut off or broken."
 # A progressive JPEG may repeat tiny scans, each as dear as decoding the whole.
 MOST_SCANS = 100
 SCAN_MARKER = b"\xff\xda"
-WEBP_HEADER_BYTES = 30
 MILLION = 1_000_000
 
 # The limit below is checked first, so the library need not warn of another; nor of what strangers' files lack.
@@ -52,11 +51,12 @@ def open_picture(content: bytes | str, limits: PictureLimits) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        if webp is not None or data.startswith(SIGNATURES):
+        if webp is not None or data.startswith((JPEG_SIGNATURE, PNG_SIGNATURE)):
             raise UnprocessableError(BROKEN) from error
         raise UnsupportedMediaTypeError("A picture must be PNG, JPEG or WebP.") from error
     _check_size(Size(*image.size), limits)
-    if image.format == "JPEG" and data.count(SCAN_MARKER) > MOST_SCANS:
+    # Not by the format that the library tells: that of a phone's JPEG with a preview behind it is MPO.
+    if data.startswith(JPEG_SIGNATURE) and data.count(SCAN_MARKER) > MOST_SCANS:
         raise UnprocessableError(f"A JPEG picture may have at most {MOST_SCANS} scans.")
     return image
 
@@ -84,13 +84,24 @@ def _check_size(size: Size, limits: PictureLimits) -> None:
 
 
 def _webp_size(data: bytes) -> Size | None:
-    """Read the size of a WebP canvas from its header; None where that is not one."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WEBP" or len(data) < WEBP_HEADER_BYTES:
+    """Read the size of a WebP canvas from its header; None where that is not one.
+
+    Raises:
+        UnprocessableError: it is one, but has no size.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None
-    if data[12:16] == b"VP8X":
-        return Size(int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1)
-    if data[12:16] == b"VP8L":
-        [bits] = struct.unpack("<I", data[21:25])
-        return Size((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
-    width, height = struct.unpack("<HH", data[26:30])
-    return Size(width & 0x3FFF, height & 0x3FFF)
+    try:
+        match data[12:16]:
+            case b"VP8X":
+                width, high_width, height, high_height = struct.unpack_from("<HBHB", data, 24)
+                return Size(width + (high_width << 16) + 1, height + (high_height << 16) + 1)
+            case b"VP8L":
+                [bits] = struct.unpack_from("<I", data, 21)
+                return Size((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)
+            case b"VP8 ":
+                width, height = struct.unpack_from("<HH", data, 26)
+                return Size(width & 0x3FFF, height & 0x3FFF)
+    except struct.error:
+        pass
+    raise UnprocessableError(BROKEN)

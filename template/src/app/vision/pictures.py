@@ -65,6 +65,9 @@ def read_picture(content: bytes | str, limits: PictureLimits, into: Size) -> Pic
 
 
 def _fit(image: Image.Image, into: Size) -> Picture:
+    if image.format == "PNG":
+        # Its EXIF may lie behind the pixels: looking for it would decode them, and lose what is wrong with them.
+        image.load()
     orientation = _orientation(image)
     width, height = image.size
     sideways = orientation in SIDEWAYS
