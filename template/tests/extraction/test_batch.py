@@ -7,9 +7,11 @@ from uuid import UUID
 
 import httpx2
 import pytest
+from sqlalchemy import inspect
 
 from app.auth.caller import Scope
 from app.bootstrap import Services
+from app.extraction.repository import list_items
 from app.jobs.models import JobState
 from app.jobs.repository import requeue_expired
 from app.settings import Settings
@@ -67,6 +69,16 @@ async def test_every_text_has_its_data_in_the_order_in_which_they_came(
     rows = await read_rows(services.ports.database)
     assert [row.endpoint for row in rows] == ["extractions"] * 6
     assert {row.key_id for row in rows} != {None}
+
+
+async def test_texts_are_not_read_to_tell_what_has_become_of_them(
+    ada: Person, services: Services, provider: FakeProvider
+) -> None:
+    provider.answer = echo
+    batch_id = UUID((await submit(ada))["id"])
+    async with services.ports.database.transaction() as session:
+        items = await list_items(session, batch_id)
+    assert [(item.position, inspect(item).unloaded) for item in items] == [(n, {"text"}) for n in range(6)]
 
 
 async def test_a_text_that_fails_leaves_the_others_alone(ada: Person, provider: FakeProvider) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from app.extraction.models import ExtractionBatch, ExtractionItem, ItemState
 
@@ -39,8 +40,8 @@ async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: st
 
 
 async def list_items(session: AsyncSession, batch_id: UUID) -> Sequence[ExtractionItem]:
-    """List the texts of a batch whose owner has been seen to, in their order."""
-    statement = select(ExtractionItem).where(ExtractionItem.batch_id == batch_id)
+    """List what has become of the texts of a batch whose owner has been seen to, in their order, without the texts."""
+    statement = select(ExtractionItem).options(defer(ExtractionItem.text)).where(ExtractionItem.batch_id == batch_id)
     return (await session.scalars(statement.order_by(ExtractionItem.position))).all()
 
 
