@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.auth.caller import Caller, Scope
-from app.errors import UnauthenticatedError
+from app.errors import UnauthenticatedError, UnavailableError
 from app.vision.frames import Frame, FrameRate, LatestFrame, StreamRefusedError, read_frame
 from app.vision.service import DetectionService, Wanted
-from app.vision.stream import TRUST_SECONDS, DetectionStream
+from app.vision.stream import TRUST_SECONDS, DetectionStream, FrameFailure, first_failure
 from tests.answers.fakes import caller
 
 
@@ -108,25 +108,31 @@ def test_a_picture_over_the_limit_is_too_big_in_either_form() -> None:
 
 @dataclass
 class Door:
-    """Lets the client in until the test closes it."""
+    """Lets the client in until the test closes it, or has it fail."""
 
     is_open: bool = True
+    is_broken: bool = False
     asked: int = 0
     scopes: frozenset[Scope] = field(default_factory=lambda: frozenset({Scope.DETECTIONS}))
 
     async def authenticate(self) -> Caller:
         """Tell who the client is."""
         self.asked += 1
+        if self.is_broken:
+            raise UnavailableError("The database cannot be reached at the moment.")
         if not self.is_open:
             raise UnauthenticatedError("The API key is not valid or has expired.")
         return caller()
 
 
+def stream_through(door: Door, clock: Clock) -> DetectionStream:
+    nothing = DetectionService.__new__(DetectionService)
+    return DetectionStream(nothing, door.authenticate, Wanted(), 100, FrameRate(10, clock), clock)
+
+
 async def test_a_key_that_is_revoked_ends_its_stream_within_a_minute() -> None:
     clock, door = Clock(), Door()
-    stream = DetectionStream(
-        DetectionService.__new__(DetectionService), door.authenticate, Wanted(), 100, FrameRate(10, clock), clock
-    )
+    stream = stream_through(door, clock)
     await stream.caller()
     door.is_open = False
     clock.now += TRUST_SECONDS - 1
@@ -136,3 +142,24 @@ async def test_a_key_that_is_revoked_ends_its_stream_within_a_minute() -> None:
     with pytest.raises(StreamRefusedError, match="not valid") as refusal:
         await stream.caller()
     assert refusal.value.code == 1008
+
+
+async def test_frames_that_come_while_credentials_cannot_be_checked_fail_and_the_stream_goes_on() -> None:
+    clock, door = Clock(), Door()
+    stream = stream_through(door, clock)
+    await stream.caller()
+    clock.now += TRUST_SECONDS
+
+    async def talk() -> None:
+        door.is_broken = True
+        for number in (1, 2):
+            stream.latest.put(frame(number))
+            answer = await stream.answer()
+            assert isinstance(answer, FrameFailure)
+            assert (answer.frame_id, answer.error.status) == (number, 503)
+        door.is_broken, door.is_open = False, False
+        stream.latest.put(frame(3))
+        with pytest.raises(StreamRefusedError, match="not valid"):
+            await stream.answer()
+
+    await first_failure(talk(), stream.look())

@@ -9,15 +9,20 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosed
 
 from app.auth.caller import Scope
+from app.auth.service import AuthService
 from app.bootstrap import Services
+from app.database import DatabaseSettings, open_database
+from app.settings import Settings
 from tests.http import join
 from tests.vision.drawings import base64, encode, noise, shapes
 from tests.vision.streaming import PATH, binary, browsing, end_of, gated, read, serving, streaming
@@ -77,6 +82,16 @@ async def test_without_valid_credentials_the_stream_is_closed_with_the_reason(
             code, said = await end_of(socket)
         assert code == 1008
         assert reason in said
+
+
+async def test_a_stream_that_opens_while_the_database_is_away_is_closed_with_1013(
+    application: FastAPI, services: Services, settings: Settings, url: str
+) -> None:
+    nowhere = DatabaseSettings(url=SecretStr("postgresql+asyncpg://nobody@127.0.0.1:1/nothing"))
+    async with open_database(nowhere) as away:
+        application.state.services = replace(services, auth=AuthService(away, settings.auth))
+        async with browsing(url, PROTOCOL, "bearer.sk-any") as socket:
+            assert await end_of(socket) == (1013, "The database cannot be reached at the moment.")
 
 
 @pytest.mark.parametrize("query", ["threshold=2", "max_detections=0", "treshold=0.5"])

@@ -86,6 +86,7 @@ class DetectionStream:
 
         Raises:
             StreamRefusedError: its credentials do not hold or do not suffice (1008).
+            UpstreamError: this cannot be told at the moment.
         """
         if self._caller is None or self.clock() >= self._trusted_until:
             try:
@@ -129,8 +130,8 @@ class DetectionStream:
             self._places.release()
 
     async def _look_at(self, frame: Frame) -> FrameResult | FrameFailure:
-        caller = await self.caller()
         try:
+            caller = await self.caller()
             result = detection_list(await self.service.look(frame.content, self.wanted, caller=caller))
         except AppError as error:
             return self._failure(frame, error)

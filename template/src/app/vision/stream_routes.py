@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.auth.caller import Caller, Scope
 from app.dependencies import ServicesDep
-from app.errors import UnauthenticatedError
+from app.errors import UnauthenticatedError, UpstreamError
 from app.going_away import GoingAway
 from app.vision.frames import POLICY_VIOLATION, FrameRate, StreamRefusedError
 from app.vision.schemas import DetectionOptions
@@ -23,7 +23,7 @@ PROTOCOL = "detections.v1"
 # Browsers cannot set headers on a WebSocket. A token in the address would end up in logs and histories; among the
 # subprotocols it travels in a header and is known before the first frame.
 TOKEN_PROTOCOL = "bearer."  # noqa: S105 - what comes before a token
-GOING_AWAY, INTERNAL_ERROR = 1001, 1011
+GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1011, 1013
 # A close frame holds 125 bytes, two of them the code.
 REASON_BYTES = 123
 
@@ -40,6 +40,8 @@ async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None
             return
         except StreamRefusedError as refusal:
             code, reason = refusal.code, refusal.reason
+        except UpstreamError as error:
+            code, reason = TRY_AGAIN_LATER, error.detail
         except Exception:
             log.exception("stream.failed")
             code, reason = INTERNAL_ERROR, "Something went wrong here."
@@ -56,6 +58,7 @@ async def _serve(websocket: WebSocket, services: ServicesDep, going_away: GoingA
     Raises:
         WebSocketDisconnect: the client left.
         StreamRefusedError: it broke the rules.
+        UpstreamError: who it is cannot be told at the moment.
     """
     stream = _open_stream(websocket, services)
     await stream.caller()
