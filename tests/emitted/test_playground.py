@@ -30,6 +30,8 @@ def test_everything_on_the_playground_works_and_nothing_of_it_leaves_the_service
         assert page.url == f"{stack.url}/playground/"
         page.reload()
         expect(page.locator("#account")).to_contain_text("@", timeout=ANSWERED_MS)
+        page.get_by_role("tab", name="Service").click()
+        expect(page.locator("#state")).to_contain_text("no request with a known price", timeout=ANSWERED_MS)
         try_documents(page)
         try_chat(page)
         try_pictures(page)
@@ -58,6 +60,7 @@ def test_what_goes_wrong_is_told_and_no_link_from_elsewhere_signs_a_visitor_in(p
 
 
 def try_documents(page: Page) -> None:
+    page.get_by_role("tab", name="Documents").click()
     page.locator("#file").set_input_files(FilePayload(name=HOSTILE, mimeType="text/markdown", buffer=MANUAL.encode()))
     entry = page.locator("#documents li").filter(has_text=HOSTILE)
     expect(entry.locator(".state")).to_have_text("ready", timeout=INDEXED_MS)

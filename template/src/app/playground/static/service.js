@@ -15,7 +15,7 @@ export async function openService() {
     at("state").append(table("Used in thirty days", [
       ["requests to language models", String(total.requests)],
       ["tokens", `${total.input_tokens} read, ${total.output_tokens} written`],
-      ["cost", `${total.cost} ${currency}`],
+      ["cost", total.cost === null ? "no request with a known price" : `${total.cost} ${currency}`],
       ["budget of this month", month.budget === null ? "none" : `${month.remaining} of ${month.budget} left`],
     ]));
   });
