@@ -18,11 +18,6 @@ TEXT = b"The warranty lasts 24 months.\n\nSpare parts are sent within three days
 
 
 @pytest.fixture
-async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    return await join(client, services, "ada@example.com")
-
-
-@pytest.fixture
 async def eve(client: httpx2.AsyncClient, services: Services) -> Person:
     return await join(client, services, "eve@example.com")
 

@@ -45,15 +45,12 @@ class IngestDocument:
         if document is None:
             return
         chunks = await self._read(document)
-        async with self.database.transaction() as session:
-            await repository.replace_passages(session, document_id, chunks)
+        if not await self._store(attempt, document_id, chunks):
+            return
         await self._index(document, chunks, report)
-        ready = await self._mark(
+        await self._mark(
             attempt, document_id, status=DocumentStatus.READY, embedding_model=self.embedder.model.identity
         )
-        if ready is None:
-            # Deleted meanwhile: its clean-up may have run before the last vectors were written.
-            await self.vectors.delete_document(owner_id=attempt.owner_id, document_id=document_id)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
         """Show the owner why the document cannot be searched."""
@@ -71,8 +68,23 @@ class IngestDocument:
         )
 
     async def _mark(self, attempt: Attempt, document_id: UUID, **values: str | None) -> Document | None:
+        """Change the document; None if it was deleted, or is to be indexed by another job by now."""
         async with self.database.transaction() as session:
-            return await repository.change(session, attempt.owner_id, document_id, **values)
+            document = await repository.change_for(session, attempt.job_id, document_id, **values)
+            deleted = document is None and await repository.find(session, attempt.owner_id, document_id) is None
+        if deleted:
+            # Its clean-up may have run before the last vectors were written.
+            await self.vectors.delete_document(owner_id=attempt.owner_id, document_id=document_id)
+        return document
+
+    async def _store(self, attempt: Attempt, document_id: UUID, chunks: Sequence[Chunk]) -> bool:
+        async with self.database.transaction() as session:
+            # This locks the row, too: of two ingestions that overlap, the latest alone has its passages stored.
+            status = DocumentStatus.PROCESSING
+            if await repository.change_for(session, attempt.job_id, document_id, status=status) is None:
+                return False
+            await repository.replace_passages(session, document_id, chunks)
+        return True
 
     async def _read(self, document: Document) -> list[Chunk]:
         try:

@@ -46,6 +46,13 @@ async def change(session: AsyncSession, owner_id: UUID, document_id: UUID, **val
     return changed
 
 
+async def change_for(session: AsyncSession, job_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
+    """Change columns of a document on behalf of its ingestion; None if this job is not, or no longer, its latest."""
+    statement = update(Document).where(Document.id == document_id, Document.job_id == job_id)
+    changed: Document | None = await session.scalar(statement.values(**values).returning(Document))
+    return changed
+
+
 async def remove(session: AsyncSession, owner_id: UUID, document_id: UUID) -> bool:
     """Delete a document with its passages; tells whether there was one."""
     statement = delete(Document).where(Document.owner_id == owner_id, Document.id == document_id)
