@@ -1,17 +1,15 @@
 """Jobs on documents: reading them into the index, and cleaning up after them."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import UUID
 
 from app.database import Database
 from app.documents import repository
-from app.documents.chunking import Chunk, chunk
+from app.documents.chunking import Chunk
 from app.documents.models import Document, DocumentStatus
-from app.documents.parsing import parse
 from app.documents.ports import FileStore, PassageVector, VectorStore
+from app.documents.reading import Reading, read
 from app.documents.service import DocumentsSettings, file_key
 from app.errors import DropJobError
 from app.inference.embedder import Embedder
@@ -87,20 +85,26 @@ class IngestDocument:
         return True
 
     async def _read(self, document: Document) -> list[Chunk]:
+        model = self.embedder.model
         try:
             async with self.files.as_path(file_key(document.owner_id, document.id)) as path:
+                reading = Reading(
+                    document_id=document.id,
+                    path=path,
+                    media_type=document.media_type,
+                    max_pages=self.settings.max_pages,
+                    max_characters=self.settings.max_characters,
+                    passage_tokens=min(self.settings.passage_tokens, model.max_tokens),
+                    model=model.folder,
+                    model_tokens=model.max_tokens,
+                )
                 with span("read document", {"app.media_type": document.media_type}):
-                    chunks = await asyncio.to_thread(self._parse_and_chunk, document, path)
+                    chunks = await read(reading, self.embedder.tokenizer)
         except FileNotFoundError as error:
             raise DropJobError("The uploaded file is no longer there.") from error
         if not chunks:
             raise DropJobError("No text was found in the file.")
         return chunks
-
-    def _parse_and_chunk(self, document: Document, path: Path) -> list[Chunk]:
-        sections = parse(path, document.media_type, self.settings.max_pages)
-        tokens = min(self.settings.passage_tokens, self.embedder.model.max_tokens)
-        return chunk(document.id, sections, document.media_type, self.embedder.tokenizer, tokens)
 
     async def _index(self, document: Document, chunks: Sequence[Chunk], report: ReportProgress) -> None:
         await self.vectors.delete_document(owner_id=document.owner_id, document_id=document.id)

@@ -1,0 +1,138 @@
+"""Files to passages, within bounds of time and memory; `python -m app.documents.reading` is the process that does it.
+
+What is in a file decides how long its reading takes, and a thread that takes too long cannot be stopped.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from tokenizers import Tokenizer
+
+from app.documents.chunking import Chunk, chunk
+from app.documents.media_types import MediaType
+from app.documents.parsing import parse
+from app.errors import DropJobError
+from app.inference.token_input import open_tokenizer
+
+# Bytes of text that are read sooner than a process starts; the worst of them takes two seconds.
+AT_ONCE = 32_000
+MOST_MEMORY = 4 << 30
+TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is to be read, and how.
+
+    Attributes:
+        max_pages: the longest PDF that is read.
+        max_characters: the longest text that is read.
+        passage_tokens: the longest passage.
+        model: the folder of the embedding model, whose tokenizer counts them.
+        model_tokens: what the model reads of a text.
+        max_memory: bytes of address space, part of which is never used; Linux alone has a process kept to it.
+    """
+
+    document_id: UUID
+    path: Path
+    media_type: str
+    max_pages: int
+    max_characters: int
+    passage_tokens: int
+    model: Path
+    model_tokens: int
+    max_memory: int = MOST_MEMORY
+
+
+async def read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
+    """Read a file's passages with the model's tokenizer; a call that is cancelled leaves nothing long at work.
+
+    Raises:
+        DropJobError: the file is damaged, encrypted, too long, or holds no text.
+    """
+    size = (await asyncio.to_thread(reading.path.stat)).st_size
+    if reading.media_type != MediaType.PDF and size <= AT_ONCE:
+        return await asyncio.to_thread(_read, reading, tokenizer)
+    status, output = await _run(orjson.dumps(reading, default=str))
+    if status == -signal.SIGABRT:  # what libraries do that were refused memory
+        raise DropJobError(TOO_MUCH_MEMORY)
+    if status != 0:
+        raise RuntimeError(f"The process that reads a file has ended with status {status}.")
+    return await asyncio.to_thread(_understand, output)
+
+
+async def _run(request: bytes) -> tuple[int, bytes]:
+    """Have a process do one reading; gives its exit status and what it has written."""
+    command = (sys.executable, "-m", "app.documents.reading")
+    # A session of its own: signals to the worker's group must not end what has a grace period.
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
+    try:
+        # It stays open for as long as this process lives.
+        cast("StreamWriter", process.stdin).write(request + b"\n")
+        output = await cast("StreamReader", process.stdout).read()
+        return await process.wait(), output
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def _understand(output: bytes) -> list[Chunk]:
+    answer: Mapping[str, Any] = orjson.loads(output)
+    if "error" in answer:
+        raise DropJobError(answer["error"])
+    return [Chunk(UUID(each.pop("id")), **each) for each in answer["chunks"]]
+
+
+def _read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
+    sections = parse(reading.path, reading.media_type, reading.max_pages, reading.max_characters)
+    return chunk(reading.document_id, sections, reading.media_type, tokenizer, reading.passage_tokens)
+
+
+def main() -> None:
+    """Do the reading that standard input asks for, and write to standard output what came of it."""
+    asked = orjson.loads(sys.stdin.buffer.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
+    logging.disable()  # damaged files give rise to any number of warnings
+    asked |= {name: Path(asked[name]) for name in ("path", "model")}
+    reading = Reading(**asked | {"document_id": UUID(asked["document_id"])})
+    _bound_memory(reading.max_memory)
+    answer: dict[str, Any]
+    try:
+        answer = {"chunks": _read(reading, open_tokenizer(reading.model, reading.model_tokens))}
+    except DropJobError as error:
+        answer = {"error": error.detail}
+    except MemoryError:
+        answer = {"error": TOO_MUCH_MEMORY}
+    sys.stdout.buffer.write(orjson.dumps(answer))
+
+
+def _end_with_parent() -> None:
+    """End at once when whoever asked is gone and cannot kill this process any more."""
+    os.read(sys.stdin.fileno(), 1)
+    os._exit(1)
+
+
+def _bound_memory(most: int) -> None:
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415 - there is none on Windows
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or hard > most:
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Reading files takes no more time and memory than it is given."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+import psutil
+import pytest
+
+from app.documents.chunking import Chunk, chunk
+from app.documents.parsing import Section
+from app.documents.reading import AT_ONCE, Reading, read
+from app.errors import DropJobError
+from app.inference.embedder import load_tokenizer
+from app.inference.manifest import load_embedding_model
+from tests.pdf import make_pdf
+
+MODEL = load_embedding_model(Path(__file__).parents[2] / "models" / "embedding")
+TOKENIZER = load_tokenizer(MODEL)
+WORDS = "The quick brown fox jumps over the lazy dog, again and again. "
+# The splitter takes a time that grows with the square of it: more than ten minutes.
+ENDLESS = ">" * 1_000_000
+
+
+@pytest.fixture
+def reading(tmp_path: Path) -> Reading:
+    """Something to read, which is not there yet."""
+    return Reading(
+        document_id=UUID(int=1),
+        path=tmp_path / "file",
+        media_type="text/plain",
+        max_pages=100,
+        max_characters=2_000_000,
+        passage_tokens=64,
+        model=MODEL.folder,
+        model_tokens=MODEL.max_tokens,
+    )
+
+
+def endless(reading: Reading) -> Reading:
+    reading.path.write_text(ENDLESS)
+    return replace(reading, media_type="text/markdown")
+
+
+def readers() -> Sequence[psutil.Process]:
+    """The processes that read for this one."""
+    return [each for each in psutil.Process().children() if "app.documents.reading" in each.cmdline()]
+
+
+async def reader_is_there() -> psutil.Process:
+    async with asyncio.timeout(60):
+        while not readers():
+            await asyncio.sleep(0.02)
+    return readers()[0]
+
+
+@pytest.mark.parametrize("length", [AT_ONCE // 2, AT_ONCE * 2])
+async def test_short_and_long_texts_are_cut_alike(reading: Reading, length: int) -> None:
+    text = (WORDS * length)[:length]
+    reading.path.write_text(text)
+    expected = chunk(reading.document_id, [Section(text, 0, None)], "text/plain", TOKENIZER, 64)
+    assert await read(reading, TOKENIZER) == expected
+
+
+async def test_a_pdf_keeps_its_pages(reading: Reading) -> None:
+    reading.path.write_bytes(make_pdf(["Installation.", "Warranty."]))
+    found = await read(replace(reading, media_type="application/pdf"), TOKENIZER)
+    assert [(each.text, each.start, each.page) for each in found] == [("Installation.", 0, 1), ("Warranty.", 16, 2)]
+    assert all(isinstance(each, Chunk) and isinstance(each.id, UUID) for each in found)
+
+
+async def test_nothing_goes_on_after_a_cancellation(reading: Reading) -> None:
+    task = asyncio.create_task(read(endless(reading), TOKENIZER))
+    reader = await reader_is_there()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not reader.is_running()
+
+
+async def test_a_reader_ends_with_the_worker(reading: Reading) -> None:
+    command = (sys.executable, "-m", "app.documents.reading")
+    reader = await asyncio.create_subprocess_exec(*command, stdin=PIPE)
+    assert reader.stdin is not None
+    reader.stdin.write(orjson.dumps(endless(reading), default=str) + b"\n")
+    await reader.stdin.drain()
+    reader.stdin.close()
+    async with asyncio.timeout(60):
+        assert await reader.wait() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounds the memory of processes")
+async def test_a_file_that_takes_too_much_memory_is_given_up(reading: Reading) -> None:
+    with reading.path.open("wb") as file:
+        file.truncate(400_000_000)
+    with pytest.raises(DropJobError, match="memory"):
+        await read(replace(reading, max_memory=400_000_000), TOKENIZER)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/pdf"])
+async def test_a_file_with_too_much_text_is_refused_with_the_remedy(reading: Reading, media_type: str) -> None:
+    pages = [WORDS] * 3
+    content = make_pdf(pages) if media_type == "application/pdf" else "".join(pages).encode()
+    reading.path.write_bytes(content)
+    with pytest.raises(DropJobError, match="more than 100 characters of text; split it"):
+        await read(replace(reading, media_type=media_type, max_characters=100), TOKENIZER)
+
+
+async def test_a_reader_that_dies_fails_the_attempt(reading: Reading) -> None:
+    task = asyncio.create_task(read(endless(reading), TOKENIZER))
+    (await reader_is_there()).kill()
+    with pytest.raises(RuntimeError, match="status -9"):
+        await task
