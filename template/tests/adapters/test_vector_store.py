@@ -110,6 +110,14 @@ async def test_a_search_stays_within_the_given_documents(store: VectorStore) -> 
     assert await store.search(ask(document_ids=[])) == []
 
 
+async def test_a_search_may_name_any_number_of_documents(store: VectorStore) -> None:
+    near, far = vector_of(towards(0.9)), vector_of(towards(0.3))
+    await store.prepare(MODEL)
+    await store.upsert([near, far])
+    many = [*(uuid4() for _ in range(40_000)), far.document_id]
+    assert ids(await store.search(ask(document_ids=many))) == [far.passage_id]
+
+
 async def test_models_of_different_dimension_live_side_by_side(store: VectorStore) -> None:
     passage_id, document_id = uuid4(), uuid4()
     old = vector_of(towards(0.5), passage_id=passage_id, document_id=document_id)

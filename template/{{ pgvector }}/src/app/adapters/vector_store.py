@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import Float, Index, Select, String, bindparam, cast, delete, exc, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Float, Index, Select, String, Uuid, bindparam, cast, delete, exc, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -69,7 +69,8 @@ def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
         PassageVectorRow.model == bindparam(None, query.model, String, literal_execute=True),
     )
     if query.document_ids is not None:
-        statement = statement.where(PassageVectorRow.document_id.in_(query.document_ids))
+        chosen = bindparam(None, list(query.document_ids), ARRAY(Uuid()))  # as one: a statement has 32,767 at most
+        statement = statement.where(PassageVectorRow.document_id == func.any(chosen))
     return statement.order_by(distance).limit(query.limit)
 
 
