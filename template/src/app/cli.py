@@ -64,7 +64,9 @@ def ingest(
 @app.command()
 def reindex(
     *,
-    everything: Annotated[bool, typer.Option("--all", help="Every document: after the vector store was lost.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every document, failed ones too: after the vector store was lost.")
+    ] = False,
 ) -> None:
     """Index anew what was indexed with another embedding model than the configured one."""
     typer.echo(f"{_run(_reindex(everything=everything))} documents are on their way.")

@@ -194,5 +194,7 @@ async def test_documents_of_another_embedding_model_are_refused_until_indexed_an
     assert "older@1" in response.json()["detail"]
     current = services.embeddings.embedder.model.identity
     assert await services.documents.reindex_all(except_model=current) == 1
+    response = await ada.request("POST", "/v1/search", json={"query": "warranty"})
+    assert (response.status_code, response.json()["code"]) == (409, "embedding_model_mismatch")
     await ada.run_jobs()
     assert await search(ada, "warranty")

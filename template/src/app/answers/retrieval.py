@@ -15,6 +15,9 @@ from app.errors import EmbeddingModelError
 from app.inference.embedder import Embedder
 from app.observability.spans import span
 
+# Matches that a search looks through, at most, for as many passages as are wanted.
+MOST_MATCHES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
@@ -93,9 +96,18 @@ class RetrievalService:
             limit=limit,
             document_ids=document_ids,
         )
-        with span("search vectors", {"app.limit": limit}):
-            matches = await self.vectors.search(vector_query)
-        return await self._load(matches, caller)
+        return await self._search(vector_query, caller)
+
+    async def _search(self, query: VectorQuery, caller: Caller) -> list[Passage]:
+        """Find passages that may be shown, although others may be nearer: of documents not indexed yet, or deleted."""
+        limit = query.limit
+        while True:
+            with span("search vectors", {"app.limit": limit}):
+                matches = await self.vectors.search(replace(query, limit=limit))
+            passages = await self._load(matches, caller)
+            if len(passages) >= query.limit or len(matches) < limit or limit >= MOST_MATCHES:
+                return passages[: query.limit]
+            limit = min(2 * limit, MOST_MATCHES)
 
     async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
         """Resolve filters to documents; None stands for all."""

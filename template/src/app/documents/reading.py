@@ -28,7 +28,7 @@ from app.inference.token_input import open_tokenizer
 
 # Bytes of text that are read sooner than a process starts; the worst of them takes two seconds.
 AT_ONCE = 32_000
-MOST_MEMORY = 4 << 30
+MOST_MEMORY = 2 << 30
 TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
 
 

@@ -90,16 +90,23 @@ async def ids_with_tags(session: AsyncSession, owner_id: UUID, tags: Collection[
 
 
 async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) -> str | None:
-    """Find an embedding model, other than this one, that some of the owner's ready documents were indexed with."""
+    """Find an embedding model, other than this one, that some of the owner's documents have their vectors from.
+
+    They are ready, or wait to be indexed anew; what failed to be does not count.
+    """
     statement = select(Document.embedding_model).where(
-        Document.owner_id == owner_id, Document.status == DocumentStatus.READY, Document.embedding_model != model
+        Document.owner_id == owner_id, Document.status != DocumentStatus.FAILED, Document.embedding_model != model
     )
     return await session.scalar(statement.limit(1))
 
 
-async def list_ready(session: AsyncSession, *, except_model: str | None) -> list[tuple[UUID, UUID]]:
-    """List owner and identifier of every owner's ready documents, without those that this model indexed."""
-    statement = select(Document.owner_id, Document.id).where(Document.status == DocumentStatus.READY)
+async def list_settled(session: AsyncSession, *, except_model: str | None) -> list[tuple[UUID, UUID]]:
+    """List owner and identifier of every owner's documents that are ready or have failed.
+
+    With `except_model`, those alone that another model has indexed.
+    """
+    settled = (DocumentStatus.READY, DocumentStatus.FAILED)
+    statement = select(Document.owner_id, Document.id).where(Document.status.in_(settled))
     if except_model is not None:
         statement = statement.where(Document.embedding_model != except_model)
     return [(row.owner_id, row.id) for row in await session.execute(statement)]

@@ -1,6 +1,7 @@
 """The life of a document: uploaded, listed, changed, indexed anew, deleted."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -140,12 +141,18 @@ class DocumentService:
         return document, job
 
     async def reindex_all(self, *, except_model: str | None) -> int:
-        """Have every account's documents indexed anew, without those that this model indexed; for operators."""
+        """Have every account's documents indexed anew, failed ones too; for operators. Gives their number.
+
+        With `except_model`, those alone that another model has indexed.
+        """
         async with self.database.transaction() as session:
-            ready = await repository.list_ready(session, except_model=except_model)
-        for owner_id, document_id in ready:
-            await self.reindex(document_id, caller=Caller(id=owner_id))
-        return len(ready)
+            settled = await repository.list_settled(session, except_model=except_model)
+        count = 0
+        for owner_id, document_id in settled:
+            with suppress(NotFoundError):  # deleted meanwhile
+                await self.reindex(document_id, caller=Caller(id=owner_id))
+                count += 1
+        return count
 
     async def delete(self, document_id: UUID, *, caller: Caller) -> None:
         """Delete a document at once; its vectors and its file follow by a job.
