@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -118,8 +118,9 @@ def _prepare(folder: Path) -> None:
     incoming = folder / INCOMING
     incoming.mkdir(parents=True, exist_ok=True)
     for path in incoming.iterdir():
-        if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its upload ends at this moment
+            if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
+                path.unlink()
 
 
 @asynccontextmanager
