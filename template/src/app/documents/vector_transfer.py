@@ -1,13 +1,13 @@
 """Moving vectors from one vector store to another without embedding anything anew."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from app.database import Database
 from app.documents import repository
 from app.documents.ports import PassageVector, VectorArchive, VectorStore
 from app.documents.vector_file import header_line, read_vectors, trailer_line, vector_line
+from app.errors import UnprocessableError
 from app.inference.manifest import EmbeddingModel
 
 BATCH = 250
@@ -58,7 +58,7 @@ async def import_vectors(
     vectors = read_vectors(lines, model)
     await store.prepare(model)
     read = stored = 0
-    while batch := list(islice(vectors, BATCH)):
+    for batch in _batches(vectors):
         wanted = await _wanted(batch, model, database)
         await store.upsert(wanted)
         read, stored = read + len(batch), stored + len(wanted)
@@ -70,6 +70,21 @@ async def count_indexed(database: Database, model: EmbeddingModel) -> int:
     """Count the passages that search should find with this model."""
     async with database.transaction() as session:
         return await repository.count_indexed(session, model.identity)
+
+
+def _batches(vectors: Iterable[PassageVector]) -> Iterator[list[PassageVector]]:
+    """Give what comes before a wrong line, too, and raise its error then."""
+    batch: list[PassageVector] = []
+    try:
+        for vector in vectors:
+            batch.append(vector)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+    except UnprocessableError:
+        yield batch
+        raise
+    yield batch
 
 
 async def _wanted(batch: Sequence[PassageVector], model: EmbeddingModel, database: Database) -> list[PassageVector]:
