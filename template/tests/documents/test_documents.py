@@ -43,10 +43,12 @@ async def test_an_upload_is_accepted_with_a_job_and_becomes_ready(ada: Person) -
     assert (job["state"], job["progress"]) == ("succeeded", 1.0)
 
 
-async def test_a_passage_says_where_it_stands(ada: Person) -> None:
-    await ada.upload_and_index("warranty.txt", TEXT)
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["Unix", "Windows"])
+async def test_a_passage_says_where_it_stands(ada: Person, line_end: bytes) -> None:
+    content = TEXT.replace(b"\n", line_end)
+    await ada.upload_and_index("warranty.txt", content)
     [passage] = await search(ada, "How long is the warranty?")
-    text = TEXT.decode()
+    text = content.decode()
     assert text[passage["start"] : passage["end"]] == passage["text"]
     assert passage["page"] is None
 
@@ -61,7 +63,9 @@ async def test_a_passage_of_a_pdf_names_its_page(ada: Person) -> None:
 async def test_the_type_is_told_by_the_content(ada: Person) -> None:
     disguised = await ada.upload("notes.txt", make_pdf(["A PDF after all."]))
     assert disguised.json()["document"]["media_type"] == "application/pdf"
-    markdown = await ada.upload("notes.md", b"# Title\n\nText.")
+    late = await ada.upload("notes.txt", b"\xff before the header\n" + make_pdf(["A PDF after all."]))
+    assert late.json()["document"]["media_type"] == "application/pdf"
+    markdown = await ada.upload("notes.md", b"# Title\n\nA PDF begins with %PDF-1.7 or the like.")
     assert markdown.json()["document"]["media_type"] == "text/markdown"
 
 

@@ -24,9 +24,11 @@ def detect_media_type(head: bytes, filename: str) -> MediaType:
     Raises:
         UnsupportedMediaTypeError: it is neither PDF nor UTF-8 text.
     """
-    if PDF_HEADER in head[:1024]:
+    start = head[:1024]
+    is_text = b"\0" not in head and _is_utf8_prefix(head)
+    if start.lstrip().startswith(PDF_HEADER) or (PDF_HEADER in start and not is_text):
         return MediaType.PDF
-    if b"\0" in head or not _is_utf8_prefix(head):
+    if not is_text:
         raise UnsupportedMediaTypeError("Send a PDF, Markdown or UTF-8 text file.")
     return MediaType.MARKDOWN if PurePath(filename).suffix.lower() in MARKDOWN_SUFFIXES else MediaType.TEXT
 

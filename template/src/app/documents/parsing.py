@@ -46,7 +46,7 @@ def parse(path: Path, media_type: str, max_pages: int, max_characters: int) -> l
 
 def _parse_text(path: Path) -> Iterator[Section]:
     try:
-        yield Section(_storable(path.read_text(encoding="utf-8-sig")), start=0, page=None)
+        yield Section(_storable(path.read_bytes().decode("utf-8-sig")), start=0, page=None)
     except UnicodeDecodeError as error:
         raise DropJobError(f"The file is not UTF-8 text: byte {error.start} does not fit.") from error
 
