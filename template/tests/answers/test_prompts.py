@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app.answers.prompts import MOST_SOURCE_CHARACTERS, compose_request, fit_budget, neutralise
+from app.documents.chunking import MOST_CHARACTERS
 from tests.answers.fakes import passage
 
 QUESTION = "How long does the warranty last?"
@@ -63,6 +64,11 @@ def test_passages_are_kept_whole_from_the_best_on_while_they_fit() -> None:
     assert fit_budget(passages, 100) == passages[:2]
 
 
-def test_the_best_passage_is_kept_even_if_it_is_too_long_by_itself() -> None:
-    only = passage(0, MOST_SOURCE_CHARACTERS + 1, of_length(MOST_SOURCE_CHARACTERS + 1))
-    assert fit_budget([only, passage()]) == [only]
+def test_a_passage_that_is_too_long_by_itself_makes_room_for_the_next() -> None:
+    endless, short = passage(0, MOST_SOURCE_CHARACTERS + 1, of_length(MOST_SOURCE_CHARACTERS + 1)), passage()
+    assert fit_budget([endless, short]) == [short]
+
+
+def test_the_longest_passage_there_can_be_is_kept() -> None:
+    longest = passage(0, MOST_CHARACTERS, of_length(MOST_CHARACTERS))
+    assert fit_budget([longest, passage()]) == [longest]

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.documents.chunking import chunk
+from app.documents.chunking import CHARACTERS_PER_TOKEN, chunk
 from app.documents.parsing import Section
 from app.inference.embedder import load_tokenizer
 from app.inference.manifest import load_embedding_model
@@ -23,6 +23,19 @@ def test_passages_fit_the_model_and_point_into_the_text(text: str, media_type: s
     for piece in chunks:
         assert text[piece.start : piece.end] == piece.text
         assert len(TOKENIZER.encode(piece.text).ids) <= 64
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "text/markdown"])
+@pytest.mark.parametrize(
+    "text", ["The warranty <" + " " * 20_000 + "lasts 24 months.", "x" * 20_000, "Ab " + "-9" * 700 + WORDS + "y" * 533]
+)
+def test_passages_are_bounded_in_characters_too(text: str, media_type: str) -> None:
+    chunks = chunk(uuid4(), [Section(text, 0, None)], media_type, TOKENIZER, 16)
+    assert "".join("".join(piece.text.split()) for piece in chunks) == "".join(text.split())
+    for piece in chunks:
+        assert text[piece.start : piece.end] == piece.text
+        assert len(piece.text) <= 16 * CHARACTERS_PER_TOKEN
+        assert len(TOKENIZER.encode(piece.text).ids) <= 16
 
 
 def test_no_passage_crosses_a_page() -> None:

@@ -29,9 +29,13 @@ _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\
 def fit_budget(passages: Sequence[Passage], most_characters: int = MOST_SOURCE_CHARACTERS) -> list[Passage]:
     """Keep the best passages that fit together; one that does not fit is left out, not cut."""
     kept: list[Passage] = []
+    left = most_characters
     for passage in passages:
-        most_characters -= len(passage.text)
-        if most_characters < 0 and kept:
+        # Documents indexed before passages had a bound may have some that never fit.
+        if len(passage.text) > most_characters:
+            continue
+        left -= len(passage.text)
+        if left < 0:
             break
         kept.append(passage)
     return kept
