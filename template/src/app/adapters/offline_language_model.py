@@ -33,11 +33,13 @@ EXPECTATIONS = (
     (re.compile(r"\bwhere\b"), re.compile(r"\b(?:in|at|on|under|near|behind|from|to) ")),
     (re.compile(r"\bwhy\b"), re.compile(r"\b(?:because|since|so that|due to|in order to|therefore)\b")),
 )
+MOST_CLAUSES = 10  # of a question; more than so many could not be answered in three sentences
 EXPECTATION_BONUS = 0.15
 RANK_BONUS = 0.1
+LONG = 2000  # characters; longer texts are read in a thread, so that nobody has to wait for them
 
 _MEASURE = re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b", re.IGNORECASE)
-_JOINT = re.compile(r"[?;]|,?\s+\b(?:and|or)\b", re.IGNORECASE)
+_JOINT = re.compile(r"[?;]|,?(?<!\s)\s++(?:and|or)\b", re.IGNORECASE)
 _POINTS_BACK = re.compile(r"(?:it|its|they|their|this|these|that|those|he|she|his|her)\b", re.IGNORECASE)
 
 _LEADING_MARK = re.compile(r"^(?:[-*•–]|\d{1,3}[.)])\s+")  # noqa: RUF001 - the dash opens list items
@@ -74,9 +76,10 @@ class OfflineLanguageModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         """Quote word by word; the last event is `Finished`."""
         _refuse(request)
-        text = _cut(_answer(request), request.stop)
+        texts = [*(message.content for message in request.messages), *(source.text for source in request.sources)]
+        is_long = sum(map(len, texts)) > LONG
+        text, read = await asyncio.to_thread(_answer, request) if is_long else _answer(request)
         pieces = text.split(" ") if text else []
-        read = sum(len(words(message.content)) for message in request.messages)
         written = pieces[: request.max_tokens]
         for number, piece in enumerate(written):
             yield TextDelta(piece if number == 0 else f" {piece}")
@@ -92,7 +95,8 @@ def quote(question: str, sources: Sequence[Source]) -> str:
     covered: set[str] = set()
     for part in _parts(question):
         weights = _weights(dict.fromkeys(terms(_MEASURE.sub("", part))), candidates)
-        scored = [(_score(candidate, part, weights), candidate) for candidate in candidates]
+        expected = [content for opening, content in EXPECTATIONS if opening.search(part.casefold())]
+        scored = [(_score(candidate, expected, weights), candidate) for candidate in candidates]
         ranked = sorted((pair for pair in scored if pair[0]), key=lambda pair: -pair[0])
         for score, candidate in ranked:
             shared = candidate.own & weights.keys()
@@ -102,7 +106,13 @@ def quote(question: str, sources: Sequence[Source]) -> str:
     return " ".join(f"{_as_quote(each.text)} [{each.marker}]" for each in chosen[:MOST_SENTENCES]) or NO_MATCH
 
 
-def _answer(request: ModelRequest) -> str:
+def _answer(request: ModelRequest) -> tuple[str, int]:
+    """Give the answer, and how many words were read for it."""
+    read = sum(len(words(message.content)) for message in request.messages)
+    return _cut(_quote_for(request), request.stop), read
+
+
+def _quote_for(request: ModelRequest) -> str:
     asked = [message.content for message in request.messages if message.role == "user"]
     if request.sources:
         return quote(asked[-1] if asked else "", request.sources)
@@ -120,7 +130,8 @@ def _read_conversation(messages: Sequence[Message]) -> tuple[str, list[Source]]:
     sentences = split_sentences(last)
     questions = [sentence for sentence in sentences if sentence.text.endswith("?")] or sentences[-1:]
     asked = " ".join(sentence.text for sentence in questions)
-    rest = "\n\n".join(sentence.text for sentence in sentences if sentence not in questions)
+    starts = {sentence.start for sentence in questions}
+    rest = "\n\n".join(sentence.text for sentence in sentences if sentence.start not in starts)
     return asked, [Source(number, text) for number, text in enumerate([*before, rest], start=1) if text]
 
 
@@ -143,8 +154,8 @@ def _cut(text: str, stop: Sequence[str]) -> str:
 
 
 def _parts(question: str) -> list[str]:
-    """Give the question as a whole, then each of the questions that it joins."""
-    clauses = [clause for clause in _JOINT.split(question) if terms(clause)]
+    """Give the question as a whole, then each of the first questions that it joins."""
+    clauses = [clause for clause in _JOINT.split(question, MOST_CLAUSES) if terms(clause)][:MOST_CLAUSES]
     return [question, *clauses] if len(clauses) > 1 else [question]
 
 
@@ -175,17 +186,15 @@ def _weights(asked: Iterable[str], candidates: Sequence[_Candidate]) -> dict[str
     return {term: weight / total for term, weight in rarity.items()}
 
 
-def _score(candidate: _Candidate, question: str, weights: dict[str, float]) -> float:
+def _score(candidate: _Candidate, expected: Sequence[re.Pattern[str]], weights: dict[str, float]) -> float:
     """Rate how well a sentence answers, 0 if it does not."""
-    own = sum(weight for term, weight in weights.items() if term in candidate.own)
-    leant_on = sum(weight for term, weight in weights.items() if term in candidate.context - candidate.own)
+    own = math.fsum(weights[term] for term in candidate.own & weights.keys())
+    leant_on = math.fsum(weights[term] for term in (candidate.context - candidate.own) & weights.keys())
     coverage = own + CONTEXT_WEIGHT * leant_on
     if coverage < LEAST_COVERAGE:
         return 0.0
-    expected = any(
-        opening.search(question.casefold()) and content.search(candidate.text) for opening, content in EXPECTATIONS
-    )
-    return coverage + EXPECTATION_BONUS * expected + RANK_BONUS / (1 + candidate.rank)
+    is_expected = any(content.search(candidate.text) for content in expected)
+    return coverage + EXPECTATION_BONUS * is_expected + RANK_BONUS / (1 + candidate.rank)
 
 
 def _as_quote(sentence: str) -> str:

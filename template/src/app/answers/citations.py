@@ -3,12 +3,16 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from app.answers.retrieval import Passage
 from app.chat.sentences import split_sentences, terms, words
 
-_GROUP = re.compile(r"(?:\s*\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\])+")  # noqa: RUF001 - the dash of ranges
+MOST_MARKERS = 2000  # of one answer that are looked at
+
+# A run of spaces is tried once, from its beginning: from each of them, the time would grow with its square.
+_GROUP = re.compile(r"(?<!\s)(?:\s*+\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\])+")  # noqa: RUF001 - the dash of ranges
 _PART = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")  # noqa: RUF001 - as above
 
 
@@ -43,17 +47,26 @@ class CheckedCitations:
     unknown: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """A sentence of a passage, ready to be compared; `phrase` is its words, with a space around each."""
+
+    start: int
+    end: int
+    phrase: str
+    terms: frozenset[str]
+
+
 def check_citations(answer: str, passages: Sequence[Passage]) -> CheckedCitations:
     """Find what each `[n]` of an answer refers to; `[1]` is the first passage."""
+    claims = list(islice(_claims(answer), MOST_MARKERS))
+    known = [(claim, marker) for claim, marker in claims if 1 <= marker <= len(passages)]
+    read = {marker: list(_statements(passages[marker - 1].text)) for marker in {marker for _, marker in known}}
     citations: dict[tuple[int, int, int], Citation] = {}
-    unknown = 0
-    for claim, marker in _claims(answer):
-        if not 1 <= marker <= len(passages):
-            unknown += 1
-            continue
-        citation = _cite(claim, marker, passages[marker - 1])
+    for claim, marker in dict.fromkeys(known):
+        citation = _cite(claim, marker, passages[marker - 1], read[marker])
         citations.setdefault((marker, citation.start, citation.end), citation)
-    return CheckedCitations(list(citations.values()), unknown)
+    return CheckedCitations(list(citations.values()), len(claims) - len(known))
 
 
 def _claims(answer: str) -> Iterator[tuple[str, int]]:
@@ -76,8 +89,14 @@ def _markers(group: str) -> Iterator[int]:
         yield from range(first, last + 1) if first <= last < first + 50 else (first, last)
 
 
-def _cite(claim: str, marker: int, passage: Passage) -> Citation:
-    start, end = _support(claim, passage.text)
+def _statements(text: str) -> Iterator[_Statement]:
+    for sentence in split_sentences(text):
+        phrase = f" {' '.join(words(sentence.text))} "
+        yield _Statement(sentence.start, sentence.end, phrase, frozenset(terms(sentence.text)))
+
+
+def _cite(claim: str, marker: int, passage: Passage, statements: Sequence[_Statement]) -> Citation:
+    start, end = _support(claim, statements) or (0, len(passage.text))
     return Citation(
         marker=marker,
         document_id=passage.document_id,
@@ -89,22 +108,21 @@ def _cite(claim: str, marker: int, passage: Passage) -> Citation:
     )
 
 
-def _support(claim: str, text: str) -> tuple[int, int]:
-    """Choose the span that supports a claim: a sentence that says it, else the most similar one, else everything."""
-    sentences = split_sentences(text)
+def _support(claim: str, statements: Sequence[_Statement]) -> tuple[int, int] | None:
+    """Choose the span that supports a claim: a sentence that says it, else the most similar one; None for neither."""
     phrase = f" {' '.join(words(claim))} "
-    meant = set(terms(claim))
+    meant = frozenset(terms(claim))
     best: tuple[int, int] | None = None
     most = 0.0
-    for sentence in sentences:
-        if phrase.strip() and phrase in f" {' '.join(words(sentence.text))} ":
-            return sentence.start, sentence.end
-        similarity = _similarity(meant, set(terms(sentence.text)))
+    for statement in statements:
+        if phrase.strip() and phrase in statement.phrase:
+            return statement.start, statement.end
+        similarity = _similarity(meant, statement.terms)
         if similarity > most:
-            best, most = (sentence.start, sentence.end), similarity
-    return best or (0, len(text))
+            best, most = (statement.start, statement.end), similarity
+    return best
 
 
-def _similarity(these: set[str], those: set[str]) -> float:
+def _similarity(these: frozenset[str], those: frozenset[str]) -> float:
     """Measure the overlap of two sets of words from 0 to 1 (Dice coefficient)."""
     return 2 * len(these & those) / (len(these) + len(those)) if these and those else 0.0

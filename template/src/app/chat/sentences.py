@@ -23,13 +23,16 @@ STOP_WORDS = frozenset((
 ))
 # fmt: on
 
-_END = re.compile(r"[.!?]+[\"')\]»”’]*(?=\s)|[。！？]+")  # noqa: RUF001 - these end Chinese and Japanese sentences
+# A run of characters is tried once, from its beginning: from each of them, the time would grow with its square.
+_END = re.compile(r"(?<![.!?])[.!?]++[\"')\]»”’]*+(?=\s)|[。！？]+")  # noqa: RUF001 - these end Chinese and Japanese sentences
 _LINE = re.compile(r"\n+")
 _BLANK_LINE = re.compile(r"\n\s*\n")
-_LIST_ITEM = re.compile(r"\s*(?:[-*•–]|#{1,6}|\d{1,3}[.)]|\|)\s")  # noqa: RUF001 - the dash opens list items
+_LIST_ITEM = re.compile(r"[^\S\n]*+(?:[-*•–]|#{1,6}|\d{1,3}[.)]|\|)\s")  # noqa: RUF001 - the dash opens list items
 _ONLY_NUMBER = re.compile(r"\s*(?:\d{1,3}|[A-Za-z])\.$")
 _WORD = re.compile(r"\w+(?:['’]\w+)?")  # noqa: RUF001 - the typographic apostrophe
 _SHORT_LINE = 50
+_LONGEST_ABBREVIATION = 20  # with what may stand before it, such as brackets and the indent of a list
+_LONGEST_HEADING = 300
 _SUFFIXES = (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", ""))
 _SHORTEST_STEM = 3
 
@@ -75,6 +78,8 @@ def stem(word: str) -> str:
 
 def is_heading(sentence: str) -> bool:
     """Tell whether a piece of text names what follows instead of saying something."""
+    if len(sentence) > _LONGEST_HEADING:
+        return False
     if sentence.startswith("#"):
         return True
     unfinished = not sentence.rstrip("\"')”’").endswith((".", "!", "?", ":", ";", "。"))  # noqa: RUF001 - as above
@@ -92,7 +97,7 @@ def _trimmed(text: str, start: int, end: int) -> Sentence:
 def _stop_cuts(text: str) -> Iterator[int]:
     """Yield where punctuation ends a sentence."""
     for match in _END.finditer(text):
-        line = text[text.rfind("\n", 0, match.start()) + 1 : match.start()]
+        line = text[max(match.start() - _LONGEST_ABBREVIATION, 0) : match.start()].rpartition("\n")[2]
         last_word = (line.split() or [""])[-1].lstrip("(\"'").casefold()
         abbreviation = match.group().startswith(".") and last_word in ABBREVIATIONS
         goes_on = text[match.end() : match.end() + 2].lstrip()[:1].islower()
