@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
+from app.errors import ClientGoneError
 from app.event_stream import MOST_WAITING, EventStream, ReadAhead
 
 PATIENT = 60.0
@@ -48,6 +49,38 @@ async def test_a_reader_that_stands_still_stops_the_source() -> None:
             await asyncio.sleep(0)
         assert source.given <= MOST_WAITING + 2
     assert source.closed.is_set()
+
+
+async def test_a_reader_that_stands_still_for_too_long_loses_the_source() -> None:
+    source = Source(10_000)
+    async with aclosing(ReadAhead(source.numbers(), patience=0.01)) as reading:
+        await asyncio.wait_for(source.closed.wait(), PATIENT)
+        assert source.given <= MOST_WAITING + 2
+        with pytest.raises(ClientGoneError):
+            assert [batch async for batch in reading.batches(PATIENT)]
+
+
+async def test_closing_again_does_not_break_off_what_a_source_does_at_its_end() -> None:
+    closing, go, closed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await go.wait()
+            closed.set()
+
+    reading = ReadAhead(numbers())
+    await reading.wait_for_first(PATIENT)
+    first = asyncio.create_task(reading.aclose())
+    await asyncio.wait_for(closing.wait(), PATIENT)
+    second = asyncio.create_task(reading.aclose())
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.wait_for(asyncio.gather(first, second), PATIENT)
+    assert closed.is_set()
 
 
 async def test_a_failure_before_the_first_item_is_raised_at_once() -> None:

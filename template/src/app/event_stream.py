@@ -9,9 +9,12 @@ from typing import Generic, Protocol, Self, TypeVar
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from app.errors import ClientGoneError
+
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
 MOST_WAITING = 256  # events; a reader that falls further behind slows the model down
+STANDSTILL_SECONDS = 30.0  # for which a reader so far behind may take nothing: all the while it has a model to itself
 # A source that fails at once does so before the first byte is sent, and its failure keeps its status, by which clients
 # know whether to try again. After so many seconds the reader gets first bytes.
 FIRST_BYTE_SECONDS = 0.5
@@ -27,7 +30,10 @@ class Closable(Protocol):
 
 
 class EventStream(StreamingResponse):
-    """A response of server-sent events whose source is closed as soon as the client is gone."""
+    """A response of server-sent events whose source is closed as soon as the client is gone.
+
+    It alone closes the source: the frames only read.
+    """
 
     media_type = "text/event-stream"
 
@@ -54,11 +60,16 @@ class _Over:
 class ReadAhead(Generic[Item]):
     """Reads a source in a task of its own, so that what waits together can be sent together.
 
-    Close it with `aclose`, which closes the source.
+    Close it with `aclose`, which closes the source. So does a reader that takes nothing for too long.
+
+    Args:
+        source: what is read.
+        patience: seconds that the source may wait for a reader that is far behind; None is no limit.
     """
 
-    def __init__(self, source: AsyncGenerator[Item, None]) -> None:
+    def __init__(self, source: AsyncGenerator[Item, None], patience: float | None = STANDSTILL_SECONDS) -> None:
         """Begin to read."""
+        self._patience = patience
         self._waiting: asyncio.Queue[Item | _Over] = asyncio.Queue(MOST_WAITING)
         self._first: list[Item | _Over] = []
         self._reader = asyncio.create_task(self._read(source))
@@ -87,7 +98,7 @@ class ReadAhead(Generic[Item]):
     async def batches(self, keep_alive: float | None) -> AsyncGenerator[list[Item], None]:
         """Yield what is waiting, in order; nothing after so many seconds of silence, if any are given.
 
-        Raises what the source raises.
+        Raises what the source raises, or `ClientGoneError` if it was closed for want of a reader.
         """
         batch, self._first = self._first, []
         while True:
@@ -111,7 +122,9 @@ class ReadAhead(Generic[Item]):
 
     async def aclose(self) -> None:
         """Stop reading."""
-        self._reader.cancel()
+        # A second cancellation would break off what the source does in answer to the first.
+        if not self._reader.cancelling():
+            self._reader.cancel()
         await asyncio.wait([self._reader])
 
     async def _read(self, source: AsyncGenerator[Item, None]) -> None:
@@ -119,7 +132,14 @@ class ReadAhead(Generic[Item]):
         try:
             async with aclosing(source):
                 async for item in source:
-                    await self._waiting.put(item)
+                    await self._pass_on(item)
         except Exception as failure:  # noqa: BLE001 - whoever sends the items raises it there
             over = _Over(failure)
         await self._waiting.put(over)
+
+    async def _pass_on(self, item: Item) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._waiting.put(item)
+        except TimeoutError:
+            raise ClientGoneError("The answer was given up: its reader took nothing more of it.") from None

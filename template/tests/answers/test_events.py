@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from app.answers.events import answer_frames, render
 from app.answers.service import Answer, AnswerEvent, AnswerService, Done, Passages, Token
 from app.chat.ports import Usage
 from app.errors import UnavailableError
-from app.event_stream import EventStream
+from app.event_stream import EventStream, ReadAhead
 from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage
 
 ANSWER = Answer("Yes.\nSurely.", [], "fake:model", Usage(1, 2))
@@ -32,7 +33,8 @@ async def frames_of(events: Sequence[AnswerEvent], failure: Exception | None = N
         if failure:
             raise failure
 
-    return [frame async for frame in answer_frames(events[0], rest())]
+    async with aclosing(ReadAhead(rest())) as reading:
+        return [frame async for frame in answer_frames(events[0], reading)]
 
 
 def test_each_event_has_a_name_and_one_line_of_json() -> None:
@@ -84,11 +86,11 @@ async def test_a_sign_of_life_is_sent_while_the_model_is_silent() -> None:
     events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage(), FakePrompts()).stream(
         "Why?", caller=caller()
     )
-    frames = answer_frames(await anext(events), events, keep_alive=0.01)
-    seen = [await anext(frames) for _ in range(6)]
-    assert parse(b"".join(seen))[-1] == ("token", {"text": "a"})
-    assert seen.count(b": keep-alive\n\n") == 4
-    await frames.aclose()
+    first = await anext(events)
+    async with aclosing(ReadAhead(events)) as reading, aclosing(answer_frames(first, reading, keep_alive=0.01)) as frames:
+        seen = [await anext(frames) for _ in range(6)]
+        assert parse(b"".join(seen))[-1] == ("token", {"text": "a"})
+        assert seen.count(b": keep-alive\n\n") == 4
     assert model.closed.is_set()
 
 
@@ -96,7 +98,9 @@ async def start(model: FakeLanguageModel) -> EventStream:
     events = AnswerService(FakeRetrieval([passage()]), model, FakeUsage(), FakePrompts()).stream(
         "Why?", caller=caller()
     )
-    return EventStream(answer_frames(await anext(events), events), events)
+    first = await anext(events)
+    reading = ReadAhead(events)
+    return EventStream(answer_frames(first, reading), reading)
 
 
 @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])

@@ -1,5 +1,6 @@
 """Answers over HTTP, whole and streamed, with the offline model."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 
 from app.auth.caller import Scope
 from app.bootstrap import Services
+from app.settings import Settings
+from tests.chat.fake_provider import FakeProvider
+from tests.chat.service import provider_settings, run_service
 from tests.http import Person, join
 
 TEXT = "The warranty lasts 24 months.\n\nSpare parts are sent within three days. Ships sail at noon."
@@ -70,6 +74,21 @@ async def test_what_fails_before_the_first_event_is_an_ordinary_problem(
     weak = await join(client, services, "weak@example.com", Scope.SEARCH)
     response = await weak.request("POST", "/v1/answers", json=QUESTION | {"stream": True})
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_client_that_leaves_stops_the_model(settings: Settings, provider: FakeProvider, *, stream: bool) -> None:
+    patient = provider_settings(provider, "openai", "stalls", idle_timeout=300)
+    async with run_service(settings, patient) as running, httpx2.AsyncClient(base_url=running.url) as client:
+        ada = await join(client, running.services, "ada@example.com")
+        await ada.upload_and_index("warranty.txt", TEXT.encode())
+        asking = asyncio.create_task(ada.request("POST", "/v1/answers", json=QUESTION | {"stream": stream}))
+        await asyncio.wait_for(provider.called.wait(), 60)
+        asking.cancel()
+        await asyncio.wait({asking})
+        await asyncio.wait_for(provider.client_left.wait(), 60)
+        row = await running.usage()
+    assert (row.endpoint, row.finish_reason) == ("answers", "cancelled")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ async def test_while_the_model_is_silent_the_reader_gets_signs_of_life() -> None
         yield TextDelta("Yes.")
         yield Finished("stop", Usage(1, 1), "openai:steady")
 
-    async with aclosing(chunk_frames(ReadAhead(answer()), Chunks("openai:steady"), keep_alive=0.01)) as frames:
+    reading = ReadAhead(answer())
+    frames = chunk_frames(reading, Chunks("openai:steady"), keep_alive=0.01)
+    async with aclosing(reading), aclosing(frames):
         assert b'"role":"assistant"' in await anext(frames)
         assert [await anext(frames) for _ in range(3)] == [KEEP_ALIVE] * 3
         go.set()

@@ -49,7 +49,7 @@ class MergedEvents(httpx2.AsyncByteStream):
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
-        self._reading = ReadAhead(_parts(stream))
+        self._reading = ReadAhead(_parts(stream), patience=None)
         # One for all who iterate: behind the last event, OpenAI's client reads on in a second loop.
         self._merged = self._merge()
 
@@ -59,9 +59,8 @@ class MergedEvents(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Stop reading and end the response."""
-        await self._reading.aclose()
-        await self._merged.aclose()
-        await self._stream.aclose()
+        async with aclosing(self._stream), aclosing(self._merged):
+            await self._reading.aclose()
 
     async def _merge(self) -> AsyncGenerator[bytes, None]:
         rest = b""

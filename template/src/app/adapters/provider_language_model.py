@@ -87,7 +87,9 @@ class PydanticAiLanguageModel:
                     raise _translated(error, started=started) from None
                 started = True
                 if event != SIGN_OF_LIFE:
+                    passed_on = clock()
                     yield event
+                    end += clock() - passed_on  # the time that the reader takes is not the provider's
                 if isinstance(event, Finished):
                     return
 

@@ -29,10 +29,10 @@ class TokenEvent(BaseModel):
 
 
 async def answer_frames(
-    first: AnswerEvent, rest: AsyncGenerator[AnswerEvent, None], keep_alive: float = KEEP_ALIVE_SECONDS
+    first: AnswerEvent, rest: ReadAhead[AnswerEvent], keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
     """Write an answer's events as they come; the last frame is `done`, or `error` with the problem."""
-    async with aclosing(ReadAhead(rest)) as reading, aclosing(reading.batches(keep_alive)) as batches:
+    async with aclosing(rest.batches(keep_alive)) as batches:
         try:
             yield render([first])
             async for batch in batches:

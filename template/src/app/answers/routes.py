@@ -9,7 +9,7 @@ from app.answers.events import answer_frames
 from app.answers.schemas import AnswerCreate, AnswerRead, SearchCreate, SearchRead
 from app.connection import while_connected
 from app.dependencies import CallerDep, ServicesDep
-from app.event_stream import EventStream
+from app.event_stream import EventStream, ReadAhead
 
 router = APIRouter(prefix="/v1", tags=["answers"])
 
@@ -51,13 +51,17 @@ async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep, r
 
 
 @router.post("/answers", response_model=AnswerRead, responses=STREAM_RESPONSE)
-async def create_answer(body: AnswerCreate, caller: CallerDep, services: ServicesDep) -> AnswerRead | Response:
+async def create_answer(
+    body: AnswerCreate, caller: CallerDep, services: ServicesDep, request: Request
+) -> AnswerRead | Response:
     """Answer a question from the caller's documents, with citations that can be checked."""
     answers, question, top_k = services.answers, body.question, body.top_k
     filters = body.filters.as_search_filters() if body.filters else None
     prompt = body.prompt.as_choice() if body.prompt else None
     if not body.stream:
-        return AnswerRead.of(await answers.answer(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt))
+        work = answers.answer(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
+        return AnswerRead.of(await while_connected(request, work))
     events = answers.stream(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
     first = await anext(events)  # what fails before the first event is still an ordinary problem
-    return EventStream(answer_frames(first, events), events)
+    reading = ReadAhead(events)
+    return EventStream(answer_frames(first, reading), reading)

@@ -71,7 +71,7 @@ async def chunk_frames(
     reading: ReadAhead[ModelEvent], chunks: Chunks, keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
     """Write an answer's chunks as they come; the last frame is `[DONE]`, or an error and no `[DONE]`."""
-    async with aclosing(reading), aclosing(reading.batches(keep_alive)) as batches:
+    async with aclosing(reading.batches(keep_alive)) as batches:
         try:
             yield chunks.opening()
             async for batch in batches:

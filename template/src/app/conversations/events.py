@@ -42,7 +42,7 @@ async def turn_frames(
     turn: Turn, reading: ReadAhead[TurnEvent], keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
     """Write a turn's events as they come; the last frame is `done`, or `error` with the problem."""
-    async with aclosing(reading), aclosing(reading.batches(keep_alive)) as batches:
+    async with aclosing(reading.batches(keep_alive)) as batches:
         try:
             yield _begun(turn)
             async for batch in batches:
