@@ -9,7 +9,7 @@ import pytest
 from app.settings import Settings
 from tests.chat.fake_provider import FakeProvider
 from tests.chat.service import RunningService, provider_settings, run_service
-from tests.conversations.talk import ANSWER, Talk, either, expire, parse, text_of
+from tests.conversations.talk import ANSWER, BEGUN, Talk, either, expire, parse, text_of
 
 
 @either
@@ -96,6 +96,25 @@ async def test_a_repeated_key_has_a_lost_answer_written(talk: Talk, service: Run
     await expire(service.services.ports.database)
     assert (await talk.say("Lost?", key="k1")).status_code == 200
     assert [message["content"] for message in await talk.messages()] == ["Lost?", ANSWER]
+
+
+@either
+@pytest.mark.parametrize("model", ["cuts"])
+async def test_a_repeat_that_is_refused_leaves_what_was_stored_until_one_is_answered(
+    settings: Settings, provider: FakeProvider, talk: Talk, *, stream: bool
+) -> None:
+    assert (await talk.say("How long?", key="k1")).status_code == 502
+    stored = await talk.messages()
+    too_long = await talk.say("How long?", key="k1", stream=stream, max_tokens=1_000_000)
+    assert (too_long.status_code, too_long.json()["code"]) == (400, "unsupported_parameter")
+    assert [(each["content"], each["finish_reason"]) for each in stored] == [("How long?", None), (BEGUN, "failed")]
+    assert await talk.messages() == stored
+    async with run_service(settings, provider_settings(provider, "openai", "steady")) as mended:
+        talk.client.base_url = mended.url
+        assert (await talk.say("How long?", key="k1", stream=stream)).status_code == 200
+        question, answer = await talk.messages()
+    assert (question["id"], question["answer_id"], answer["content"]) == (stored[0]["id"], answer["id"], ANSWER)
+    assert [message["content"] for message in provider.calls[-1].body["messages"]] == ["Be brief.", "How long?"]
 
 
 @pytest.mark.parametrize("model", ["cuts"])

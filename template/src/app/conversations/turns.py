@@ -11,11 +11,11 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.caller import Caller, Scope
-from app.chat.ports import Finished, ModelRequest, TextDelta
+from app.chat.ports import Finished, Message, ModelRequest, TextDelta
 from app.chat.service import ChatService
 from app.conversations import repository
 from app.conversations.context import fit_context
-from app.conversations.models import ConversationMessage
+from app.conversations.models import Conversation, ConversationMessage
 from app.conversations.service import found
 from app.conversations.settings import ConversationsSettings
 from app.conversations.writing import CANCELLED, CUT_SHORT, FAILED, REFUSED, Done, Turn, TurnEvent, Writing
@@ -59,8 +59,9 @@ class TurnService:
                 return Turn(conversation, question.id, answer.id, answer=answer)
             if not await repository.begin_turn(session, conversation.id, turn, self.settings.turn_lease):
                 raise ConflictError("A turn of this conversation is under way; wait for its end.")
+            is_repeated = question is not None
             if question is not None:
-                await _take_up(session, question, answer, turn)
+                await _check_is_newest(session, question, answer)
             else:
                 question = await repository.add_message(
                     session,
@@ -70,9 +71,15 @@ class TurnService:
                     answer_id=turn,
                     idempotency_key=idempotency_key,
                 )
-            newest = await repository.list_newest(session, conversation.id, self.settings.context_messages)
-            context = fit_context(conversation.system, newest, self.settings.context_tokens)
-        return Turn(conversation, question.id, turn, context)
+            replaces = answer.id if answer else None
+            context = await self._context(session, conversation, replaces)
+        return Turn(conversation, question.id, turn, context, is_repeated=is_repeated, replaces=replaces)
+
+    async def _context(self, session: AsyncSession, conversation: Conversation, left_out: UUID | None) -> list[Message]:
+        most = self.settings.context_messages
+        newest = await repository.list_newest(session, conversation.id, most + 1)
+        said = [message for message in newest if message.id != left_out][:most]
+        return fit_context(conversation.system, said, self.settings.context_tokens)
 
     async def answer(
         self, turn: Turn, *, max_tokens: int | None = None, temperature: float | None = None, caller: Caller
@@ -91,7 +98,7 @@ class TurnService:
         """Answer a turn that has begun, piece by piece: some `Token`s, then `Done`. Closing it stops the model.
 
         However it ends, what was written is stored. A turn that is refused before anything was written is taken back
-        with the user's message.
+        with the user's message, unless an earlier request has sent that.
 
         Raises:
             CallerError: what is asked for cannot be had.
@@ -187,10 +194,10 @@ async def _find_repeated(
     return question, await repository.find_message(session, conversation_id, question.answer_id)
 
 
-async def _take_up(
-    session: AsyncSession, question: ConversationMessage, answer: ConversationMessage | None, turn: UUID
+async def _check_is_newest(
+    session: AsyncSession, question: ConversationMessage, answer: ConversationMessage | None
 ) -> None:
-    """Make a turn answer a message whose answer was lost or cut short.
+    """Pass if a message whose answer was lost or cut short can still be answered.
 
     Raises:
         ConflictError: the conversation has gone on.
@@ -198,6 +205,3 @@ async def _take_up(
     [newest] = await repository.list_newest(session, question.conversation_id, 1)
     if newest.id not in {question.id, answer.id if answer else None}:
         raise ConflictError("This message was not answered, and the conversation has gone on; send it as a new one.")
-    if answer is not None:
-        await repository.remove_message(session, answer.id)
-    await repository.expect_answer(session, question.id, turn)

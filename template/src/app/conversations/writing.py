@@ -25,6 +25,8 @@ class Turn:
         answer_id: the identifier that the answer has, or will have.
         context: what the model is sent.
         answer: None until there is a complete one.
+        is_repeated: an earlier request has sent the user's message.
+        replaces: the answer of that request that was cut short; it stays until the new one is stored.
     """
 
     conversation: Conversation
@@ -32,6 +34,8 @@ class Turn:
     answer_id: UUID
     context: list[Message] = field(default_factory=list)
     answer: ConversationMessage | None = None
+    is_repeated: bool = False
+    replaces: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class Writing:
         turn, end = self.turn, self.end
         if not await repository.end_turn(session, turn.conversation.id, turn.answer_id):
             return None
+        if turn.replaces is not None:
+            await repository.remove_message(session, turn.replaces)
+        if turn.is_repeated:
+            await repository.expect_answer(session, turn.question_id, turn.answer_id)
         return await repository.add_message(
             session,
             id=turn.answer_id,
@@ -99,5 +107,6 @@ class Writing:
 
     async def take_back(self, session: AsyncSession) -> None:
         """End the turn as if it had not begun."""
-        if await repository.end_turn(session, self.turn.conversation.id, self.turn.answer_id):
+        has_ended = await repository.end_turn(session, self.turn.conversation.id, self.turn.answer_id)
+        if has_ended and not self.turn.is_repeated:
             await repository.remove_message(session, self.turn.question_id)
