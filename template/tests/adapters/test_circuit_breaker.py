@@ -92,6 +92,24 @@ async def test_after_the_pause_one_alone_may_try(opener: Opener) -> None:
     assert states == ["half_open", "open"]
 
 
+async def test_a_trial_that_is_given_back_is_the_next_one_s(opener: Opener) -> None:
+    breaker = await opener.open(IMPATIENT)
+    await fail(breaker, 1)
+    while (await breaker.look("a")).state != "half_open":
+        await asyncio.sleep(0.01)
+    patient = await opener.open(SETTINGS) if opener.kind == "valkey" else breaker
+    assert (await patient.admit("a")).state == "half_open"
+    await patient.give_back("a")
+    assert (await patient.look("a")).state == "half_open"
+
+
+async def test_there_may_be_no_trial_to_give_back(opener: Opener) -> None:
+    breaker = await opener.open(SETTINGS)
+    await fail(breaker, 2)
+    await breaker.give_back("a")
+    assert (await breaker.look("a")).state == "closed"
+
+
 async def test_a_trial_that_fails_begins_another_pause(opener: Opener) -> None:
     breaker = await opener.open(IMPATIENT)
     await fail(breaker, 1)

@@ -1,16 +1,20 @@
 """When a model fails before its first word, the next of its chain answers; after that word, nobody else does."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
 from app.chat.ports import ModelRequest, Tool
 from app.errors import (
     AppError,
     ProviderBusyError,
+    ProviderLimitError,
     RequestRefusedError,
     ServiceRefusedError,
     UnavailableError,
+    UnsupportedParameterError,
     UpstreamError,
     UpstreamFailedError,
     UpstreamTimeoutError,
@@ -166,4 +170,22 @@ async def test_leaving_while_a_model_is_silent_asks_nobody_else(pair: Pair, kind
         await asyncio.wait_for(pair.provider.client_left.wait(), 60)
         with pytest.raises(asyncio.CancelledError):
             await asking
+    assert pair.calls == (1, 0)
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+async def test_a_trial_that_never_reached_the_provider_is_the_next_one_s(pair: Pair, limit: int) -> None:
+    now = 0.0
+    breaker = LocalCircuitBreaker(CircuitBreakerSettings(failures=1, pause=60), clock=lambda: now)
+    settings = pair.chain("anthropic", "status-503")
+    first = settings.providers["first"]
+    first.requests_per_minute, first.longest_wait = limit, 0
+    request, error = (REQUEST, ProviderLimitError) if limit else (replace(REQUEST, seed=1), UnsupportedParameterError)
+    async with replace(pair, breaker=breaker).open(settings) as model:
+        with pytest.raises(UnavailableError):
+            await ask(model, Heard())
+        now = 61.0
+        with pytest.raises(error):
+            await ask(model, Heard(), request)
+        assert (await breaker.look("first:status-503")).state == "half_open"
     assert pair.calls == (1, 0)

@@ -39,6 +39,13 @@ if not until_ then return -1 end
 return math.max(until_ - now, 0)
 """
 )
+GIVE_BACK = (
+    NOW
+    + """
+if redis.call('HEXISTS', KEYS[1], 'until') == 1 then redis.call('HSET', KEYS[1], 'until', now) end
+return 0
+"""
+)
 FAIL = (
     NOW
     + """
@@ -95,6 +102,12 @@ class LocalCircuitBreaker:
             self._memories[model].until = self._clock() + self._settings.pause
         return circuit
 
+    async def give_back(self, model: str) -> None:
+        """Let somebody else have the trial, at once."""
+        memory = self._memories.get(model)
+        if memory is not None and memory.until is not None:
+            memory.until = self._clock()
+
     async def note_failure(self, model: str) -> bool:
         """Count a failure."""
         memory, now = self._memories.setdefault(model, _Memory()), self._clock()
@@ -125,6 +138,7 @@ class ValkeyCircuitBreaker:
     def __init__(self, client: Redis, prefix: str, settings: CircuitBreakerSettings) -> None:
         self._admit = client.register_script(ADMIT)
         self._look = client.register_script(LOOK)
+        self._give_back = client.register_script(GIVE_BACK)
         self._fail = client.register_script(FAIL)
         self._close = client.register_script("return redis.call('DEL', KEYS[1])")
         self._prefix = prefix
@@ -137,6 +151,11 @@ class ValkeyCircuitBreaker:
         """Ask whether the model may be asked, and take the trial if it is due."""
         left = await self._run(self._admit, model, _milliseconds(self._settings.pause))
         return await self._local.admit(model) if left is None else _circuit(left)
+
+    async def give_back(self, model: str) -> None:
+        """Let somebody else have the trial, at once."""
+        await self._local.give_back(model)
+        await self._run(self._give_back, model)
 
     async def note_failure(self, model: str) -> bool:
         """Count a failure."""

@@ -75,12 +75,17 @@ class FailoverModel:
             yield Asked(model.name)
             try:
                 first, events = await self._begin(model, request, circuit)
-            except (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError):
-                await self._close(model, circuit)
+            except (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError) as error:
+                if isinstance(error, UnsupportedParameterError):
+                    await self._give_back(model, circuit)
+                else:
+                    await self._close(model, circuit)
                 if failure is None:
                     raise
                 continue  # that a stand-in is of no use is not what went wrong
             except UpstreamError as error:
+                if isinstance(error, ProviderLimitError):
+                    await self._give_back(model, circuit)
                 await self._note(model, error)
                 failure = error
                 continue
@@ -128,6 +133,11 @@ class FailoverModel:
         if await self.breaker.note_failure(model.name):
             show_circuit(model.name, "open")
             log.warning("circuit.opened", model=model.name, code=error.code)
+
+    async def _give_back(self, model: LanguageModel, circuit: Circuit) -> None:
+        """The model was not asked: another request may try whether it works again."""
+        if circuit.state == "half_open":
+            await self.breaker.give_back(model.name)
 
     async def _close(self, model: LanguageModel, circuit: Circuit) -> None:
         """A trial has shown that the model works again."""

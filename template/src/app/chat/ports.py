@@ -204,6 +204,9 @@ class CircuitBreaker(Protocol):
     async def admit(self, model: str) -> Circuit:
         """Ask whether the model may be asked; `half_open` is given to one and keeps the others away for a while."""
 
+    async def give_back(self, model: str) -> None:
+        """Let somebody else have the trial, at once."""
+
     async def note_failure(self, model: str) -> bool:
         """Count a failure; tells whether it opened the circuit, or kept it open."""
 
