@@ -87,7 +87,10 @@ async def test_a_sign_of_life_is_sent_while_the_model_is_silent() -> None:
         "Why?", caller=caller()
     )
     first = await anext(events)
-    async with aclosing(ReadAhead(events)) as reading, aclosing(answer_frames(first, reading, keep_alive=0.01)) as frames:
+    async with (
+        aclosing(ReadAhead(events)) as reading,
+        aclosing(answer_frames(first, reading, keep_alive=0.01)) as frames,
+    ):
         seen = [await anext(frames) for _ in range(6)]
         assert parse(b"".join(seen))[-1] == ("token", {"text": "a"})
         assert seen.count(b": keep-alive\n\n") == 4

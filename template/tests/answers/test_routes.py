@@ -77,7 +77,9 @@ async def test_what_fails_before_the_first_event_is_an_ordinary_problem(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_a_client_that_leaves_stops_the_model(settings: Settings, provider: FakeProvider, *, stream: bool) -> None:
+async def test_a_client_that_leaves_stops_the_model(
+    settings: Settings, provider: FakeProvider, *, stream: bool
+) -> None:
     patient = provider_settings(provider, "openai", "stalls", idle_timeout=300)
     async with run_service(settings, patient) as running, httpx2.AsyncClient(base_url=running.url) as client:
         ada = await join(client, running.services, "ada@example.com")

@@ -27,7 +27,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[httpcore2.AsyncConnectionPool
     opened: list[httpcore2.AsyncConnectionPool] = []
 
     class Pool(httpcore2.AsyncConnectionPool):
-        def __init__(self, *args: Any, **options: Any) -> None:
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as they are
             super().__init__(*args, **options)
             opened.append(self)
 
