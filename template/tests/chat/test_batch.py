@@ -206,3 +206,11 @@ async def test_the_documentation_shows_the_same_request_as_for_one(client: httpx
     shapes = schemas["ChatBatch"]["properties"]["results"]["items"]["anyOf"]
     assert [shape["$ref"].rpartition("/")[2] for shape in shapes] == ["ChatBatchAnswer", "ChatBatchFailure"]
     assert schemas["ChatBatchFailure"]["required"] == ["index", "status", "error", "retry_after"]
+
+
+async def test_a_batch_has_no_more_parts_than_one_request_may_have(ada: Person) -> None:
+    parts = [{"type": "text", "text": ""}] * 6000
+    requests = [{"model": "default", "messages": [{"role": "user", "content": parts}]}]
+    assert (await ada.request("POST", PATH, json={"requests": requests})).status_code == 200
+    refused = await ada.request("POST", PATH, json={"requests": requests * 2})
+    assert (refused.status_code, "parts" in refused.json()["error"]["message"]) == (400, True)

@@ -19,6 +19,8 @@ JSON = {"Content-Type": "application/json"}
 PATH = "/v1/chat/completions"
 GIVEN = "The warranty lasts 24 months from the date of purchase. Returns are free for 30 days."
 QUESTION = {"model": "default", "messages": [{"role": "user", "content": f"{GIVEN} How long does the warranty last?"}]}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+HALF = CALL | {"function": {"name": "f", "arguments": "half \ud83d"}}
 QUOTED = "The warranty lasts 24 months from the date of purchase."
 
 
@@ -117,6 +119,15 @@ async def test_without_a_provider_the_text_of_the_conversation_is_quoted(setting
         ({"temperature": 3}, "temperature"),
         ({"messages": "Hello"}, "messages"),
         ({"surprise": {"\ud800": 1}, "\udfff": 1}, None),
+        ({"messages": [{"role": "user", "content": "half \ud83d"}]}, None),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "half \ud83d"}]}]}, None),
+        ({"messages": [{"role": "assistant", "tool_calls": [HALF]}]}, None),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "description": "\ud83d"}}]},
+            "tools.0.function.description",
+        ),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": ""}] * 6000}] * 2}, None),
+        ({"messages": [{"role": "assistant", "tool_calls": [CALL] * 101}] * 100}, None),
     ],
 )
 async def test_what_is_not_offered_is_refused_in_the_shape_that_clients_know(

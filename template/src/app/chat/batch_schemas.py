@@ -5,11 +5,11 @@ from http import HTTPStatus
 from typing import Annotated, Self
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, GetPydanticSchema, ValidationError, ValidatorFunctionWrapHandler
+from pydantic import BaseModel, Field, GetPydanticSchema, ValidationError, ValidatorFunctionWrapHandler, model_validator
 from pydantic_core.core_schema import no_info_wrap_validator_function
 
 from app.chat.completions import ChatCompletion
-from app.chat.schemas import ChatCompletionCreate
+from app.chat.schemas import ChatCompletionCreate, check_parts
 from app.chat.settings import MOST_REQUESTS
 from app.errors import AppError
 from app.openai_errors import OpenAIErrorDetail, openai_status
@@ -43,6 +43,13 @@ class ChatBatchCreate(Payload):
         fail_fast=True,
         description="as for /v1/chat/completions, without `stream`",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_parts(cls, batch: object) -> object:
+        requests = batch.get("requests") if isinstance(batch, dict) else None
+        check_parts(*requests if isinstance(requests, list) else ())
+        return batch
 
 
 class ChatBatchAnswer(BaseModel):

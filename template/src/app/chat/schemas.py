@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from app.payloads import Payload
 from app.prompts.schemas import PromptUse
@@ -11,10 +11,26 @@ MOST_MESSAGES = 2048
 MOST_TOOLS = 128
 MOST_PARTS = 1024
 MOST_METADATA = 16
+MOST_PARTS_OF_ALL = 10_000  # parts of messages and tool calls, all together: each takes its time to read
 SIGNED_64_BITS = 2**63
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+# A constraint of any kind refuses halves of surrogate pairs, which nobody could be sent.
+Text = Annotated[str, StringConstraints(min_length=0)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+def check_parts(*requests: object) -> None:
+    """Pass if requests that nobody has read yet have no more parts and tool calls together than can be read at once.
+
+    Raises:
+        ValueError: they have more.
+    """
+    found = [request.get("messages") for request in requests if isinstance(request, dict)]
+    messages = [each for said in found if isinstance(said, list) for each in said if isinstance(each, dict)]
+    lists = [message.get(name) for message in messages for name in ("content", "tool_calls")]
+    if sum(len(each) for each in lists if isinstance(each, list)) > MOST_PARTS_OF_ALL:
+        raise ValueError(f"messages may have at most {MOST_PARTS_OF_ALL:,} parts and tool calls, all together")
 
 
 class _Lenient(Payload):
@@ -27,7 +43,7 @@ class ContentPart(_Lenient):
     """A part of a message; `text` is the only type so far."""
 
     type: str = Field(examples=["text"])
-    text: str | None = Field(default=None, examples=["How long is the warranty?"])
+    text: Text | None = Field(default=None, examples=["How long is the warranty?"])
 
 
 Parts = Annotated[list[ContentPart], Field(max_length=MOST_PARTS, fail_fast=True)]
@@ -37,7 +53,7 @@ class FunctionCall(_Lenient):
     """A function and the JSON of its arguments."""
 
     name: str = Field(min_length=1, max_length=200)
-    arguments: str
+    arguments: Text
 
 
 class MessageToolCall(_Lenient):
@@ -52,18 +68,18 @@ class ChatMessage(_Lenient):
     """One turn of the conversation."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: str | Parts | None = Field(default=None, examples=["How long is the warranty?"])
+    content: Text | Parts | None = Field(default=None, examples=["How long is the warranty?"])
     tool_calls: Annotated[list[MessageToolCall], Field(max_length=MOST_TOOLS, fail_fast=True)] | None = Field(
         default=None, examples=[None]
     )
-    tool_call_id: str | None = Field(default=None, examples=[None])
+    tool_call_id: Text | None = Field(default=None, examples=[None])
 
 
 class FunctionDefinition(_Lenient):
     """A function that the model may ask for; its parameters are a JSON Schema."""
 
     name: Name
-    description: str | None = None
+    description: Text | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
 
@@ -104,7 +120,7 @@ class JsonSchemaDefinition(_Lenient):
     """A JSON Schema with a name."""
 
     name: Name
-    description: str | None = None
+    description: Text | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
 
@@ -185,3 +201,9 @@ class ChatCompletionCreate(_Lenient):
         ),
         examples=[None],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_parts(cls, request: object) -> object:
+        check_parts(request)
+        return request
