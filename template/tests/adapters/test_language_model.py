@@ -121,6 +121,7 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
         ("status-402", UpstreamFailedError),
         ("status-403", ServiceRefusedError),
         ("status-404", ServiceRefusedError),
+        ("status-413", RequestRefusedError),
         ("status-429", ProviderBusyError),
         ("status-500", UnavailableError),
         ("status-502", UnavailableError),

@@ -16,9 +16,11 @@ from pydantic_ai.settings import ModelSettings
 from app.adapters.event_merging import merge_waiting_events
 from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
+from app.adapters.surrogates import Joiner, whole
 from app.adapters.trust import trusted
 from app.chat.ports import Finished, FinishReason, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
+    AppError,
     ProviderBusyError,
     RequestRefusedError,
     ServiceRefusedError,
@@ -43,7 +45,7 @@ REASONS: dict[str, FinishReason] = {
     "tool_call": "tool_calls",
 }
 # The statuses with which a provider finds fault with the request itself; None where its library does, or a stream.
-FAULTY = (400, 413, 422, None)
+FAULTY = (400, 422, None)
 
 
 class PydanticAiLanguageModel:
@@ -81,7 +83,9 @@ class PydanticAiLanguageModel:
                 try:
                     async with asyncio.timeout_at(min(end, clock() + patience)):
                         event = await anext(events)
-                except (vendor.AgentRunError, vendor.UserError, httpx2.HTTPError, TimeoutError) as error:
+                except AppError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - of what a provider sends amiss, its library does not foresee all
                     self._report(error, started=started)
                     # A cause would carry the provider's words to the log, and they may repeat the prompt.
                     raise _translated(error, started=started) from None
@@ -99,9 +103,13 @@ class PydanticAiLanguageModel:
         options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
         history = write_history(request.messages)
         calls: dict[int, int] = {}
+        joiner = Joiner()
         async with model_request_stream(self._model, history, model_settings=options, instrument=False) as response:
             async for event in response:
-                yield read_event(event, calls)
+                for piece in joiner.join(read_event(event, calls)):
+                    yield piece
+            for piece in joiner.end():
+                yield piece
             yield self._finished(response)
 
     def _finished(self, response: StreamedResponse) -> Finished:
@@ -110,7 +118,7 @@ class PydanticAiLanguageModel:
             raise vendor.UnexpectedModelBehavior(f"The finish reason is {response.finish_reason!r}.")
         taken = response.usage
         usage = Usage(taken.input_tokens, taken.output_tokens, taken.cache_read_tokens)
-        return Finished(reason, usage, f"{self._provider}:{response.model_name}")
+        return Finished(reason, usage, whole(f"{self._provider}:{response.model_name}"))
 
     def _report(self, error: Exception, *, started: bool) -> None:
         """Tell the operator what failed, in no words of the provider: they may repeat the prompt or the key."""
@@ -185,9 +193,9 @@ def _status(error: Exception) -> int | None:
     return error.status_code if isinstance(error, vendor.ModelHTTPError) else None
 
 
-def _code(told: str | None) -> str | None:
-    """Take a provider's word for a failure if it is one, and nothing longer."""
-    return told if told and CODE.fullmatch(told) else None
+def _code(told: object) -> str | None:
+    """Take a provider's word for a failure if it is one, and nothing longer; some servers send a number."""
+    return told if isinstance(told, str) and CODE.fullmatch(told) else None
 
 
 def _retry_after(error: vendor.ModelAPIError) -> int | None:
@@ -216,6 +224,8 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
         case vendor.ModelRequestRejectedError():
             detail = "The language model's provider does not serve this service; the log says more."
             failure = ServiceRefusedError(detail)
+        case vendor.ModelHTTPError(status_code=413):
+            failure = RequestRefusedError("The request is too long for the language model.")
         case vendor.ModelQuotaExceededError():
             failure = UpstreamFailedError("The account with the language model's provider is exhausted.")
         case _:

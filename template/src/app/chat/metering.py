@@ -171,17 +171,18 @@ class Meter:
         return Expectation(self.endpoint, self.model, read, written, self.stand_ins)
 
     def measure(self) -> Measurement:
-        """Say what the answer took; tokens are estimated where it has no end."""
+        """Say what the answer took; tokens are estimated where it has no end, or nobody counted them."""
         end = self.end
-        asked_in_vain = not self.characters and not self.is_cancelled
+        usage = end.usage if end and (end.usage.input_tokens or end.usage.output_tokens) else None
+        asked_in_vain = end is None and not self.characters and not self.is_cancelled
         read = 0 if asked_in_vain else _read(self.request)
         return Measurement(
             endpoint=self.endpoint,
             model=end.model if end else self.model,
-            input_tokens=end.usage.input_tokens if end else _estimate(read),
-            output_tokens=end.usage.output_tokens if end else _estimate(self.characters),
-            cached_tokens=end.usage.cached_tokens if end else 0,
-            estimated=end is None,
+            input_tokens=usage.input_tokens if usage else _estimate(read),
+            output_tokens=usage.output_tokens if usage else _estimate(self.characters),
+            cached_tokens=usage.cached_tokens if usage else 0,
+            estimated=usage is None,
             finish_reason=self._reason(),
             first_token_seconds=None if self.first is None else round(self.first - self.started, 4),
             seconds=round(time.monotonic() - self.started, 4),

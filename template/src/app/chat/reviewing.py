@@ -34,7 +34,7 @@ async def ask_reviewer(
         return refusal
     rules = f" What it found: {', '.join(refusal.reasons)}." if refusal.reasons else ""
     given = _newest(request.messages, redacted=guardrails.redacts_input)
-    output = None if written is None else _storable(written)[-MOST_CHARACTERS:]
+    output = None if written is None else written[-MOST_CHARACTERS:]
     review_id = await guardrails.desk.submit(refusal.detail + rules, given, output, owner_id=owner)
     if review_id is None:
         return refusal
@@ -46,14 +46,9 @@ def _newest(messages: Sequence[Message], *, redacted: bool) -> dict[str, Any]:
     room = MOST_CHARACTERS
     for message in reversed(messages[-MOST_MESSAGES:]):
         text = "\n".join((message.content, *(call.arguments for call in message.tool_calls)))
-        text = _storable(redact_personal_data(text) if redacted else text)
+        text = redact_personal_data(text) if redacted else text
         kept.insert(0, {"role": message.role, "content": text[:room]})
         room -= len(text)
         if room < 0:
             break
     return {"messages": kept, "is_whole": room >= 0 and len(messages) <= MOST_MESSAGES}
-
-
-def _storable(text: str) -> str:
-    """Join the halves of surrogate pairs; one that is left alone is replaced, for nobody could be sent it."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

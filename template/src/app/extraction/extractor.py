@@ -173,17 +173,12 @@ class Extractor:
                     if isinstance(event, TextDelta):
                         pieces.append(event.text)
                     elif isinstance(event, Finished):
-                        return _joined(pieces), event
+                        return "".join(pieces), event
         except UnsupportedParameterError as error:
             raise UnsupportedParameterError(error.detail, param="model") from None
         except RequestRefusedError as error:
             raise RefusedByModelError(error.detail) from None
         raise UpstreamFailedError("The language model's answer has no end.")
-
-
-def _joined(pieces: Sequence[str]) -> str:
-    """Join pieces; halves of a surrogate pair find each other, and one that is left alone is replaced."""
-    return "".join(pieces).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:
