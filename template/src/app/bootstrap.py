@@ -25,7 +25,8 @@ from app.auth.service import AuthService
 from app.chat.answer_cache import AnswerCache
 from app.chat.caching import Caching
 from app.chat.capped_model import cap_calls
-from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
+from app.chat.circuits import CircuitBreaker
+from app.chat.ports import DEFAULT, LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import Classifiers
 from app.classification.service import ClassificationService

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from app.adapters.circuit_breaker import CircuitBreakerSettings, open_circuit_breaker
 from app.adapters.valkey import ValkeySettings, open_valkey
-from app.chat.ports import CircuitBreaker
+from app.chat.circuits import CircuitBreaker
 
 SETTINGS = CircuitBreakerSettings(failures=3, window=60, pause=60)
 IMPATIENT = CircuitBreakerSettings(failures=1, window=60, pause=0.05)

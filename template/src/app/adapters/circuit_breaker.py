@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import RedisError
 
-from app.chat.ports import Circuit, CircuitBreaker
+from app.chat.circuits import Circuit, CircuitBreaker
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from app.adapters.offline_language_model import OfflineLanguageModel
+from app.chat.circuits import CircuitBreaker
 from app.chat.failover import FailoverModel
-from app.chat.ports import DEFAULT, CircuitBreaker, LanguageModel
+from app.chat.ports import DEFAULT, LanguageModel
 from app.chat.provider_limits import ProviderLimiter, ProviderLimits, limit_calls
 
 OFFLINE = "offline"

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import structlog
 from stamina import retry_context
 
+from app.chat.circuits import Circuit, CircuitBreaker
 from app.chat.metrics import count_failure, show_circuit
-from app.chat.ports import Asked, Circuit, CircuitBreaker, LanguageModel, ModelEvent, ModelRequest
+from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
 from app.errors import (
     ProviderLimitError,
     RequestRefusedError,

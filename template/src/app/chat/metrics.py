@@ -5,7 +5,7 @@ from typing import Literal
 from opentelemetry.metrics import get_meter
 from opentelemetry.trace import Span, StatusCode
 
-from app.chat.ports import CircuitState
+from app.chat.circuits import CircuitState
 from app.observability.buckets import SECONDS
 from app.observability.spans import begin_span
 from app.usage.measurement import Measurement

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from app.chat.ports import CircuitState
+from app.chat.circuits import CircuitState
 
 
 class Alive(BaseModel):

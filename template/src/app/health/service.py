@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.chat.ports import CircuitBreaker, CircuitState, LanguageModel
+from app.chat.circuits import CircuitBreaker, CircuitState
+from app.chat.ports import LanguageModel
 from app.errors import AppError
 
 log = structlog.get_logger(__name__)
