@@ -29,6 +29,9 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     finally:
         doing.cancel()
         leaving.cancel()
+        # An error of the work has this frame in its traceback: with what is named here it would hold itself, and the
+        # request with it, until the next full garbage collection.
+        del doing, leaving
 
 
 async def _gone(request: Request) -> None:

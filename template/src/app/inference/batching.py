@@ -11,13 +11,13 @@ from typing import Any
 
 import structlog
 
-from app.errors import OverloadedError, UnavailableError
+from app.errors import UnavailableError
 from app.inference.fair_queue import BatchLimit, FairQueue, Item
 from app.inference.forecast import Forecast
 from app.inference.lanes import Lanes, Ran, Run
 from app.inference.latency_curve import LatencyCurve
 from app.inference.metrics import BatchMetrics
-from app.inference.submission import Outcome, Submission
+from app.inference.submission import Outcome, Submission, overloaded
 from app.observability.spans import span
 
 log = structlog.get_logger(__name__)
@@ -98,6 +98,8 @@ class Batcher:
             self._open.discard(work)
             if work.left:
                 self._withdraw(work)
+            # An error has this frame in its traceback: what is named here would hold the error that it holds.
+            del work, timer
 
     def admit(self, units: int, *, owner: Hashable, within: float) -> None:
         """Pass if so many units, submitted now, could be done in time: ask before making them is dear.
@@ -131,6 +133,7 @@ class Batcher:
         with self._ready:
             self._closed = True
             self._ready.notify_all()
+        self._metrics.close()
         if not await asyncio.to_thread(self._lanes.join):
             log.error("lane.stuck", model=self._name)
 
@@ -150,7 +153,7 @@ class Batcher:
                 self._forecast.learn_refusal()
         if refused:
             self._metrics.rejected("overloaded")
-            raise _overloaded(wait + own - within)
+            raise overloaded(wait + own - within)
         # Twice, because others take turns with a large submission.
         return within + 2 * beyond
 
@@ -170,10 +173,7 @@ class Batcher:
             while True:
                 items = self._queue.take(self._limit)
                 now = time.monotonic()
-                live = [item for item in items if item.group.expires > now]
-                for late in {item.group for item in items if item.group.expires <= now}:
-                    self._tell(partial(self._drop, late))
-                if live:
+                if live := self._drop_late(items, now):
                     if self._queue:
                         self._ready.notify()
                     self._forecast.began(lane, sum(item.size for item in live), now)
@@ -182,6 +182,11 @@ class Batcher:
                     return ()
                 if not items:
                     self._ready.wait()
+
+    def _drop_late(self, items: Sequence[Item], now: float) -> Sequence[Item]:
+        for late in {item.group for item in items if item.group.expires <= now}:
+            self._tell(partial(self._drop, late))
+        return [item for item in items if item.group.expires > now]
 
     def _report(self, ran: Ran) -> None:
         with self._ready:
@@ -221,7 +226,7 @@ class Batcher:
             self._learn_outcome(work, math.inf)
             with self._ready:
                 left = self._forecast.backlog(self._queue.units)
-            work.fail(_overloaded(left))
+            work.fail(overloaded(left))
 
     def _learn_outcome(self, work: Submission, now: float) -> None:
         if math.isfinite(work.expires):
@@ -231,10 +236,6 @@ class Batcher:
     def _withdraw(self, work: Submission) -> int:
         with self._ready:
             return self._queue.discard(work)
-
-
-def _overloaded(seconds: float) -> OverloadedError:
-    return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
 
 
 @asynccontextmanager

@@ -43,7 +43,14 @@ class Ran:
     error: BaseException | None = None
 
     def failure(self) -> UpstreamError:
-        """Return what callers are told of the error; one that says nothing to them is its cause."""
+        """Return what callers are told of the error; one that says nothing to them is its cause.
+
+        Tracebacks are dropped: their frames hold the batch, and so the error itself, for whoever waits for it.
+        """
+        told = self.error
+        while told is not None:
+            told.__traceback__ = None
+            told = told.__cause__ or told.__context__
         if isinstance(self.error, UpstreamError):
             return self.error
         failure = RequestRefusedError("The model failed on this input.")
@@ -77,11 +84,15 @@ class Lanes:
             self._start(lane)
 
     def join(self) -> bool:
-        """Wait for the threads, which `take` has told to end; False if one is stuck."""
+        """Wait for the threads, which `take` has told to end, and let go of the runs; False if one is stuck."""
         until = time.monotonic() + JOIN_SECONDS
         for thread in list(self._threads.values()):
             thread.join(max(0.0, until - time.monotonic()))
-        return not any(thread.is_alive() for thread in self._threads.values())
+        if any(thread.is_alive() for thread in self._threads.values()):
+            return False
+        # Whoever reports to the lanes' owner holds it as it holds them; what runs hold, a model, shall go at once.
+        self._runs = ()
+        return True
 
     def _start(self, lane: int) -> None:
         self._threads[lane] = Thread(target=self._live, args=(lane,), name=f"lane-{lane}", daemon=True)
@@ -95,6 +106,7 @@ class Lanes:
             while items := self._take(lane):
                 started = time.monotonic()
                 self._serve(lane, items, started)
+                items = ()  # who waits for work holds none
         except BaseException as error:
             # Whatever ends this thread: callers are told, and another takes its place.
             log.exception("lane.died", lane=lane)

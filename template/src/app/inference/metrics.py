@@ -38,6 +38,10 @@ class BatchMetrics:
         """Count a submission that was refused at once (`overloaded`) or dropped later (`expired`)."""
         _rejections.add(1, self._attributes | {"reason": reason})
 
+    def close(self) -> None:
+        """Observe no more: the model is gone."""
+        _live.discard(self)
+
     def observe(self) -> Observation:
         """Read how many items wait."""
         return Observation(self._depth(), self._attributes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.errors import OverloadedError
 from app.inference.fair_queue import Item
 
 
@@ -58,3 +59,8 @@ class Submission:
         """Answer with an error, unless there is an answer."""
         if not self.future.done():
             self.future.set_exception(error)
+
+
+def overloaded(seconds: float) -> OverloadedError:
+    """Say that there is too much to do, and after how many seconds to come back."""
+    return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
