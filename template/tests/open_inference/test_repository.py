@@ -89,6 +89,11 @@ def break_manifest(settings: Settings) -> None:
     (rewrite(settings, affine(9.0)) / "model.json").write_text('{"name": "affine", "task": "tensors"}')
 
 
+def cut_manifest_off(settings: Settings) -> None:
+    manifest = settings.models.folder / "affine-2" / "model.json"
+    manifest.write_text(manifest.read_text()[:-10])
+
+
 def repeat_version(settings: Settings) -> None:
     shutil.copytree(settings.models.folder / "affine-2", settings.models.folder / "again")
 
@@ -104,6 +109,7 @@ def one_of_two(settings: Settings) -> None:
         (break_checksum, "sha256"),
         (break_graph, "does not run"),
         (break_manifest, "not a valid manifest"),
+        (cut_manifest_off, "not a valid manifest"),
         (repeat_version, "Two models are called"),
         (one_of_two, "does not run"),
     ],

@@ -97,7 +97,7 @@ def check_identities(identities: Sequence[tuple[str, str]]) -> None:
 def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:
     """Find the manifest of every model below a folder, or of every version of one, and the task that it declares.
 
-    The task is None where a manifest cannot be read.
+    The task is None where a manifest cannot be read; it may be a version of any model.
 
     Raises:
         StartupError: there is no such folder.
@@ -108,7 +108,7 @@ def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:
     return {
         manifest: content.get("task", "embedding")
         for manifest, content in contents.items()
-        if name is None or content.get("name") == name
+        if name is None or content.get("name", name) == name
     }
 
 
