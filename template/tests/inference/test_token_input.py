@@ -15,14 +15,18 @@ from app.inference.token_input import read_whole
 MODEL = EmbeddingModel(name="bracketed", version="1", dimension=4, max_tokens=8, folder=Path("unused"))
 
 
-@pytest.fixture
-def tokenizer() -> Tokenizer:
-    """One that puts a text between two special tokens, as BERT's does, and has a gap among its ids."""
+def bracketing() -> Tokenizer:
+    """Make one that puts a text between two special tokens, as BERT's does, and has a gap among its ids."""
     made = Tokenizer(WordLevel({"[BEGIN]": 0, "[END]": 1, "word": 2, "rare": 4}, unk_token="word"))
     made.pre_tokenizer = Whitespace()
     made.post_processor = TemplateProcessing(single="[BEGIN] $0 [END]", special_tokens=[("[BEGIN]", 0), ("[END]", 1)])
     made.enable_truncation(MODEL.max_tokens)
     return made
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return bracketing()
 
 
 def test_special_tokens_count_once_however_much_is_cut(tokenizer: Tokenizer) -> None:

@@ -30,7 +30,7 @@ def session() -> ModelSession:
 
 
 def pair(query: str, document: str) -> Pair:
-    return READER.read(query, [document])[0]
+    return READER.begin(query).read([document])[0]
 
 
 @settings(max_examples=40)

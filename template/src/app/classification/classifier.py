@@ -15,6 +15,7 @@ from app.inference.ports import Tensor
 from app.inference.tensor_model import ServedModel
 from app.inference.tensor_types import DTYPES
 from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_inputs
+from app.inference.token_thread import TokenThread, open_token_thread
 
 Scores = NDArray[np.float64]
 
@@ -42,6 +43,7 @@ class TextClassifier:
     registered: TensorModel
     served: ServedModel
     tokenizer: Tokenizer
+    thread: TokenThread
 
     async def classify(self, texts: Sequence[str], *, owner: Hashable) -> Classified:
         """Score texts; one at least.
@@ -51,7 +53,7 @@ class TextClassifier:
             UnprocessableError: the model cannot read all of a text.
         """
         manifest = self.registered.manifest
-        ids = await read_inputs(texts, self.tokenizer, manifest)
+        ids = await read_inputs(texts, self.tokenizer, manifest, self.thread)
         for index, tokens in enumerate(ids):
             if not tokens:
                 raise UnprocessableError(f"Input {index} holds nothing that {manifest.name} can read.")
@@ -105,14 +107,15 @@ class Classifiers:
         if not model.manifest.labels:
             yield
             return
-        self._open[id(served)] = await _open(model, served)
-        try:
-            yield
-        finally:
-            del self._open[id(served)]
+        async with open_token_thread() as thread:
+            self._open[id(served)] = await _open(model, served, thread)
+            try:
+                yield
+            finally:
+                del self._open[id(served)]
 
 
-async def _open(model: TensorModel, served: ServedModel) -> TextClassifier:
+async def _open(model: TensorModel, served: ServedModel, thread: TokenThread) -> TextClassifier:
     strangers = {each.name for each in served.signature.inputs} - {IDS, MASK, TYPES}
     if strangers:
         raise StartupError(
@@ -120,7 +123,7 @@ async def _open(model: TensorModel, served: ServedModel) -> TextClassifier:
             f"a classifier of texts takes {IDS}, {MASK} and {TYPES} at most."
         )
     tokenizer = await asyncio.to_thread(open_tokenizer, model.folder, model.manifest.max_tokens)
-    classifier = TextClassifier(model, served, tokenizer)
+    classifier = TextClassifier(model, served, tokenizer, thread)
     await _check(classifier)
     return classifier
 

@@ -1,6 +1,5 @@
 """Classifying callers' texts."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +11,6 @@ from app.classification.classifier import Classified, Classifiers, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
 from app.inference.served_models import ServedModels
-from app.inference.token_input import read_whole
 from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
 
@@ -103,20 +101,16 @@ class ClassificationService:
 
     async def _compare(self, texts: Sequence[str], hypotheses: Hypotheses, caller: Caller) -> Classified:
         sentences = [hypotheses.template.replace(PLACE, label) for label in hypotheses.labels]
-        ids = await asyncio.to_thread(self._read, texts, sentences)
+        ids = await self.embedder.read(texts)
+        try:
+            ids += await self.embedder.read(sentences)
+        except UnprocessableError as error:
+            raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
         done = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
         vectors = done.vectors.astype(np.float64)
         cosines = vectors[: len(texts)] @ vectors[len(texts) :].T
         scores = softmax(cosines / hypotheses.temperature)
         return Classified(hypotheses.labels, scores, done.tokens, done.queue_seconds, done.run_seconds)
-
-    def _read(self, texts: Sequence[str], sentences: Sequence[str]) -> list[list[int]]:
-        tokenizer, model = self.embedder.tokenizer, self.embedder.model
-        ids = read_whole(texts, tokenizer, model)
-        try:
-            return ids + read_whole(sentences, tokenizer, model)
-        except UnprocessableError as error:
-            raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
 
 
 def _outcomes(texts: Sequence[str], done: Classification) -> Iterator[Outcome]:

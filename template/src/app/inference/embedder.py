@@ -20,7 +20,8 @@ from app.inference.manifest import EmbeddingModel
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
-from app.inference.token_input import AT_ONCE, open_tokenizer
+from app.inference.token_input import open_tokenizer, read_inputs
+from app.inference.token_thread import TokenThread, open_token_thread
 
 log = structlog.get_logger(__name__)
 
@@ -59,14 +60,23 @@ class Embedder:
 
     Args:
         batcher: takes lists of token ids, gives vectors.
+        thread: tokenizes what is long.
         session: the model.
         deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
     """
 
-    def __init__(
-        self, batcher: Batcher, tokenizer: Tokenizer, model: EmbeddingModel, *, session: ModelSession, deadline: float
+    def __init__(  # noqa: PLR0913 - its parts
+        self,
+        batcher: Batcher,
+        tokenizer: Tokenizer,
+        model: EmbeddingModel,
+        *,
+        thread: TokenThread,
+        session: ModelSession,
+        deadline: float,
     ) -> None:
         self._batcher = batcher
+        self._thread = thread
         self.model = model
         self.tokenizer = tokenizer
         self.session = session
@@ -88,11 +98,20 @@ class Embedder:
         Raises:
             OverloadedError: it cannot be had in time.
         """
-        if sum(map(len, texts)) <= AT_ONCE:
-            encodings = self.tokenizer.encode_batch_fast(list(texts))
-        else:
-            encodings = await asyncio.to_thread(self.tokenizer.encode_batch_fast, list(texts))
-        return await self.embed_tokens([encoding.ids for encoding in encodings], owner=owner, within=within)
+        ids = await self._thread.read(texts, self._cut)
+        return await self.embed_tokens(ids, owner=owner, within=within)
+
+    async def read(self, inputs: Sequence[str | list[int]]) -> list[list[int]]:
+        """Tokenize inputs of which the model must read all, or check their token ids, for `embed_tokens`.
+
+        Raises:
+            UnavailableError: the service is going down.
+            UnprocessableError: one is too long for the model or has an unknown id, or all are too long together.
+        """
+        return await read_inputs(inputs, self.tokenizer, self.model, self._thread)
+
+    def _cut(self, texts: Sequence[str], _first: int) -> list[list[int]]:
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
 
     async def embed_tokens(
         self, ids: Sequence[list[int]], *, owner: Hashable = None, within: float | None = None
@@ -152,7 +171,8 @@ async def open_embedder(
     """
     tokenizer = await asyncio.to_thread(load_tokenizer, model)
     work = encoder_workload(model, settings.batch_size, tokenizer.get_vocab_size())
-    async with open_capacity(batching, open_session, work, cores=cores or available_cores()) as capacity:
+    opening = open_capacity(batching, open_session, work, cores=cores or available_cores())
+    async with open_token_thread() as thread, opening as capacity:
         runs = [partial(encode, session) for session in capacity.sessions]
         grace = batching.shutdown_grace
         async with open_batcher(model.identity, runs, capacity.curve, rows=settings.batch_size, grace=grace) as batcher:
@@ -160,4 +180,4 @@ async def open_embedder(
             log.info(
                 "embedding_model.ready", model=model.identity, provider=session.provider, dimension=model.dimension
             )
-            yield Embedder(batcher, tokenizer, model, session=session, deadline=batching.deadline)
+            yield Embedder(batcher, tokenizer, model, thread=thread, session=session, deadline=batching.deadline)

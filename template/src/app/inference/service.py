@@ -12,7 +12,6 @@ from app.auth.caller import Caller, Scope
 from app.errors import NotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
-from app.inference.token_input import read_inputs
 from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
 
@@ -52,7 +51,7 @@ class EmbeddingService:
         length = served.dimension if dimensions is None else dimensions
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
-        ids = await read_inputs(inputs, self.embedder.tokenizer, served)
+        ids = await self.embedder.read(inputs)
         embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
         await self.keeper.keep(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:

@@ -1,17 +1,16 @@
 """What callers want embedded, as token ids, refused where the model could not read all of it."""
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from tokenizers import Encoding, Tokenizer
 
 from app.errors import StartupError, UnprocessableError
+from app.inference.token_thread import TokenThread
 
 MAX_TOTAL_TOKENS = 300_000
-# Characters, or token ids, that are read sooner than a thread is told to.
-AT_ONCE = 2000
 # What exported readers of texts take, at most; the last tells two texts apart, and is 0 throughout for a single one.
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
@@ -53,11 +52,16 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-async def read_inputs(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
-    """Do what `read_whole` does, in a thread if it would keep the event loop."""
-    if sum(map(len, inputs)) <= AT_ONCE:
-        return read_whole(inputs, tokenizer, model)
-    return await asyncio.to_thread(read_whole, inputs, tokenizer, model)
+async def read_inputs(
+    inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader, thread: TokenThread
+) -> list[list[int]]:
+    """Do what `read_whole` does, in the thread if it would keep the event loop.
+
+    Raises:
+        UnavailableError: the service is going down.
+        UnprocessableError: as `read_whole`.
+    """
+    return await thread.read(inputs, InputReader(tokenizer, model).read)
 
 
 def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
@@ -72,13 +76,47 @@ def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: T
         UnprocessableError: an input is longer than the model's limit or has an id that the tokenizer does not know, or
             all have more than `MAX_TOTAL_TOKENS` tokens together.
     """
-    encodings = iter(tokenizer.encode_batch_fast([each for each in inputs if isinstance(each, str)]))
-    tokenized = [next(encodings) if isinstance(each, str) else each for each in inputs]
-    _check_lengths([_length(each, tokenizer) for each in tokenized], model)
-    for index, each in enumerate(tokenized):
-        if isinstance(each, list):
-            _check_ids(index, each, tokenizer, model)
-    return [each if isinstance(each, list) else each.ids for each in tokenized]
+    return InputReader(tokenizer, model).read(inputs, 0)
+
+
+@dataclass(slots=True)
+class InputReader:
+    """Reads the inputs of one request, one part after the other.
+
+    Attributes:
+        total: tokens so far.
+    """
+
+    tokenizer: Tokenizer
+    model: TokenReader
+    total: int = 0
+
+    def read(self, inputs: Sequence[str | list[int]], first: int) -> list[list[int]]:
+        """Do what `read_whole` does with a part of the inputs; `first` is the place of its first."""
+        encodings = iter(self.tokenizer.encode_batch_fast([each for each in inputs if isinstance(each, str)]))
+        tokenized = [next(encodings) if isinstance(each, str) else each for each in inputs]
+        for index, each in enumerate(tokenized, first):
+            _check_length(index, _length(each, self.tokenizer), self.model)
+        # Nothing that is kept has been cut.
+        self.total += sum(map(len, tokenized))
+        check_total(self.total, "The inputs")
+        for index, each in enumerate(tokenized, first):
+            if isinstance(each, list):
+                _check_ids(index, each, self.tokenizer, self.model)
+        return [each if isinstance(each, list) else each.ids for each in tokenized]
+
+
+def check_total(tokens: int, what: str) -> None:
+    """Pass if a request has not too many tokens so far; `what` has them.
+
+    Raises:
+        UnprocessableError: it has.
+    """
+    if tokens > MAX_TOTAL_TOKENS:
+        raise UnprocessableError(
+            f"{what} have more than {MAX_TOTAL_TOKENS:,} tokens together, which is the most that a request may have: "
+            "send several requests."
+        )
 
 
 def _length(text: Encoding | list[int], tokenizer: Tokenizer) -> int:
@@ -90,17 +128,11 @@ def _length(text: Encoding | list[int], tokenizer: Tokenizer) -> int:
     return len(text) + sum(len(part) - special for part in text.overflowing)
 
 
-def _check_lengths(lengths: Sequence[int], model: TokenReader) -> None:
-    for index, length in enumerate(lengths):
-        if length > model.max_tokens:
-            raise UnprocessableError(
-                f"Input {index} has {length:,} tokens, but {model.name} reads at most {model.max_tokens:,}: "
-                "split it, or leave something out."
-            )
-    if sum(lengths) > MAX_TOTAL_TOKENS:
+def _check_length(index: int, length: int, model: TokenReader) -> None:
+    if length > model.max_tokens:
         raise UnprocessableError(
-            f"The inputs have {sum(lengths):,} tokens together, but a request may have at most {MAX_TOTAL_TOKENS:,}: "
-            "send them in several requests."
+            f"Input {index} has {length:,} tokens, but {model.name} reads at most {model.max_tokens:,}: "
+            "split it, or leave something out."
         )
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from app.errors import UnprocessableError
-from app.inference.token_input import MAX_TOTAL_TOKENS, read_tokenizer
+from app.inference.token_input import check_total, read_tokenizer
+from app.inference.token_thread import TokenThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +38,21 @@ class PairReader:
     max_tokens: int
     padding: int
 
-    def read(self, query: str, documents: Sequence[str]) -> list[Pair]:
-        """Tokenize a query with each document, cut to what the query leaves room for; blocks.
+    async def read(self, query: str, documents: Sequence[str], thread: TokenThread) -> list[Pair]:
+        """Tokenize a query with each document, cut to what the query leaves room for; in the thread if that is long.
 
         Raises:
+            UnavailableError: the service is going down.
             UnprocessableError: the query leaves no room for documents, or all pairs together have too many tokens.
+        """
+        [joining] = await thread.read([query], lambda queries, _: [self.begin(queries[0])])
+        return await thread.read(documents, joining.read)
+
+    def begin(self, query: str) -> "Joining":
+        """Tokenize a query; blocks.
+
+        Raises:
+            UnprocessableError: it leaves no room for documents.
         """
         asked = self.tokenizer.encode(query, add_special_tokens=False)
         room = self.max_tokens - len(asked) - self.tokenizer.num_special_tokens_to_add(is_pair=True)
@@ -50,18 +61,37 @@ class PairReader:
                 f"The query has {len(asked):,} tokens, which leaves no room for a document in the "
                 f"{self.max_tokens:,} that the model reads of both: make it shorter."
             )
+        return Joining(self.tokenizer, asked, room)
+
+
+@dataclass(slots=True)
+class Joining:
+    """Makes the pairs of one query, one part of the documents after the other.
+
+    Attributes:
+        asked: the query.
+        room: tokens that are left for a document.
+        total: tokens so far.
+    """
+
+    tokenizer: Tokenizer
+    asked: Encoding
+    room: int
+    total: int = 0
+
+    def read(self, documents: Sequence[str], _first: int = 0) -> list[Pair]:
+        """Tokenize documents, cut to the room, beside the query; blocks.
+
+        Raises:
+            UnprocessableError: all pairs so far have too many tokens together.
+        """
         pairs: list[Pair] = []
-        total = 0
         for document in self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False):
-            document.truncate(room)
-            whole = self.tokenizer.post_process(asked, document)
-            total += len(whole)
+            document.truncate(self.room)
+            whole = self.tokenizer.post_process(self.asked, document)
             pairs.append(Pair(whole.ids, whole.type_ids))
-        if total > MAX_TOTAL_TOKENS:
-            raise UnprocessableError(
-                f"The query with each document has {total:,} tokens together, but a request may have at most "
-                f"{MAX_TOTAL_TOKENS:,}: send the documents in several requests."
-            )
+            self.total += len(whole)
+        check_total(self.total, "The documents, each with the query,")
         return pairs
 
 

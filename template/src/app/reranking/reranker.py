@@ -16,6 +16,7 @@ from app.inference.placement import Placement
 from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
+from app.inference.token_thread import TokenThread, open_token_thread
 from app.reranking.cross_encoder import cross_encoder_workload, relate
 from app.reranking.manifest import CrossEncoderModel
 from app.reranking.pairs import PairReader, open_pair_reader
@@ -29,6 +30,7 @@ class Reranker:
     """Runs a cross-encoder for everybody who asks, together, so that the event loop stays free.
 
     Attributes:
+        thread: makes the pairs that are long.
         batcher: takes pairs, gives logits.
         deadline: seconds in which an answer must be there.
     """
@@ -36,6 +38,7 @@ class Reranker:
     model: CrossEncoderModel
     session: ModelSession
     reader: PairReader
+    thread: TokenThread
     batcher: Batcher
     deadline: float
 
@@ -61,7 +64,7 @@ class Reranker:
             UnprocessableError: the query is too long, or there is too much to read.
             UpstreamFailedError: the model gave no numbers.
         """
-        pairs = await asyncio.to_thread(self.reader.read, query, documents)
+        pairs = await self.reader.read(query, documents, self.thread)
         sizes = [max(1, len(pair.ids)) for pair in pairs]
         done = await self.batcher.submit(pairs, sizes, owner=owner, within=self.deadline if within is None else within)
         logits = np.array(done.results, np.float64)
@@ -99,9 +102,10 @@ async def open_reranker(model: CrossEncoderModel, home: Placement) -> AsyncItera
     work = cross_encoder_workload(model, reader.tokenizer.get_vocab_size())
     batching, cores = home.batching, home.cores or available_cores()
     rows, grace = model.manifest.max_batch, batching.shutdown_grace
-    async with open_capacity(batching, home.open_session, work, cores=cores) as capacity:
+    opening = open_capacity(batching, home.open_session, work, cores=cores)
+    async with open_token_thread() as thread, opening as capacity:
         runs = [partial(relate, session, reader.padding) for session in capacity.sessions]
         async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:
             session = capacity.sessions[0]
             log.info("rerank_model.ready", model=model.identity, provider=session.provider)
-            yield Reranker(model, session, reader, batcher, batching.deadline)
+            yield Reranker(model, session, reader, thread, batcher, batching.deadline)
