@@ -81,6 +81,68 @@ def test_what_is_discarded_does_not_come_out() -> None:
     assert [each.group for each in queue.take(limit())] == ["stays"]
 
 
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(1, 500), min_size=1), st.booleans())))
+def test_what_is_discarded_before_it_came_out_is_as_if_it_had_never_come(
+    arrivals: list[tuple[str, list[int], bool]],
+) -> None:
+    queue, without = FairQueue(), FairQueue()
+    pairs: list[tuple[Item, Item]] = []
+    gone: list[object] = []
+    for owner, sizes, stays in arrivals:
+        group = object()
+        mine = [item(size, group) for size in sizes]
+        queue.add(mine, owner)
+        if stays:
+            theirs = [item(size) for size in sizes]
+            without.add(theirs, owner)
+            pairs += zip(mine, theirs, strict=True)
+        else:
+            gone.append(group)
+    for group in gone:
+        queue.discard(group)
+    assert [mine.turn for mine, _ in pairs] == [theirs.turn for _, theirs in pairs]
+    assert [queue.next_turn(owner) for owner in "abc"] == [without.next_turn(owner) for owner in "abc"]
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("abc"), st.lists(st.integers(1, 500)), st.integers(0, 3), st.integers(0, 9)))
+
+
+@given(STEPS)
+def test_an_owner_owes_no_more_than_what_came_out_last_and_what_waits(
+    steps: list[tuple[str, list[int], int, int]],
+) -> None:
+    queue = FairQueue()
+    waiting: dict[str, list[Item]] = {}
+    largest = 0
+    left: list[Item] = []
+    for number, (owner, sizes, taken, gone) in enumerate(steps):
+        group = f"{owner}{number}"
+        waiting[group] = [item(size, group) for size in sizes]
+        largest = max(largest, *sizes, 0)
+        queue.add(waiting[group], owner)
+        came = [each for _ in range(taken) for each in queue.take(limit(rows=1))]
+        for each in came:
+            waiting[each.group].remove(each)
+        for late in list(waiting)[gone:]:
+            assert queue.discard(late) == len(waiting.pop(late))
+        left = [each for items in waiting.values() for each in items]
+        assert (len(queue), queue.units) == (len(left), sum(each.size for each in left))
+        now = queue.next_turn("somebody new")
+        for name in "abc":
+            mine = sum(each.size for each in left if each.owner == name)
+            assert now <= queue.next_turn(name) <= now + mine + largest
+    assert sorted(map(id, left)) == sorted(id(each) for [each] in drain(queue, limit(rows=1)))
+
+
+def test_one_who_gives_up_a_flood_has_a_turn_as_soon_as_others() -> None:
+    queue = FairQueue()
+    queue.add([item(1, "other") for _ in range(100)], "other")
+    queue.add([item(1, "flood") for _ in range(2000)], "flood")
+    queue.discard("flood")
+    queue.add([item(1, "modest")], "flood")
+    assert "modest" in [each.group for _ in range(2) for each in queue.take(limit(rows=1))]
+
+
 def test_work_is_counted_that_an_owners_next_goes_before() -> None:
     queue = FairQueue()
     queue.add([item(10) for _ in range(10)], "flood")

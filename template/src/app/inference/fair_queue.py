@@ -25,6 +25,7 @@ class Item:
         group: whoever submitted it.
         index: its place among what was submitted together.
         turn: its place in the queue; set when it is added.
+        owner: whose turn that is; set when it is added.
     """
 
     payload: Any
@@ -32,6 +33,7 @@ class Item:
     group: Any
     index: int
     turn: float = 0.0
+    owner: Hashable = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class FairQueue:
         """Queue items of one owner in their order."""
         turn = self.next_turn(owner)
         for item in items:
-            item.turn = turn
+            item.turn, item.owner = turn, owner
             turn += item.size
             self.units += item.size
             insort(self._items, item, key=_turn)
@@ -114,13 +116,28 @@ class FairQueue:
         return batch
 
     def discard(self, group: object) -> int:
-        """Drop what a group still has in the queue, and tell how many items that were."""
-        kept = [item for item in self._items if item.group is not group]
-        dropped = len(self._items) - len(kept)
+        """Drop what a group, which has one owner, still has in the queue, and tell how many items that were.
+
+        To its owner it was not given: what the owner has queued after it moves up.
+        """
+        dropped = [item for item in self._items if item.group is group]
         if dropped:
-            self.units -= sum(item.size for item in self._items if item.group is group)
-            self._items = kept
-        return dropped
+            self._move_up(dropped[0].owner, group)
+            self._items = sorted((item for item in self._items if item.group is not group), key=_turn)
+            self.units -= sum(item.size for item in dropped)
+            self._forget()
+        return len(dropped)
+
+    def _move_up(self, owner: Hashable, gone: object) -> None:
+        """Give an owner's items, and what comes after them, the turns that they have without a group."""
+        end, saved = self._now, 0
+        for item in self._items:
+            if item.group is gone:
+                saved += item.size
+            elif item.owner == owner:
+                item.turn = max(item.turn - saved, end)
+                end = item.turn + item.size
+        self._ends[owner] = max(self._ends[owner] - saved, end)
 
     def _remove(self, batch: list[Item], window: list[Item]) -> None:
         self.units -= sum(item.size for item in batch)
