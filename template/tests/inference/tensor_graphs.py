@@ -61,6 +61,25 @@ def centred() -> onnx.ModelProto:
     return _graph(nodes, {"x": ("FP32", shapes)}, {"y": ("FP32", shapes)}, axes=np.array([0], np.int64))
 
 
+def listwise() -> onnx.ModelProto:
+    """Build `y = mean of x - mean of all rows`, of whole numbers: scores of candidates beside each other."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers", "of row"], ["score"]),
+        helper.make_node("ReduceMean", ["score", "of rows"], ["mean"]),
+        helper.make_node("Sub", ["score", "mean"], ["y"]),
+    ]
+    constants = {"of row": np.array([1], np.int64), "of rows": np.array([0], np.int64)}
+    return _graph(nodes, {"x": ("INT64", ["batch", 3])}, {"y": ("FP32", ["batch", 1])}, **constants)
+
+
+def likeness() -> onnx.ModelProto:
+    """Build a graph that tells of each text whether it is that of the first row."""
+    nodes = [helper.make_node("Gather", ["x", "zero"], ["first"]), helper.make_node("Equal", ["x", "first"], ["y"])]
+    shapes: Shape = ["batch", 1]
+    return _graph(nodes, {"x": ("BYTES", shapes)}, {"y": ("BOOL", shapes)}, zero=np.array([0], np.int64))
+
+
 def lookup(length: str = "length") -> onnx.ModelProto:
     """Build a table of four entries: the graph fails on any other index."""
     node = helper.make_node("Gather", ["table", "index"], ["value"])

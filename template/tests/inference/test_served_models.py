@@ -23,7 +23,7 @@ from app.inference.placement import Placement
 from app.inference.ports import ModelSession
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
-from tests.inference.tensor_graphs import affine, centred, echo, lookup, masked_sum, register
+from tests.inference.tensor_graphs import affine, centred, echo, likeness, listwise, lookup, masked_sum, register
 
 UNMEASURED = BatchingSettings(measure_seconds=0)
 
@@ -52,7 +52,7 @@ async def refusal(folder: Path) -> str:
 
 async def test_rows_run_together_where_trying_shows_that_they_may(tmp_path: Path) -> None:
     graphs = {"affine": affine(), "unnamed": affine(rows=None), "masked": masked_sum(), "echo": echo()}
-    apart = {"fixed": affine(rows=2), "centred": centred()}
+    apart = {"fixed": affine(rows=2), "centred": centred(), "listwise": listwise(), "likeness": likeness()}
     for name, graph in (graphs | apart).items():
         register(tmp_path, name, graph)
     register(tmp_path, "alone", affine(), max_batch=1)

@@ -44,6 +44,10 @@ def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, 
     return replace(signature, by_rows=rows > 1 and varies and _independent(session, signature, warm_up))
 
 
+# What a second row is tried with where the first has a one: twos, or zeros if the graph has no such token.
+OTHERS = (2, 0)
+
+
 def sample(signature: Signature, warm_up: Shapes, rows: int | None = None) -> dict[str, Tensor]:
     """Make inputs to try a graph with, the same each time; `rows` replaces the first dimension."""
     random = np.random.default_rng(0)
@@ -63,12 +67,26 @@ def _sample_one(
 
 
 def _independent(session: ModelSession, signature: Signature, warm_up: Shapes) -> bool:
-    pair = sample(signature, warm_up, rows=2)
-    try:
-        together = session.run(pair)
-        apart = [session.run({name: tensor[at : at + 1] for name, tensor in pair.items()}) for at in (0, 1)]
-    except Exception:  # noqa: BLE001 - whatever the reason, two rows do not run together
-        return False
+    """Tell whether two rows that differ give together what each gives by itself."""
+    for other in OTHERS:
+        pair = {name: _differ(tensor, other) for name, tensor in sample(signature, warm_up, rows=2).items()}
+        try:
+            together = session.run(pair)
+            apart = [session.run({name: tensor[at : at + 1] for name, tensor in pair.items()}) for at in (0, 1)]
+        except Exception:  # noqa: BLE001, S112 - whatever the reason, such rows do not run, or not together
+            continue
+        return _same(together, apart)
+    return False
+
+
+def _differ(pair: Tensor, other: int) -> Tensor:
+    """Fill the second row with something else, unless both are random; `other` is for whole numbers."""
+    if pair.dtype.kind != "f":
+        pair[1] = {"O": "another text", "b": False}.get(pair.dtype.kind, other)
+    return pair
+
+
+def _same(together: Sequence[Tensor], apart: Sequence[Sequence[Tensor]]) -> bool:
     return all(
         _agree(whole, np.concatenate(parts)) if all(part.ndim for part in (whole, *parts)) else False
         for whole, *parts in zip(together, *apart, strict=True)
