@@ -266,6 +266,11 @@ class OutOfMemoryError(UnavailableError):
     code = "out_of_memory"
     retry_after: int
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """When to come back; and a word to instances of this service that ask here, which would all stay away."""
+        return super().headers | {"X-Error-Code": self.code}
+
 
 class OverloadedError(UnavailableError):
     """There is more work than can be done in time."""

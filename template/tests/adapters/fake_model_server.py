@@ -4,7 +4,7 @@ Its mood says how: `well` answers; `status-N` refuses with HTTP status N; `mute`
 sends a byte now and then; `cuts` breaks the connection within the answer; `truncated` sends fewer bytes than the tensor
 has; `huge` announces 10 GB; `endless` sends more and more; `garbled` sends something that is not JSON; `wrong-shape`,
 `wrong-type`, `wrong-name` and `wrong-version` answer for another model; `text` sends numbers in place of bytes; `nan`
-answers NaN; `negative` and `loose` lie about sizes.
+answers NaN; `negative` and `loose` lie about sizes; `no-memory` refuses as another instance of this service does.
 """
 
 import json
@@ -102,6 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, mood: str, result: np.ndarray[Any, Any]) -> None:
         if mood.startswith("status-"):
             self._send(int(mood.removeprefix("status-")), b'{"error": "a reason"}', {"Retry-After": "7"})
+            return
+        if mood == "no-memory":
+            self._send(503, b'{"error": "a reason"}', {"Retry-After": "7", "X-Error-Code": "out_of_memory"})
             return
         if mood == "mute":
             self.close_connection = True

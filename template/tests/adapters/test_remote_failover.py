@@ -7,7 +7,8 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from app.errors import RequestRefusedError, UnavailableError, UpstreamError, UpstreamFailedError
+from app.adapters.remote_inference import RemoteInference
+from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError, UpstreamFailedError
 from tests.adapters.fake_model_server import FakeModelServer, serve_fake_model
 from tests.adapters.remote_models import X, opened, run
 
@@ -81,6 +82,14 @@ async def test_a_server_that_keeps_failing_is_left_alone_for_longer_and_longer(s
             await remote.ping()
 
 
+async def answers(remote: RemoteInference) -> bool:
+    try:
+        await remote.ping()
+    except UnavailableError:
+        return False
+    return True
+
+
 async def test_the_service_finds_out_by_itself_that_a_server_is_back(servers: list[FakeModelServer]) -> None:
     async with opened(servers[0].url) as (remote, session):
         await remote.ping()
@@ -91,12 +100,8 @@ async def test_the_service_finds_out_by_itself_that_a_server_is_back(servers: li
             await remote.ping()
         servers[0].mood = "well"
         async with asyncio.timeout(20):
-            while not remote.endpoints.any_well():
+            while not await answers(remote):
                 await asyncio.sleep(0.02)
-                try:
-                    await remote.ping()
-                except UnavailableError:
-                    continue
         assert len(await run(session)) == 1
 
 
@@ -120,10 +125,43 @@ async def test_a_request_that_is_refused_is_not_sent_elsewhere(
         assert type(caught.value) is error
         assert "127.0.0.1" not in caught.value.detail
         assert servers[1].inferences() == 0
-        assert remote.endpoints.any_well()
+        assert await answers(remote)
         servers[0].mood = "well"
         await run(session)
         assert servers[0].inferences() == 2
+        assert "GET /v2/health/ready" not in servers[0].calls
+
+
+async def test_a_request_that_a_server_has_no_memory_for_may_go_elsewhere_and_others_are_served(
+    servers: list[FakeModelServer],
+) -> None:
+    async with opened(*(each.url for each in servers), max_pause=60) as (remote, session):
+        servers[0].mood = "no-memory"
+        await run(session)
+        assert session.provider == f"remote:{servers[1].host}"
+        servers[1].mood = "no-memory"
+        with pytest.raises(OutOfMemoryError) as caught:
+            await run(session)
+        assert int(caught.value.headers["Retry-After"]) >= 1
+        assert await answers(remote)
+        servers[0].mood = "well"
+        await run(session)
+        assert session.provider == f"remote:{servers[0].host}"
+
+
+async def test_a_server_that_is_too_busy_for_one_model_is_asked_for_another(servers: list[FakeModelServer]) -> None:
+    models = {"affine": "affine", "busy": "busy"}
+    async with opened(servers[0].url, models=models, max_pause=60) as (remote, session):
+        open_session = remote.find("busy", "1")
+        assert open_session is not None
+        async with open_session(1) as other:
+            servers[0].mood = "status-503"
+            with pytest.raises(UnavailableError):
+                await run(other)
+            servers[0].mood = "well"
+            await run(session)
+            assert not await answers(remote)
+        assert await answers(remote)
 
 
 async def test_a_request_on_which_every_server_fails_is_to_blame_itself(servers: list[FakeModelServer]) -> None:

@@ -38,6 +38,7 @@ async def test_what_does_not_fit_is_told_to_come_back_and_the_next_is_served(ada
         assert refused.status_code == 503, refused.text
         assert "memory" in refused.json()["error"]
         assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.headers["X-Error-Code"] == "out_of_memory"
         served = await count(ada, 1000)
         assert served.json()["outputs"][0]["data"] == [1000]
         assert (await ada.client.get("/health/ready")).status_code == 200

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from app.errors import RequestRefusedError, UnavailableError, UpstreamError
+from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError
 
 log = structlog.get_logger(__name__)
 
@@ -70,10 +70,11 @@ class Endpoints:
         """Call with one server after the other until one answers; blocks.
 
         Raises:
+            OutOfMemoryError: no server that is there has the memory for this request.
             RequestRefusedError: no server is away, but each failed on this request.
             UnavailableError: none answers; says when to come back.
         """
-        refusal: EndpointFailedError | None = None
+        refusal: EndpointFailedError | OutOfMemoryError | None = None
         for endpoint in self._endpoints:
             failures = self._claim(endpoint)
             if failures is None:
@@ -86,12 +87,17 @@ class Endpoints:
                 else:
                     refusal = error
                     self._answered(endpoint)
+            except OutOfMemoryError as error:
+                refusal = error
+                self._answered(endpoint)
             except UpstreamError:
                 self._answered(endpoint)
                 raise
             else:
                 self._answered(endpoint)
                 return answer
+        if isinstance(refusal, OutOfMemoryError):
+            raise refusal
         if refusal is not None:
             raise RequestRefusedError("The remote model failed on this input.") from refusal
         raise UnavailableError("No server that has the model answers.", retry_after=self._seconds_left())

@@ -14,11 +14,11 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_
 from app.adapters.remote_endpoints import Endpoint, EndpointFailedError, Endpoints
 from app.adapters.remote_messages import read_answer, read_metadata, write_request
 from app.adapters.trust import trusted
-from app.errors import RequestRefusedError, StartupError, UpstreamFailedError
+from app.errors import OutOfMemoryError, RequestRefusedError, StartupError, UpstreamFailedError
 from app.inference.capacity import OpenSession
 from app.inference.ports import Tensor, TensorSpec
 
-JSON_LENGTH = "Inference-Header-Content-Length"
+JSON_LENGTH, ERROR_CODE = "Inference-Header-Content-Length", "X-Error-Code"
 # Servers close connections that are idle, uvicorn after 5 seconds; ours go first, or a request may meet a closed one.
 KEPT_SECONDS = 2.0
 REASON_BYTES = 500
@@ -55,8 +55,11 @@ class RemoteInferenceSettings(BaseModel):
 class RemoteModelSession:
     """A model on another server, behind the same port as one that is loaded here."""
 
-    def __init__(self, remote: "RemoteInference", path: str, version: str | None, specs: Specs) -> None:
+    def __init__(
+        self, remote: "RemoteInference", endpoints: Endpoints, path: str, version: str | None, specs: Specs
+    ) -> None:
         self._remote = remote
+        self._endpoints = endpoints
         self._path = path
         self._version = version
         self._inputs, self._outputs = specs
@@ -86,6 +89,7 @@ class RemoteModelSession:
         """Have all outputs computed by the first server that can.
 
         Raises:
+            OutOfMemoryError: no server has the memory for these inputs.
             RequestRefusedError: the model finds fault with the inputs.
             UnavailableError: no server answers.
             UpstreamFailedError: a server does not serve us.
@@ -100,7 +104,7 @@ class RemoteModelSession:
             self._answered_by = endpoint.host
             return tensors
 
-        return self._remote.endpoints.ask(infer)
+        return self._endpoints.ask(infer)
 
 
 class RemoteInference:
@@ -109,7 +113,8 @@ class RemoteInference:
     def __init__(self, settings: RemoteInferenceSettings, client: httpx2.Client) -> None:
         self._settings = settings
         self._client = client
-        self.endpoints = Endpoints([str(url) for url in settings.urls], settings.max_pause)
+        # Of each model that is open, because a server that is too busy with one may have time for others.
+        self._endpoints: list[Endpoints] = []
 
     def find(self, name: str, version: str) -> OpenSession | None:
         """Tell how a model is opened if it runs elsewhere; all its lanes can share one session."""
@@ -117,13 +122,14 @@ class RemoteInference:
         return None if there is None else lambda _threads: self._open(there, version)
 
     async def ping(self) -> None:
-        """Pass if a server has answered when last asked; if all have failed, ask those whose pause is over.
+        """Pass if for each model a server has answered when last asked; where all failed, ask those that may be asked.
 
         Raises:
             UnavailableError: none answers.
         """
-        if self._settings.models and not self.endpoints.any_well():
-            await asyncio.to_thread(self.endpoints.ask, partial(self.send, method="GET", path="v2/health/ready"))
+        for endpoints in list(self._endpoints):
+            if not endpoints.any_well():
+                await asyncio.to_thread(endpoints.ask, partial(self.send, method="GET", path="v2/health/ready"))
 
     def send(
         self,
@@ -137,6 +143,7 @@ class RemoteInference:
 
         Raises:
             EndpointFailedError: it is away, has too much to do, failed, or answers with too much.
+            OutOfMemoryError: it has no memory for this request.
             RequestRefusedError: it finds fault with the request.
             UpstreamFailedError: it does not serve us.
         """
@@ -175,8 +182,9 @@ class RemoteInference:
             return endpoint.host, read_metadata(content)
 
         title = f"{name}@{wanted}" if wanted else name
+        endpoints = Endpoints([str(url) for url in self._settings.urls], self._settings.max_pause)
         try:
-            described = await asyncio.to_thread(self.endpoints.each, describe)
+            described = await asyncio.to_thread(endpoints.each, describe)
         except (RequestRefusedError, UpstreamFailedError) as error:
             raise StartupError(f"The remote model {title} cannot be used: {error.__cause__}.") from error
         if not described:
@@ -186,7 +194,11 @@ class RemoteInference:
         for host, other_specs in others:
             if other_specs != specs:
                 raise StartupError(f"{first} and {host} have different models {title}: inputs or outputs differ.")
-        yield RemoteModelSession(self, path, wanted, specs)
+        self._endpoints.append(endpoints)
+        try:
+            yield RemoteModelSession(self, endpoints, path, wanted, specs)
+        finally:
+            self._endpoints.remove(endpoints)
 
 
 @asynccontextmanager
@@ -205,6 +217,8 @@ def _refuse(response: httpx2.Response, endpoint: Endpoint) -> None:
     status = response.status_code
     if status == SUCCESS:
         return
+    if response.headers.get(ERROR_CODE) == OutOfMemoryError.code:
+        raise OutOfMemoryError("The remote model has no memory left for as much as this.", retry_after=1)
     if status in AWAY:
         wanted = response.headers.get("Retry-After", "")
         raise EndpointFailedError(f"status {status}", pause=float(wanted) if wanted.isdecimal() else 0.0)
