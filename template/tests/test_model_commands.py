@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.adapters.fake_model_server import serve_fake_model
 from tests.adapters.hub_server import Hub, open_hub
 from tests.classification.graphs import register_classifier, summing_classifier
 from tests.commands import attempt, run
@@ -64,6 +65,21 @@ def test_models_that_would_open_are_ready_one_line_each(folder: Path) -> None:
         ["moods@1", "is", "ready:"],
     ]
     assert len(lines) == 5
+
+
+def test_a_model_that_runs_elsewhere_is_tried_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (register(folder, "affine", affine(), files={}) / "model.onnx").unlink()
+    with serve_fake_model() as server:
+        monkeypatch.setenv("APP_REMOTE_INFERENCE__URLS", json.dumps([server.url]))
+        monkeypatch.setenv("APP_REMOTE_INFERENCE__MODELS", '{"affine": "affine"}')
+        *_, line = run("models", "verify").splitlines()
+        assert line.startswith("affine@1 is ready: ")
+        assert f"remote:{server.host}" in line
+        assert f"remote:{server.host}" in run("models", "bench", "affine", "--seconds", "0.1")
+        server.mood = "status-404"
+        refused = attempt("models", "verify")
+    assert refused.exit_code == 1
+    assert "check the model's name and the key" in refused.stderr
 
 
 @pytest.mark.parametrize(

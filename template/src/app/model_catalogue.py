@@ -1,7 +1,7 @@
 """The models that the settings name, opened one by one as the service opens them."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from app.adapters.remote_inference import open_remote_inference
 from app.classification.classifier import Classifiers
 from app.inference.capacity import Capacity, Workload, available_cores, open_capacity, threads_of
 from app.inference.embedder import load_tokenizer, open_embedder
@@ -22,7 +23,7 @@ from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
 from app.inference.registration import Registration
 from app.inference.resident import Resident
-from app.model_loading import place_here
+from app.model_loading import place
 from app.reranking.cross_encoder import cross_encoder_workload
 from app.reranking.manifest import load_cross_encoder
 from app.reranking.pairs import open_pair_reader
@@ -119,15 +120,15 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
         StartupError: the service would not start with it.
     """
     batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
-    place = _place(model, settings.model_copy(update={"batching": batching}))
 
     def serve(registered: Sequence[Registration], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
         return open_model_repository(model.folder, registered, residents, batching)
 
     async with AsyncExitStack() as stack:
+        home = await stack.enter_async_context(_placed(model, settings.model_copy(update={"batching": batching})))
         if model.task == EMBEDDING:
             opening = open_embedder(
-                settings.embedding, batching, place.open_session, load_embedding_model(model.folder), cores=place.cores
+                settings.embedding, batching, home.open_session, load_embedding_model(model.folder), cores=home.cores
             )
             embedder = await stack.enter_async_context(opening)
             await embedder.embed(["A text to try the tokenizer with."])
@@ -135,12 +136,12 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
             return embedder.provider
         if model.task == DETECTION:
             looking = open_detector(
-                settings.detection, batching, place.open_session, load_detection_model(model.folder), cores=place.cores
+                settings.detection, batching, home.open_session, load_detection_model(model.folder), cores=home.cores
             )
             detector = await stack.enter_async_context(looking)
             await stack.enter_async_context(serve([], [detector.resident()]))
             return detector.provider
-        registered = _register(model, place)
+        registered = _register(model, home)
         repository = await stack.enter_async_context(serve([registered], []))
         return str(repository.served.find(registered.name).provider)
 
@@ -158,10 +159,12 @@ async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple
         StartupError: the service would not start with it.
     """
     batching = settings.batching.model_copy(update={"measure_seconds": seconds})
-    place = _place(model, settings.model_copy(update={"batching": batching}))
-    cores = place.cores or available_cores()
-    unit, workload = await _workload(model, settings, place)
-    async with open_capacity(place.batching, place.open_session, workload, cores=cores) as capacity:
+    async with AsyncExitStack() as stack:
+        home = await stack.enter_async_context(_placed(model, settings.model_copy(update={"batching": batching})))
+        cores = home.cores or available_cores()
+        unit, workload = await _workload(model, settings, home)
+        opening = open_capacity(home.batching, home.open_session, workload, cores=cores)
+        capacity = await stack.enter_async_context(opening)
         curve = capacity.curve
         threads = threads_of(curve.lanes, cores)
         choice = Choice(capacity.sessions[0].provider, unit, curve.lanes, threads, curve.limit)
@@ -193,5 +196,9 @@ def _time(capacity: Capacity, workload: Workload) -> Iterator[Timing]:
         yield Timing(size, taken, size * len(probes) / taken)
 
 
-def _place(model: ModelFolder, settings: Settings) -> Placement:
-    return place_here(settings, model.folder / GRAPH, model.read().providers)
+@asynccontextmanager
+async def _placed(model: ModelFolder, settings: Settings) -> AsyncIterator[Placement]:
+    """Tell where the service would run a model, here or on another server, while connections to those are open."""
+    declared = model.read()
+    async with open_remote_inference(settings.remote_inference) as remote:
+        yield place(settings, remote, declared.name, declared.version, model.folder / GRAPH, declared.providers)

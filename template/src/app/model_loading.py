@@ -51,11 +51,11 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
         remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
         seen = load_detection_model(settings.detection.folder)
         eyes = seen.manifest
-        home = _place(settings, remote, eyes.name, eyes.version, seen.graph, eyes.providers)
+        home = place(settings, remote, eyes.name, eyes.version, seen.graph, eyes.providers)
         looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
         detector = await stack.enter_async_context(looking)
         read = load_embedding_model(settings.embedding.folder)
-        home = _place(settings, remote, read.name, read.version, read.folder / "model.onnx", read.providers)
+        home = place(settings, remote, read.name, read.version, read.folder / "model.onnx", read.providers)
         reading = open_embedder(settings.embedding, home.batching, home.open_session, read, cores=home.cores)
         embedder = await stack.enter_async_context(reading)
         own = [embedder.resident(), detector.resident()]
@@ -83,8 +83,8 @@ async def _open_registered(
 ) -> AsyncIterator[_Registered]:
     """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
     folder, batching = settings.models.folder, settings.batching
-    classifiers, rerankers, place = Classifiers(), Rerankers(), partial(_place, settings, remote)
-    finders = [partial(rerankers.find_registered, place), partial(find_registered_tensors, place, classifiers.join)]
+    classifiers, rerankers, placed = Classifiers(), Rerankers(), partial(place, settings, remote)
+    finders = [partial(rerankers.find_registered, placed), partial(find_registered_tensors, placed, classifiers.join)]
     found: list[Registration] = []
     if own is not None:
         found = find_registered(finders, folder)
@@ -95,7 +95,7 @@ async def _open_registered(
         yield _Registered(classifiers, models, rerankers)
 
 
-def place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
+def _place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
     """Tell how a model runs on this machine; `providers` are those that its manifest names."""
     open_session = partial(open_model_session, settings.model_session, graph, providers=providers)
     devices = device_lanes(settings.model_session, providers)
@@ -106,12 +106,13 @@ def place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -
     return Placement(open_session, batching, cores=1)
 
 
-def _place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model
+def place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model
     settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path, providers: Sequence[Provider]
 ) -> Placement:
+    """Tell where a model runs, by what its manifest says: on other servers if the settings name it, or here."""
     open_session = remote.find(name, version)
     if open_session is None:
-        return place_here(settings, graph, providers)
+        return _place_here(settings, graph, providers)
     # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
     batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
     return Placement(open_session, batching, cores=1)

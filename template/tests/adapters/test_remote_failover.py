@@ -164,6 +164,13 @@ async def test_a_server_that_is_too_busy_for_one_model_is_asked_for_another(serv
         assert await answers(remote)
 
 
+async def test_a_body_that_a_server_takes_for_too_large_is_told_as_such(servers: list[FakeModelServer]) -> None:
+    async with opened(servers[0].url) as (_, session):
+        servers[0].mood = "status-413"
+        with pytest.raises(RequestRefusedError, match=r"no batch as large as this \(413\)"):
+            await run(session)
+
+
 async def test_a_request_on_which_every_server_fails_is_to_blame_itself(servers: list[FakeModelServer]) -> None:
     async with opened(*(each.url for each in servers)) as (_, session):
         servers[0].mood = "status-500"

@@ -92,7 +92,7 @@ async def test_a_graph_that_is_not_what_its_entry_says_is_refused_at_the_start(
         ({"labels": ["one", "two"]}, r"\[batch, 6, cells\]"),
         ({"input": "pixels"}, "cannot run as its manifest says"),
         ({"width": 320}, "cannot run as its manifest says"),
-        ({"max_batch": 8}, "cannot run as its manifest says"),
+        ({"max_batch": 8}, "8 of 640x640 pixels at once; if fewer do, set a smaller APP_DETECTION__BATCH_SIZE"),
     ]
     for changes, reason in cases:
         with pytest.raises(StartupError, match=reason):

@@ -24,7 +24,8 @@ KEPT_SECONDS = 2.0
 REASON_BYTES = 500
 
 SUCCESS = 200
-REFUSED = {400, 413, 422}
+REFUSED = {400, 422}
+TOO_LARGE = 413
 AWAY = {408, 429, 502, 503, 504}
 FAILED = 500
 
@@ -226,6 +227,8 @@ def _refuse(response: httpx2.Response, endpoint: Endpoint) -> None:
     if status >= FAILED:
         # Some servers say this, too, of inputs that a model cannot compute: no reason to leave one alone.
         raise EndpointFailedError(f"status {status}: {reason}", away=False)
+    if status == TOO_LARGE:
+        raise RequestRefusedError("The remote model takes no batch as large as this (413).") from ValueError(reason)
     if status in REFUSED:
         raise RequestRefusedError("The remote model finds fault with this input.") from ValueError(reason)
     cause = EndpointFailedError(f"{endpoint.host} answers with status {status}: check the model's name and the key")

@@ -50,7 +50,11 @@ def detector_workload(model: DetectionModel, batch_size: int) -> Workload:
         try:
             found = run_detector(session, manifest.input, [grey] * count)
         except Exception as error:
-            raise StartupError(f"The graph {model.graph} cannot run as its manifest says: {error}") from error
+            many = f"{count} of {manifest.width}x{manifest.height} pixels at once"
+            fewer = "; if fewer do, set a smaller APP_DETECTION__BATCH_SIZE, or max_batch in model.json"
+            raise StartupError(
+                f"The graph {model.graph} cannot run as its manifest says, {many}{fewer if count > 1 else ''}: {error}"
+            ) from error
         shapes = {each.output.shape[:1] if each.output.ndim == 2 else () for each in found}  # noqa: PLR2004
         if len(found) != count or shapes != {(rows,)}:
             raise StartupError(
