@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from app.adapters.model_session import device_lanes, open_model_session
+from app.adapters.model_session import open_model_session
 from app.adapters.remote_inference import RemoteInference, open_remote_inference
 from app.classification.classifier import Classifiers
 from app.errors import ConflictError, StartupError
@@ -98,12 +98,7 @@ async def _open_registered(
 def _place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
     """Tell how a model runs on this machine; `providers` are those that its manifest names."""
     open_session = partial(open_model_session, settings.model_session, graph, providers=providers)
-    devices = device_lanes(settings.model_session, providers)
-    if devices == 1:
-        return Placement(open_session, settings.batching, settings.model_session.threads)
-    # One session is on all devices, and the lanes share it.
-    batching = settings.batching.model_copy(update={"lanes": settings.batching.lanes or devices})
-    return Placement(open_session, batching, cores=1)
+    return Placement(open_session, settings.batching, settings.model_session.threads)
 
 
 def place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model

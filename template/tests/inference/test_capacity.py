@@ -46,6 +46,27 @@ class Opener:
         self.open -= 1
 
 
+@dataclass
+class Spread(Session):
+    """A session on three devices."""
+
+    devices: int = 3
+
+
+@pytest.mark.parametrize(("lanes", "wanted"), [(0, 3), (5, 5)])
+async def test_a_model_on_several_devices_is_opened_once_and_has_a_lane_for_each(lanes: int, wanted: int) -> None:
+    opened: list[Session] = []
+
+    @asynccontextmanager
+    async def open_session(threads: int) -> AsyncIterator[ModelSession]:
+        opened.append(Spread(threads, "CUDAExecutionProvider"))
+        yield opened[-1]
+
+    async with open_capacity(BatchingSettings(lanes=lanes), open_session, work(), cores=4) as capacity:
+        assert list(capacity.sessions) == opened * wanted
+        assert capacity.curve.lanes == wanted
+
+
 def work(seconds: float = 0) -> Workload:
     return Workload(lambda *_: sleep(seconds), [1, 2, 4])
 

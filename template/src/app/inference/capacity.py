@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.inference.latency_curve import LatencyCurve, measure_curve
 from app.inference.memory import give_back
-from app.inference.ports import ModelSession
+from app.inference.ports import ModelSession, SpreadModel
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,12 @@ def _copies(lanes: int, cores: int) -> int:
 async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> AsyncIterator[list[ModelSession]]:
     threads, count = threads_of(lanes, cores), _copies(lanes, cores)
     async with AsyncExitStack() as stack:
-        sessions = [await stack.enter_async_context(open_session(threads)) for _ in range(count)]
+        first = await stack.enter_async_context(open_session(threads))
+        if isinstance(first, SpreadModel):
+            # One copy is on every device already, each of which can be at work.
+            yield [first] * max(lanes, first.devices)
+            return
+        sessions = [first, *[await stack.enter_async_context(open_session(threads)) for _ in range(count - 1)]]
         yield sessions * (lanes // count)
 
 

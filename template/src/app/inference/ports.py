@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -45,3 +45,12 @@ class ModelSession(Protocol):
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Compute all outputs; blocks the calling thread, so never call it on the event loop."""
+
+
+@runtime_checkable
+class SpreadModel(ModelSession, Protocol):
+    """A model that is loaded on several devices; a batch runs on one of them."""
+
+    @property
+    def devices(self) -> int:
+        """How many batches can run at once."""

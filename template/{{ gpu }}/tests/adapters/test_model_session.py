@@ -19,10 +19,10 @@ from app.adapters.model_session import (
     DeviceBuffers,
     ModelSessionSettings,
     SpreadSession,
-    device_lanes,
     has_fixed_shapes,
     open_model_session,
     provider_options,
+    spread,
 )
 from app.adapters.onnx_session import OnnxModelSession
 from app.errors import StartupError
@@ -114,15 +114,6 @@ def test_wrong_settings_are_refused(wrong: Mapping[str, object]) -> None:
         ModelSessionSettings.model_validate(wrong)
 
 
-@pytest.mark.parametrize(
-    ("devices", "providers", "lanes"), [([0], [], 1), ([0, 1, 2], [], 3), ([1, 1], [], 1), ([0, 1], ["cpu"], 1)]
-)
-def test_a_model_has_a_lane_for_each_device_that_it_is_on(
-    devices: list[int], providers: list[Provider], lanes: int
-) -> None:
-    assert device_lanes(ModelSessionSettings(devices=devices), providers) == lanes
-
-
 @dataclass
 class Device:
     """Stands for a session on a device: notes what it is given, and waits where it is told to."""
@@ -165,6 +156,21 @@ def test_a_batch_does_not_wait_behind_another_while_a_device_is_free() -> None:
     first.join()
     spread.run({"x": np.array(4)})
     assert slow.given == [0, 4]
+
+
+def test_a_device_that_fell_back_gets_no_batches() -> None:
+    devices = [Device(), Device(provider=CPU), Device()]
+    session = spread(dict(enumerate(devices)))
+    for number in range(4):
+        session.run({"x": np.array(number)})
+    assert [each.given for each in devices] == [[0, 2], [], [1, 3]]
+    assert isinstance(session, SpreadSession)
+    assert session.devices == 2
+
+
+def test_one_device_that_is_left_is_used_as_one() -> None:
+    devices = [Device(), Device(provider=CPU)]
+    assert spread(dict(enumerate(devices))) is devices[0]
 
 
 def buffered(rows: int = 2) -> tuple[onnxruntime.InferenceSession, DeviceBuffers]:

@@ -20,11 +20,6 @@ class ModelSessionSettings(BaseModel):
     threads: int = Field(default=0, ge=0, description="threads that a model may use; 0 is one for each core")
 
 
-def device_lanes(_settings: ModelSessionSettings, _providers: Sequence[Provider] = ()) -> int:
-    """Return the devices that a model is spread over, a lane for each; 1 leaves lanes to be measured."""
-    return 1
-
-
 @asynccontextmanager
 async def open_model_session(
     settings: ModelSessionSettings, path: Path, threads: int | None = None, providers: Sequence[Provider] = ()

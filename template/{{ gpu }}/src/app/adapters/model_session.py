@@ -52,11 +52,6 @@ class ModelSessionSettings(BaseModel):
     threads: int = Field(default=0, ge=0, description="threads of a model that is on the CPU; 0: one a core")
 
 
-def device_lanes(settings: ModelSessionSettings, providers: Sequence[Provider] = ()) -> int:
-    """Return the devices that a model is spread over, a lane for each; 1 leaves lanes to be measured."""
-    return 1 if _chain(settings, providers)[0] == "cpu" else len(set(settings.devices))
-
-
 @asynccontextmanager
 async def open_model_session(
     settings: ModelSessionSettings, path: Path, threads: int | None = None, providers: Sequence[Provider] = ()
@@ -78,8 +73,18 @@ async def open_model_session(
     if session.provider == CPU or not others:
         yield session
     else:
-        more = [await _open_on(device, settings, path, chain, cores) for device in others]
-        yield SpreadSession([session, *more])
+        more = {device: await _open_on(device, settings, path, chain, cores) for device in others}
+        yield spread({first: session, **more})
+
+
+def spread(sessions: Mapping[int, ModelSession]) -> ModelSession:
+    """Make one of a model's sessions on devices, by their numbers; what runs on less than the first is left out."""
+    first, *_ = sessions.values()
+    for device, session in sessions.items():
+        if session.provider != first.provider:
+            log.error("model_session.device_left_out", device=device, provider=session.provider)
+    alike = [session for session in sessions.values() if session.provider == first.provider]
+    return SpreadSession(alike) if len(alike) > 1 else first
 
 
 class SpreadSession:
@@ -90,6 +95,11 @@ class SpreadSession:
         self._running = [0] * len(sessions)
         self._last = -1
         self._lock = Lock()
+
+    @property
+    def devices(self) -> int:
+        """How many devices there are."""
+        return len(self._sessions)
 
     @property
     def provider(self) -> str:
