@@ -3,13 +3,17 @@
 from typing import Annotated, Self
 
 import numpy as np
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.classification.classifier import Classified
 from app.classification.service import PLACE, Hypotheses
+from app.json_lists import write_list
 from app.payloads import Payload
 
 MAX_INPUTS = 256
+# Labels that are written in one go: about two milliseconds.
+LABELS_AT_ONCE = 5000
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
@@ -97,11 +101,19 @@ class ClassificationList(BaseModel):
     usage: ClassificationUsage
 
 
-def best_first(classified: Classified) -> list[TextLabels]:
-    """Sort the labels of each text by their scores."""
-    orders = np.argsort(-classified.scores, axis=1, kind="stable").tolist()
-    rows = zip(orders, classified.scores.tolist(), strict=True)
+async def write_classifications(classified: Classified, *, model: str, version: str) -> bytes:
+    """Write a `ClassificationList`, the labels of each text sorted by their scores, without keeping others."""
+    step = max(1, LABELS_AT_ONCE // len(classified.labels))
+    parts = (_best_first(classified, first, first + step) for first in range(0, len(classified.scores), step))
+    usage = {"prompt_tokens": classified.tokens, "total_tokens": classified.tokens}
+    return orjson.dumps({"results": await write_list(parts), "model": model, "version": version, "usage": usage})
+
+
+def _best_first(classified: Classified, first: int, last: int) -> list[dict[str, object]]:
+    scores = classified.scores[first:last]
+    orders = np.argsort(-scores, axis=1, kind="stable")
+    rows = np.take_along_axis(scores, orders, axis=1).round(6).tolist()
     return [
-        TextLabels(labels=[LabelScore(label=classified.labels[at], score=round(row[at], 6)) for at in order])
-        for order, row in rows
+        {"labels": [{"label": classified.labels[at], "score": score} for at, score in zip(order, row, strict=True)]}
+        for order, row in zip(orders.tolist(), rows, strict=True)
     ]

@@ -28,7 +28,7 @@ async def create_embeddings(
     """
     work = services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
     result = await while_connected(request, work)
-    content = write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
+    content = await write_embeddings(result.vectors, body.encoding_format, model=body.model, tokens=result.tokens)
     embedder = services.embeddings.embedder
     headers = model_headers(
         embedder.model.identity,

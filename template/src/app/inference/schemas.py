@@ -7,13 +7,15 @@ from typing import Annotated, Literal, cast
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from orjson import OPT_SERIALIZE_NUMPY
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from app.json_lists import write_list
 from app.payloads import Payload
 
 MAX_INPUTS = 2048
 MAX_LENGTH = 100_000
+# Numbers that are written in one go: about two milliseconds.
+NUMBERS_AT_ONCE = 50_000
 Text = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 Token = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 # A list that is wrong throughout is told of its first mistake, not of thousands.
@@ -118,10 +120,10 @@ class ModelList(BaseModel):
     data: list[ModelRead]
 
 
-def write_embeddings(
+async def write_embeddings(
     vectors: NDArray[np.float32], encoding: Literal["float", "base64"], *, model: str, tokens: int
 ) -> bytes:
-    """Write an `EmbeddingList`, without the cost of checking every number of it first.
+    """Write an `EmbeddingList`, without the cost of checking every number of it first, and without keeping others.
 
     Args:
         vectors: one row per input.
@@ -130,13 +132,17 @@ def write_embeddings(
         tokens: how many were read.
     """
     rows = np.ascontiguousarray(vectors, np.float32)
-    data = [
-        {"object": "embedding", "index": index, "embedding": row if encoding == "float" else _pack(row)}
-        for index, row in enumerate(rows)
-    ]
+    step = max(1, NUMBERS_AT_ONCE // max(1, rows.shape[1]))
+    parts = (_write_items(rows[first : first + step], first, encoding) for first in range(0, len(rows), step))
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    # Numbers are written with the digits that a float32 has: half of those that Python's floats would be.
-    return orjson.dumps({"object": "list", "data": data, "model": model, "usage": usage}, option=OPT_SERIALIZE_NUMPY)
+    return orjson.dumps({"object": "list", "data": await write_list(parts), "model": model, "usage": usage})
+
+
+def _write_items(rows: NDArray[np.float32], first: int, encoding: str) -> list[dict[str, object]]:
+    return [
+        {"object": "embedding", "index": index, "embedding": row if encoding == "float" else _pack(row)}
+        for index, row in enumerate(rows, first)
+    ]
 
 
 def _pack(vector: NDArray[np.float32]) -> str:
