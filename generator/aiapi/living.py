@@ -6,25 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiapi import engine, git
-from aiapi.errors import ProjectError
+from aiapi.errors import ProjectError, ToolError
 
 
 @dataclass(frozen=True)
 class Living:
     """A project in a git repository.
 
-    `top` is the root of its repository and `place` the project's folder in it, as a relative path: "." unless
-    several projects share a repository.
+    `top` is the root of its repository, `head` its last commit, and `place` the project's folder in it, as a relative
+    path: "." unless several projects share a repository.
     """
 
     folder: Path
     top: Path
+    head: str
     recorded: engine.Rendered
 
     @property
     def place(self) -> Path:
         """The project's folder, relative to the root of its repository."""
         return self.folder.relative_to(self.top)
+
+    def uncommitted(self) -> tuple[str, ...]:
+        """Return a line for each change that is not committed, as `git status` tells of it.
+
+        Raises:
+            ToolError: When git cannot tell.
+        """
+        told = git.attempt("status", "--porcelain", "--untracked-files=all", "--", ".", cwd=self.folder)
+        if told.returncode:
+            reason = " ".join(told.stderr.split())
+            raise ToolError(f"git status failed: {reason}", remedy="Set that right, then run the command again.")
+        return tuple(told.stdout.splitlines())
 
 
 def find(folder: Path) -> Living:
@@ -41,9 +54,10 @@ def find(folder: Path) -> Living:
             remedy="Run the command in a project that `aiapi new` or `copier copy` made.",
         )
     top = git.ask("rev-parse", "--show-toplevel", cwd=root)
-    if top is None or git.ask("rev-parse", "--verify", "HEAD", cwd=root) is None:
+    head = git.ask("rev-parse", "--verify", "HEAD", cwd=root)
+    if top is None or head is None:
         raise ProjectError(
             f"{root} is not in a git repository with a commit, which is what keeps your edits safe.",
             remedy="Run: git init && git add -A && git commit -m 'Before the update'",
         )
-    return Living(root, Path(top).resolve(), engine.read_answers(root))
+    return Living(root, Path(top).resolve(), head, engine.read_answers(root))

@@ -120,7 +120,7 @@ def _ready(request: Request) -> Living:
             "An update is in place and waits to be finished.",
             remedy=f"Finish it: aiapi update --continue. Or take it back: {update_summary.undo(project)}",
         )
-    changed = (git.ask("status", "--porcelain", "--", ".", cwd=project.folder) or "").splitlines()
+    changed = project.uncommitted()
     if changed:
         raise ProjectError(
             f"{len(changed)} uncommitted {'change' if len(changed) == 1 else 'changes'} in {project.folder}.",

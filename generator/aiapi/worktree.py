@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aiapi import git
 from aiapi.errors import ProjectError, ToolError
@@ -39,7 +39,7 @@ def beside(living: Living, scratch: Path) -> Iterator[Path]:
     top = scratch / "worktree"
     try:
         # The user's hooks are about the user's commits, not about a tree that lives for seconds.
-        _git("worktree", "add", "--quiet", "--detach", str(top), "HEAD", cwd=living.top)
+        _git("worktree", "add", "--quiet", "--detach", str(top), living.head, cwd=living.top)
         yield top / living.place
     finally:
         with held_back():
@@ -87,7 +87,7 @@ def record(folder: Path, owned: Iterable[str], conflicts: Iterable[str]) -> Outc
 def refuse_to_bury(outcome: Outcome, living: Living) -> None:
     """Raise `ProjectError` when files that git does not track, ignored ones say, lie where the outcome puts others."""
     known = tracked(living.top)
-    new = _names("diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", "HEAD", outcome.tree, cwd=living.top)
+    new = _differing("A", outcome, living)
     places = {str(each) for path in new for each in (Path(path), *Path(path).parents)} - known
     buried = [path for path in places if (living.top / path).is_symlink() or (living.top / path).is_file()]
     for path in new:
@@ -105,31 +105,56 @@ def refuse_to_bury(outcome: Outcome, living: Living) -> None:
 
 def changes_anything(outcome: Outcome, living: Living) -> bool:
     """Tell whether the outcome differs from the project's last commit."""
-    return outcome.tree != _git("rev-parse", "HEAD^{tree}", cwd=living.top).strip()
+    return outcome.tree != _git("rev-parse", f"{living.head}^{{tree}}", cwd=living.top).strip()
 
 
 def apply(outcome: Outcome, living: Living) -> None:
     """Turn the project's clean working tree into the outcome, staged; conflicts are marked as such.
 
-    It happens as a whole or not at all. `git reset --hard` takes it back.
+    What git begins and cannot end is taken back. `git reset --hard` takes back the whole.
 
     Raises:
-        ProjectError: When git refuses.
+        ProjectError: When git refuses, or something lies where the outcome puts a file.
     """
-    with held_back():
-        result = git.attempt("read-tree", "-m", "-u", "HEAD", outcome.tree, cwd=living.top, apart=True)
-        if result.returncode:
-            reason = " ".join(result.stderr.split())
-            raise ProjectError(
-                f"git could not put the update in place, so nothing was changed: {reason}",
-                remedy="Move away or commit the file that it names, then run the command again.",
-            )
-        if outcome.unmerged:
-            entries = [entry for entry in outcome.unmerged.split("\0") if entry]
-            paths = {entry.partition("\t")[2] for entry in entries}
-            removed = [f"0 {'0' * 40}\t{path}" for path in sorted(paths)]
-            listed = "\0".join([*removed, *entries]) + "\0"
-            _git("update-index", "-z", "--index-info", cwd=living.top, given=listed)
+    refuse_to_bury(outcome, living)
+    added = [living.top / path for path in _differing("A", outcome, living)]
+    folders = {each for file in added for each in file.parents if not each.exists()}
+    result = git.attempt("read-tree", "-m", "-u", living.head, outcome.tree, cwd=living.top, apart=True)
+    if result.returncode:
+        reason = " ".join(result.stderr.split())
+        _take_back(reason, outcome, living, (added, folders))
+    if outcome.unmerged:
+        entries = [entry for entry in outcome.unmerged.split("\0") if entry]
+        paths = {entry.partition("\t")[2] for entry in entries}
+        removed = [f"0 {'0' * 40}\t{path}" for path in sorted(paths)]
+        listed = "\0".join([*removed, *entries]) + "\0"
+        _git("update-index", "-z", "--index-info", cwd=living.top, given=listed)
+
+
+def _take_back(reason: str, outcome: Outcome, living: Living, new: tuple[Iterable[Path], Iterable[Path]]) -> NoReturn:
+    """Put back what git had begun to change, and raise `ProjectError` with the reason; `new` was not there before."""
+    added, folders = new
+    if living.uncommitted() or any(map(os.path.lexists, added)):
+        for file in added:
+            with suppress(OSError):
+                file.unlink()
+        for folder in sorted(folders, reverse=True):
+            with suppress(OSError):
+                folder.rmdir()
+        # git writes its index last, so that it still has what was there.
+        listed = "\0".join(_differing("MDT", outcome, living))
+        git.attempt("checkout-index", "--force", "-u", "-z", "--stdin", cwd=living.top, given=listed, apart=True)
+    left = living.uncommitted()
+    if left:
+        raise ProjectError(
+            f"git could not put the update in place, nor could what it had begun be taken back: {reason}",
+            remedy="Set right what it names, then put the files back that git status names: git restore .",
+            problems=left,
+        )
+    raise ProjectError(
+        f"git could not put the update in place, so everything is as it was: {reason}",
+        remedy="Set right what it names, then run the command again.",
+    )
 
 
 def stage(living: Living) -> None:
@@ -143,8 +168,14 @@ def stage(living: Living) -> None:
 def difference(outcome: Outcome, living: Living) -> str:
     """Show line by line what the outcome changes."""
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "-M")
-    shown = _git("diff", *options, "HEAD", outcome.tree, "--", cwd=living.top)
+    shown = _git("diff", *options, living.head, outcome.tree, "--", cwd=living.top)
     return shown.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def _differing(how: str, outcome: Outcome, living: Living) -> set[str]:
+    """Return the paths that the outcome adds (A), changes (M), deletes (D) or makes a link (T)."""
+    options = ("-r", "-z", "--no-renames", "--name-only", f"--diff-filter={how}")
+    return _names("diff-tree", *options, living.head, outcome.tree, cwd=living.top)
 
 
 def _prefix(folder: Path) -> str:
