@@ -28,7 +28,7 @@ class Unfinished:
 
 def begin(living: Living, before: str, after: str) -> None:
     """Note that an update has been put in place."""
-    note = Unfinished(_head(living), living.place.as_posix(), before, after)
+    note = Unfinished(living.head, living.place.as_posix(), before, after)
     _file(living).write_text(json.dumps(asdict(note)), "utf-8")
 
 
@@ -38,7 +38,7 @@ def find(living: Living) -> Unfinished | None:
         note = Unfinished(**json.loads(_file(living).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    alive = note.place == living.place.as_posix() and note.head == _head(living) and is_in_place(living)
+    alive = note.place == living.place.as_posix() and note.head == living.head and is_in_place(living)
     return note if alive else None
 
 
@@ -54,7 +54,3 @@ def is_in_place(living: Living) -> bool:
 
 def _file(living: Living) -> Path:
     return living.top / Path(git.ask("rev-parse", "--git-path", "aiapi-update.json", cwd=living.top) or "")
-
-
-def _head(living: Living) -> str:
-    return git.ask("rev-parse", "HEAD", cwd=living.top) or ""

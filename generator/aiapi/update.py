@@ -168,6 +168,7 @@ def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
         raise KeyboardInterrupt from error
     if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("Nothing was changed.", remedy="Run the command again once it is done.")
+    _refuse_later_work(merge.project, request)
 
 
 def _merge(merge: Merge, request: Request, screen: Screen) -> int:
@@ -179,12 +180,26 @@ def _merge(merge: Merge, request: Request, screen: Screen) -> int:
         shown = worktree.difference(tried.outcome, project) if request.difference else None
         locked = None
         if tried.changes_anything and not request.dry_run:
-            with held_back():
-                worktree.apply(tried.outcome, project)
-                unfinished.begin(project, tried.before.commit, tried.after.commit)
+            _put_in_place(tried, project, request)
             locked = _finish_at_once(request, screen, project, tried)
     update_summary.merged(screen, project, tried, update_summary.Shown(request.dry_run, shown, locked))
     return 1 if tried.unresolved or (locked and not locked.ok) else 0
+
+
+def _put_in_place(tried: Trial, project: Living, request: Request) -> None:
+    with held_back():
+        _refuse_later_work(project, request)
+        worktree.apply(tried.outcome, project)
+        unfinished.begin(project, tried.before.commit, tried.after.commit)
+
+
+def _refuse_later_work(project: Living, request: Request) -> None:
+    """Raise where somebody has worked in the project since it was looked at."""
+    if _ready(request) != project:
+        raise ProjectError(
+            f"{project.folder} has another commit than when the command began; nothing was changed.",
+            remedy="Run the command again (with --yes, if it asks): it begins with that commit.",
+        )
 
 
 @contextmanager

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from cli.command import git
-from cli.update_scenes import refused, state
+from cli.update_scenes import edit, refused, state
+from cli.upkeep_scenes import ANSWERS, commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from cli.command import Command
+    from cli.command import Command, Terminal
+    from cli.update_scenes import Newborn
 
 # git begins, as it does before a folder that cannot be written or on a disk that is full, and cannot go on.
 HALF_DONE = """if [ "$1" = read-tree ]; then
@@ -51,3 +55,59 @@ def test_what_cannot_be_taken_back_is_told(demo: Command, stand_in: Callable[[st
     git(demo.folder, "restore", ".")
     assert state(demo.folder) != before
     assert git(demo.folder, "status", "--porcelain") == ""
+
+
+# Once, while the update is being tried, somebody works in the project.
+MEANWHILE = """if [ "$1" = apply ] && [ ! -e "{mark}" ]; then
+  touch "{mark}"
+  (unset GIT_CONFIG_COUNT; cd "{folder}" && {work}) >/dev/null 2>&1 </dev/null
+fi
+exec "$REAL" "$@"
+"""
+WORK = "echo mine >> mine.py"
+COMMITTED = f'{WORK} && "$REAL" -c user.name=A -c user.email=a@b.c commit -qam mine'
+
+
+@pytest.mark.parametrize(
+    ("work", "told"),
+    [
+        pytest.param(WORK, "1 uncommitted change in", id="edited"),
+        pytest.param("echo mine > new.py", "1 uncommitted change in", id="added"),
+        pytest.param(COMMITTED, "has another commit than when the command began", id="committed"),
+    ],
+)
+def test_work_that_is_done_while_an_update_is_tried_is_left_alone(
+    demo: Command, stand_in: Callable[[str, str], str], tmp_path: Path, work: str, told: str
+) -> None:
+    (demo.folder / "mine.py").write_text("mine\n")
+    commit(demo.folder)
+    mark = tmp_path / "mark"
+    path = stand_in("git", MEANWHILE.format(mark=mark, folder=demo.folder, work=work))
+    result = demo("update", "--no-lock", PATH=path)
+    assert mark.exists()
+    assert result.returncode == 1, result.stdout
+    assert told in result.stderr
+    assert "_commit: v0.1.0\n" in (demo.folder / ANSWERS).read_text()
+    written = demo.folder / ("new.py" if "new.py" in work else "mine.py")
+    assert written.read_text().endswith("mine\n")
+    assert git(demo.folder, "diff", "--cached", "--name-only") == ""
+    commit(demo.folder)
+    assert demo("update", "--no-lock").returncode == 0
+    assert git(demo.folder, "diff", "--cached", "--name-only", "--", "*.py", ":!migrations") == ""
+
+
+def test_work_that_is_done_while_the_question_stands_is_left_alone(
+    demo: Command, terminal: Callable[..., Terminal], newborn: Newborn
+) -> None:
+    screen = terminal(
+        *("set", "vector_store=qdrant", "--project", str(demo.folder)), PYTHONPATH=str(newborn.checkout / "generator")
+    )
+    screen.await_text("[y/N]")
+    edit(demo, "same.txt", 5)
+    before = state(demo.folder)
+    screen.press("y\r")
+    code, shown = screen.end()
+    assert code == 1, shown
+    assert "1 uncommitted change in" in shown
+    assert "Trying the update" not in shown
+    assert state(demo.folder) == before
