@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from aiapi import engine, git
@@ -50,6 +51,15 @@ def end(living: Living) -> None:
 def is_in_place(living: Living) -> bool:
     """Tell an update from one that was taken back: the answers that it leaves are not those of the last commit."""
     return bool(git.ask("status", "--porcelain", "--", engine.ANSWERS_FILE, cwd=living.folder))
+
+
+def undo(living: Living) -> str:
+    """Return the command that takes an unfinished update back and touches nothing else."""
+    if living.folder == living.top:
+        return "git reset --hard"
+    # What is unmerged cannot be restored before it is staged; what is untracked is the user's, and stays so.
+    here = f"git -C {quote(str(living.folder))}"
+    return f"{here} add --update . && {here} restore --source=HEAD --staged --worktree ."
 
 
 def _file(living: Living) -> Path:

@@ -118,7 +118,7 @@ def _ready(request: Request) -> Living:
     if unfinished.find(project):
         raise ProjectError(
             "An update is in place and waits to be finished.",
-            remedy=f"Finish it: aiapi update --continue. Or take it back: {update_summary.undo(project)}",
+            remedy=f"Finish it: aiapi update --continue. Or take it back: {unfinished.undo(project)}",
         )
     changed = project.uncommitted()
     if changed:
@@ -189,8 +189,13 @@ def _merge(merge: Merge, request: Request, screen: Screen) -> int:
 def _put_in_place(tried: Trial, project: Living, request: Request) -> None:
     with held_back():
         _refuse_later_work(project, request)
-        worktree.apply(tried.outcome, project)
+        # First, so that an update of which a part is there can be finished or taken back.
         unfinished.begin(project, tried.before.commit, tried.after.commit)
+        try:
+            worktree.apply(tried.outcome, project)
+        finally:
+            if not unfinished.is_in_place(project):
+                unfinished.end(project)
 
 
 def _refuse_later_work(project: Living, request: Request) -> None:
@@ -210,7 +215,7 @@ def _too_late(project: Living) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         if not unfinished.is_in_place(project):
             raise
-        told = f"the update is in place, uv.lock may be old. Take it back with: {update_summary.undo(project)}"
+        told = f"the update is in place, uv.lock may be old. Take it back with: {unfinished.undo(project)}"
         raise LateInterrupt(told) from interrupt
 
 
@@ -238,7 +243,8 @@ def _lock(project: Living, screen: Screen) -> steps.Step | None:
 @contextmanager
 def _scratch() -> Iterator[Path]:
     """Offer a folder that is gone afterwards, also after an interrupt."""
-    place = Path(tempfile.mkdtemp(prefix="aiapi-update-"))
+    # Copier compares paths with what git says of them, which has no links in it.
+    place = Path(tempfile.mkdtemp(prefix="aiapi-update-")).resolve()
     try:
         yield place
     finally:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from aiapi import migrations, switches
+from aiapi import migrations, switches, unfinished
 from aiapi.changes import LOST, Kind
 
 if TYPE_CHECKING:
@@ -80,24 +79,16 @@ def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
         _next(screen, project, after, shown.locked, tried.revisions)
     for step in (step for step in steps if not step.with_old_code):
         screen.say(f"  {step}")
-    screen.say(f"Take it back with: {undo(project)}")
-
-
-def undo(project: Living) -> str:
-    """Return the command that takes an unfinished update back and touches nothing else."""
-    if project.folder == project.top:
-        return "git reset --hard"
-    # What is unmerged cannot be restored before it is staged.
-    here = f"git -C {quote(str(project.folder))}"
-    return f"{here} add --all . && {here} restore --source=HEAD --staged --worktree ."
+    screen.say(f"Take it back with: {unfinished.undo(project)}")
 
 
 def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Leftover, ...]) -> None:
     """Tell what has to be decided before an update is finished."""
     data = [{"path": each.path, "kind": each.kind.value, "lines": list(each.lines)} for each in left]
-    screen.result({"ok": False, "from": note.before, "to": note.after, "unresolved": data, "undo": undo(project)})
+    undo = unfinished.undo(project)
+    screen.result({"ok": False, "from": note.before, "to": note.after, "unresolved": data, "undo": undo})
     _open(screen, [(each.path, each.lines) for each in left])
-    screen.say(f"Take it back with: {undo(project)}")
+    screen.say(f"Take it back with: {undo}")
 
 
 def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | None) -> None:
@@ -111,12 +102,12 @@ def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | N
             "unresolved": [],
             "alembic_heads": list(revisions.heads),
             "warnings": list(_warnings(locked, revisions)),
-            "undo": undo(project),
+            "undo": unfinished.undo(project),
         }
     )
     screen.say(f"{project.folder.name}: nothing is left to decide, everything is staged.", "bold")
     _next(screen, project, note.after, locked, revisions)
-    screen.say(f"Take it back with: {undo(project)}")
+    screen.say(f"Take it back with: {unfinished.undo(project)}")
 
 
 def nothing_to_set(screen: Screen, project: Living, wanted: Mapping[str, str]) -> None:
@@ -189,7 +180,7 @@ def _as_data(project: Living, tried: Trial, shown: Shown, steps: list[switches.S
         "data_steps": [{"step": str(step), "with_old_code": step.with_old_code} for step in steps],
         "alembic_heads": list(tried.revisions.heads),
         "warnings": list(_warnings(shown.locked, tried.revisions)),
-        "undo": undo(project),
+        "undo": unfinished.undo(project),
     }
     if shown.difference is not None:
         data["difference"] = shown.difference

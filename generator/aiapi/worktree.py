@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from aiapi import git
+from aiapi import git, unfinished
 from aiapi.errors import ProjectError, ToolError
 from aiapi.interrupts import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from subprocess import CompletedProcess
 
     from aiapi.living import Living
 
+PATIENCE_SECONDS = 2
 # A name is a name, whatever characters it has.
 _LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 
@@ -114,7 +117,8 @@ def apply(outcome: Outcome, living: Living) -> None:
     What git begins and cannot end is taken back. `git reset --hard` takes back the whole.
 
     Raises:
-        ProjectError: When git refuses, or something lies where the outcome puts a file.
+        ProjectError: When git refuses, or something lies where the outcome puts a file; or when the outcome is in
+            place and git cannot mark the conflicts.
     """
     refuse_to_bury(outcome, living)
     added = [living.top / path for path in _differing("A", outcome, living)]
@@ -124,11 +128,27 @@ def apply(outcome: Outcome, living: Living) -> None:
         reason = " ".join(result.stderr.split())
         _take_back(reason, outcome, living, (added, folders))
     if outcome.unmerged:
-        entries = [entry for entry in outcome.unmerged.split("\0") if entry]
-        paths = {entry.partition("\t")[2] for entry in entries}
-        removed = [f"0 {'0' * 40}\t{path}" for path in sorted(paths)]
-        listed = "\0".join([*removed, *entries]) + "\0"
-        _git("update-index", "-z", "--index-info", cwd=living.top, given=listed)
+        _mark_conflicts(outcome, living)
+
+
+def _mark_conflicts(outcome: Outcome, living: Living) -> None:
+    entries = [entry for entry in outcome.unmerged.split("\0") if entry]
+    paths = {entry.partition("\t")[2] for entry in entries}
+    removed = [f"0 {'0' * 40}\t{path}" for path in sorted(paths)]
+    listed = "\0".join([*removed, *entries]) + "\0"
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (result := _update_index(listed, living)).returncode and time.monotonic() < end:
+        time.sleep(0.1)  # another program, an editor say, has the index for a moment
+    if result.returncode:
+        reason = " ".join(result.stderr.split())
+        raise ProjectError(
+            f"The update is in place, but git could not mark its conflicts: {reason}",
+            remedy=f"They are listed by: aiapi update --continue. Or take the update back: {unfinished.undo(living)}",
+        )
+
+
+def _update_index(entries: str, living: Living) -> CompletedProcess[str]:
+    return git.attempt("update-index", "-z", "--index-info", cwd=living.top, given=entries, apart=True)
 
 
 def _take_back(reason: str, outcome: Outcome, living: Living, new: tuple[Iterable[Path], Iterable[Path]]) -> NoReturn:

@@ -71,6 +71,13 @@ def test_the_project_may_be_named_instead(demo: Command, newborn: Newborn) -> No
     assert files(demo.folder) == files(newborn.fresh)
 
 
+def test_the_temporary_folder_may_lie_behind_a_link(demo: Command, newborn: Newborn, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(demo.environment["TMPDIR"])
+    result = demo("update", "--no-lock", TMPDIR=str(tmp_path / "link"))
+    assert result.returncode == 0, result.stderr
+    assert files(demo.folder) == files(newborn.fresh)
+
+
 def test_a_release_that_changes_no_file_is_recorded_all_the_same(
     newborn: Newborn, command_from: Callable[[Path], Command], tmp_path: Path
 ) -> None:
@@ -200,7 +207,9 @@ def test_a_project_in_a_larger_repository_leaves_the_rest_alone(demo: Command, n
     assert (other / "same.txt").read_text() == "unfinished work\n"
     code, left = told(demo, "update", "--continue")
     assert (code, [each["path"] for each in left["unresolved"]]) == (1, ["moved here/clash.txt", "same.txt"])
+    (demo.folder / "new.py").write_text("mine, and nowhere else\n")
     undo(demo, said)
+    (demo.folder / "new.py").unlink()
     assert state(top) == before
     for name in ("same.txt", "moved/clash.txt"):
         shutil.copy(newborn.project / name, demo.folder / name)

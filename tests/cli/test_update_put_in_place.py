@@ -111,3 +111,45 @@ def test_work_that_is_done_while_the_question_stands_is_left_alone(
     assert "1 uncommitted change in" in shown
     assert "Trying the update" not in shown
     assert state(demo.folder) == before
+
+
+# Another program has git's index when the conflicts are to be marked: once, or for good.
+TAKEN = """[ "$1" = read-tree ] && touch "{placed}"
+if [ "$1" = update-index ] && [ -e "{placed}" ]; then
+  {once}
+  echo "fatal: Unable to create '.git/index.lock': File exists." >&2
+  exit 128
+fi
+exec "$REAL" "$@"
+"""
+
+
+def test_conflicts_are_marked_as_soon_as_git_can(
+    demo: Command, stand_in: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    edit(demo, "same.txt", 5)
+    commit(demo.folder)
+    placed = tmp_path / "placed"
+    path = stand_in("git", TAKEN.format(placed=placed, once=f'mv "{placed}" "{placed}.once"'))
+    result = demo("update", "--no-lock", PATH=path)
+    assert result.returncode == 1
+    assert "Left to decide (1):" in result.stdout
+    assert placed.with_suffix(".once").exists()
+    assert git(demo.folder, "status", "--short", "same.txt") == "UU same.txt"
+
+
+def test_conflicts_that_git_cannot_mark_are_told_and_still_to_be_decided(
+    demo: Command, stand_in: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    edit(demo, "same.txt", 5)
+    commit(demo.folder)
+    before = state(demo.folder)
+    path = stand_in("git", TAKEN.format(placed=tmp_path / "placed", once=""))
+    result = demo("update", "--no-lock", PATH=path)
+    assert result.returncode == 1
+    assert "The update is in place, but git could not mark its conflicts: fatal: Unable" in result.stderr
+    assert "Or take the update back: git reset --hard" in result.stderr
+    result = demo("update", "--continue")
+    assert (result.returncode, "same.txt: conflict in line 5" in result.stdout) == (1, True)
+    git(demo.folder, "reset", "--hard")
+    assert state(demo.folder) == before

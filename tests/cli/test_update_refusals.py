@@ -47,6 +47,12 @@ def test_uncommitted_changes_of_every_sort_are_named(demo: Command) -> None:
     assert error["problems"] == ["M plain.txt", "M  same.txt", '?? "new file.txt"']
 
 
+def test_a_file_that_git_does_not_track_is_named_even_where_git_is_not_to_show_such(demo: Command) -> None:
+    git(demo.folder, "config", "status.showUntrackedFiles", "no")
+    (demo.folder / "secrets.txt").write_text("mine\n")
+    assert refused(demo, "update")["problems"] == ["?? secrets.txt"]
+
+
 @pytest.mark.parametrize(
     ("written", "message"),
     [
