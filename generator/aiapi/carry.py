@@ -1,4 +1,4 @@
-"""Keeping the edits that Copier would lose: re-applied where the file went, else saved beside it as `.yours`."""
+"""Keeping the edits that Copier would lose or misplace: put where they belong, else saved beside as `.yours`."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Carrier:
     scratch: Path
 
     def carry(self, changes: list[Change]) -> tuple[Change, ...]:
-        """Keep what would be lost; return the changes, each told where its edits are."""
-        told = [self._carry(change) if change.kind in LOST else change for change in changes]
+        """Keep what would be lost or misplaced; return the changes, each told where its edits are."""
+        told = [self._carry(change) if change.kind in LOST else self._checked(change) for change in changes]
         taken = {change.kept_in for change in told}
         # The new name of a renamed file is told with the old one.
         return tuple(change for change in told if not (change.kind is Kind.ADDED and change.path in taken))
@@ -52,6 +52,14 @@ class Carrier:
         if target and merged is not None:
             return self._put(path, target, merged)
         return self._copy(change, f"{path}{SUFFIX}")
+
+    def _checked(self, change: Change) -> Change:
+        """Take git's merge where Copier's is another: a patch goes to whatever lines look like those that it knows."""
+        path = change.path
+        if change.kind is not Kind.MERGED or path in self.trees.links:
+            return change
+        merged = self._merge(path, path)
+        return change if merged in (None, self.trees.result[path]) else self._put(path, path, merged)
 
     def _target(self, change: Change) -> str | None:
         """Return where the edits of a file could go; None where they have no place, or it is taken."""

@@ -99,7 +99,7 @@ class Trees:
             return Kind.LEFT_LINK
         if _is_binary(base, new, mine):
             return Kind.BINARY_WITH_EDITS if result != mine else None
-        if result is None or not _keeps(base or b"", mine, result):
+        if result is None or new == base or not _keeps(base or b"", mine, result):
             return Kind.NOT_MERGED
         return Kind.CONFLICT if self._lines(path) else Kind.MERGED
 

@@ -29,6 +29,7 @@ _PLAIN = {
     "apply.whitespace": "nowarn",
     "color.ui": "false",
     "commit.gpgSign": "false",
+    "core.attributesFile": os.devnull,
     "core.autocrlf": "false",
     "core.eol": "lf",
     "core.excludesFile": os.devnull,
@@ -54,7 +55,7 @@ def forget_surroundings() -> None:
 def plain(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that, added to an environment, keep users' habits out of what git does."""
     first = int(environment.get("GIT_CONFIG_COUNT") or "0")
-    variables = {"GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
+    variables = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
     for number, (name, value) in enumerate(_PLAIN.items(), start=first):
         variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     return variables

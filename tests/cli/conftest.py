@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli import update_scenes
+from cli import edited_scene, update_scenes
 from cli.command import (
     AIAPI,
     CANONICAL,
@@ -24,6 +24,7 @@ from cli.command import (
     make_checkout,
     on_a_clean_machine,
 )
+from cli.upkeep_scenes import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +56,15 @@ def real_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def newborn(tmp_path_factory: pytest.TempPathFactory) -> update_scenes.Newborn:
     """A project of the first of three releases, and the checkout that has them; not to be changed."""
     return update_scenes.make(tmp_path_factory.mktemp("releases"))
+
+
+@pytest.fixture(scope="session")
+def updated(newborn: update_scenes.Newborn, tmp_path_factory: pytest.TempPathFactory) -> edited_scene.Updated:
+    """A project with every sort of edit, after its update; not to be changed."""
+    demo = edited_scene.make_edited(on_a_clean_machine(tmp_path_factory.mktemp("edits"), newborn.checkout), newborn)
+    before = update_scenes.files(demo.folder)
+    code, said = told(demo, "update", "--no-lock")
+    return edited_scene.Updated(demo, code, said, before, update_scenes.files(demo.folder))
 
 
 @pytest.fixture

@@ -6,26 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.command import git, on_a_clean_machine
-from cli.edited_scene import MINE, MOVED_EDIT, Updated, make_edited
-from cli.update_scenes import LINES, ODD_NAMES, PICTURE, PROSE, changed, files
-from cli.upkeep_scenes import ANSWERS, told
+from cli.command import git
+from cli.edited_scene import MINE, MOVED_EDIT
+from cli.update_scenes import LINES, MORE_ROUTES, ODD_NAMES, PICTURE, PROSE, changed
+from cli.upkeep_scenes import ANSWERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from cli.command import Command
-    from cli.update_scenes import Newborn
-
-
-@pytest.fixture(scope="module")
-def updated(newborn: Newborn, tmp_path_factory: pytest.TempPathFactory) -> Updated:
-    """A project with every sort of edit, after its update."""
-    demo = make_edited(on_a_clean_machine(tmp_path_factory.mktemp("edits"), newborn.checkout), newborn)
-    before = files(demo.folder)
-    code, said = told(demo, "update", "--no-lock")
-    return Updated(demo, code, said, before, files(demo.folder))
+    from cli.edited_scene import Updated
 
 
 def test_the_exit_code_and_the_json_say_that_something_is_left_to_decide(updated: Updated) -> None:
@@ -194,6 +181,19 @@ def test_a_tracked_file_is_updated_even_if_git_would_ignore_it(updated: Updated)
     assert "changed by the template" in updated.text("elsewhere.txt")
 
 
+def test_an_edit_stays_in_its_function_where_the_release_adds_others_like_it(updated: Updated) -> None:
+    assert updated.change("routes.py")["kind"] == "merged"
+    before, function, after = MORE_ROUTES.partition("def post(caller):\n")
+    edited = after.replace("    run(caller)\n", "    admins_only(caller)\n    run(caller)\n", 1)
+    assert updated.text("routes.py").removeprefix("# Routes.\n\n\n") == before + function + edited
+
+
+def test_lines_that_the_user_took_out_stay_out_also_of_files_that_git_is_not_to_show(updated: Updated) -> None:
+    assert updated.change("unshown.txt")["kind"] == "merged"
+    assert updated.text("unshown.txt") == changed(LINES, 3).replace("line 25\n", "")
+    assert updated.after["unshown_kept.txt"] == updated.before["unshown_kept.txt"]
+
+
 def test_the_answers_are_those_of_the_release(updated: Updated) -> None:
     assert "_commit: v0.3.0\n" in updated.text(ANSWERS)
 
@@ -202,44 +202,3 @@ def test_nothing_of_the_trial_is_left(updated: Updated) -> None:
     assert updated.demo.within(updated.demo.folder.parent).leftovers() == ["demo"]
     assert len(git(updated.demo.folder, "worktree", "list").splitlines()) == 1
     assert not [name for name in updated.after if name.endswith((".rej", ".orig"))]
-
-
-# What people have in their git configuration; TRAP is a folder of hooks that fail, IGNORED a list of patterns.
-HABITS = {
-    "line endings": ("core.autocrlf=true", "core.safecrlf=true"),
-    "merging": (
-        *("merge.conflictStyle=zdiff3", "rerere.enabled=true", "diff.noprefix=true", "diff.renames=false"),
-        *("apply.whitespace=error", "diff.algorithm=patience", "core.fsmonitor=true"),
-    ),
-    "telling": (
-        *("merge.conflictStyle=diff3", "color.ui=always", "core.quotePath=false", "status.showUntrackedFiles=no"),
-        *("diff.mnemonicPrefix=true", "status.branch=true", "status.short=true", "status.relativePaths=false"),
-    ),
-    "committing": (
-        *("commit.gpgSign=true", "gpg.program=false", "core.hooksPath=TRAP", "user.useConfigOnly=true"),
-        *("core.excludesFile=IGNORED", "init.defaultBranch=trunk"),
-    ),
-}
-
-
-@pytest.mark.parametrize("habits", HABITS.values(), ids=HABITS)
-def test_the_users_git_settings_do_not_change_the_result(
-    updated: Updated, newborn: Newborn, command_from: Callable[[Path], Command], habits: tuple[str, ...], tmp_path: Path
-) -> None:
-    demo = make_edited(command_from(newborn.checkout), newborn)
-    trap, ignored = tmp_path / "trap", tmp_path / "ignored"
-    trap.mkdir()
-    for hook in ("pre-commit", "commit-msg", "prepare-commit-msg", "post-checkout", "reference-transaction"):
-        (trap / hook).write_text("#!/bin/sh\nexit 1\n")
-        (trap / hook).chmod(0o755)
-    ignored.write_text("*.txt\n*.png\n")
-    settings = str(tmp_path / "home/.gitconfig")
-    for habit in habits:
-        name, _, value = habit.partition("=")
-        told_value = value.replace("TRAP", str(trap)).replace("IGNORED", str(ignored))
-        git(demo.folder, "config", "--file", settings, name, told_value)
-    code, said = told(demo, "update", "--no-lock", "--diff")
-    assert (code, said["changes"]) == (1, updated.said["changes"])
-    assert "+changed by the template" in said["difference"]
-    assert files(demo.folder).keys() == updated.after.keys()
-    assert git(demo.folder, "ls-files", "--stage") == git(updated.demo.folder, "ls-files", "--stage")

@@ -25,6 +25,12 @@ EXECUTABLE = "bin/run.sh", "bin/gone.sh"
 TURNED = "bin/turned.sh"
 # Its version is in uv.lock too, so that a change of it can be locked without a network.
 _PYPROJECT = '[project]\nname = "{{ project_name }}"\nversion = "0.1.0"\nrequires-python = ">=3.11"\n'
+# Functions that differ in their names only, so that what surrounds a line does not tell in which of them it is.
+_ROUTE = (
+    "def {0}(caller):\n    limit(caller)\n    check(caller)\n    audit(caller)\n    run(caller)\n    log(caller)\n\n\n"
+)
+ROUTES = "".join(map(_ROUTE.format, ("post", "put")))
+MORE_ROUTES = "".join(map(_ROUTE.format, ("patch", "get"))) + ROUTES
 _REVISION = 'revision = "{}"\ndown_revision = {}\n'
 
 # None deletes, "-> NAME" renames what was there; a text or bytes are the file from now on.
@@ -47,6 +53,9 @@ FIRST: dict[str, str | bytes] = {
     "moved/clash.txt": PROSE.upper(),
     "moved/taken.txt": PROSE.replace("sentence", "word"),
     "moved/untouched.txt": PROSE.replace("sentence", "letter"),
+    "routes.py": f"# Routes.\n\n\n{ROUTES}",
+    "unshown.txt": LINES,
+    "unshown_kept.txt": LINES,
     "picture.png": PICTURE,
     "picture_kept.png": PICTURE + b"kept",
     "linked.txt": LINES,
@@ -88,6 +97,8 @@ SECOND: dict[str, str | bytes | None] = {
     "moved here/clash.txt": changed(PROSE.upper(), 10),
     "moved/taken.txt": "-> moved here/taken.txt",
     "moved/untouched.txt": "-> moved here/untouched.txt",
+    "routes.py": f"# Routes.\n\n\n{MORE_ROUTES}",
+    "unshown.txt": changed(LINES, 3),
     "picture.png": PICTURE[::-1],
     "linked.txt": changed(LINES, 3),
     "windows.txt": changed(LINES.replace("\n", "\r\n"), 3),
