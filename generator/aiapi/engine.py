@@ -42,15 +42,7 @@ def render(project: Project, folder: Path, scratch: Path) -> Rendered:
     """
     import copier  # noqa: PLC0415 - costs 0.6 s
 
-    with (
-        _clones_in(scratch),
-        _stand_in(project.source, scratch),
-        _modes_asked_once(),
-        _paths_compiled_once(),
-        _translated(),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")  # what Copier warns of (local changes, shallow clones) is said by `source`
+    with _working(project.source, scratch):
         copier.run_copy(
             project.source.location,
             folder,
@@ -70,7 +62,7 @@ def render_as_recorded(recorded: Rendered, source: Source, folder: Path, scratch
     """
     import copier  # noqa: PLC0415 - costs 0.6 s
 
-    with _merging(source, scratch):
+    with _working(source, scratch):
         answers = dict(recorded.answers)
         copier.run_copy(recorded.template, folder, answers, vcs_ref=recorded.commit, defaults=True, quiet=True)
 
@@ -85,7 +77,7 @@ def update(folder: Path, ref: str | None, answers: Mapping[str, str], source: So
     """
     import copier  # noqa: PLC0415 - costs 0.6 s
 
-    with _merging(source, scratch):
+    with _working(source, scratch):
         copier.run_update(folder, dict(answers), vcs_ref=ref, defaults=True, overwrite=True, quiet=True)
     return read_answers(folder)
 
@@ -122,8 +114,8 @@ def _damaged(how: str) -> TemplateError:
 
 
 @contextmanager
-def _merging(source: Source, scratch: Path) -> Iterator[None]:
-    """Let Copier work on what only depends on the project and the template, not on its user's git settings."""
+def _working(source: Source, scratch: Path) -> Iterator[None]:
+    """Let Copier work so that what it gives depends on project and template alone, not on its user's git settings."""
     from plumbum import local  # noqa: PLC0415 - Copier's own
 
     with (
@@ -134,7 +126,7 @@ def _merging(source: Source, scratch: Path) -> Iterator[None]:
         _translated(),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # what Copier warns of (local changes, shallow clones) is said by `source`
         with local.env(**git.plain(dict(local.env))):
             yield
 

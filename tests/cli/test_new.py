@@ -49,6 +49,19 @@ def test_the_same_bytes_come_from_plain_copier(aiapi: Command, small_checkout: P
     assert tree(aiapi.folder / "demo") == tree(copy_with_copier(aiapi, small_checkout, []))
 
 
+def test_the_users_git_settings_do_not_change_what_is_made(aiapi: Command, tmp_path: Path) -> None:
+    assert aiapi("new", "demo", "--into", "plain", "--defaults", "--no-lock").returncode == 0
+    hook = tmp_path / "hooks/post-checkout"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with (tmp_path / "home/.gitconfig").open("a") as settings:
+        settings.write(f"[core]\nautocrlf = true\nhooksPath = {hook.parent}\n")
+    result = aiapi("new", "demo", "--defaults", "--no-lock")
+    assert result.returncode == 0, result.stderr
+    assert tree(aiapi.folder / "demo") == tree(aiapi.folder / "plain")
+
+
 def test_every_flag_answers_its_question(aiapi: Command) -> None:
     wanted = {
         "vector_store": "qdrant",
