@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ from aiapi import changes, engine, migrations, worktree
 from aiapi.answers import refuse
 from aiapi.carry import Carrier
 from aiapi.changes import Change, Kind
-from aiapi.errors import ProjectError
+from aiapi.errors import ProjectError, TemplateError
+from aiapi.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -61,7 +62,7 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
         engine.render_as_recorded(before, source, base, scratch)
         given = changes.read(base)
         _refuse_linked_folders(folder, given)
-        after = engine.update(folder, ref, answers, source, scratch)
+        after = _update(living, folder, replace(source, ref=ref), answers, scratch)
         refuse([f"{key}: the template does not ask for it." for key in answers if key not in after.answers])
         engine.render_as_recorded(after, source, new, scratch)
         offered = changes.read(new)
@@ -86,6 +87,31 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
         )
         worktree.refuse_to_bury(outcome, living)
         return Trial(before, after, told, outcome, worktree.changes_anything(outcome, living), migrations.read(folder))
+
+
+def _update(living: Living, folder: Path, source: Source, answers: Mapping[str, str], scratch: Path) -> engine.Rendered:
+    """Let Copier merge; where it stumbles over a folder in the place of a file, or the other way round, name them."""
+    try:
+        return engine.update(folder, source.ref, answers, source, scratch)
+    except (AssertionError, TemplateError):
+        known, space = worktree.tracked(living.folder), scratch / "names"
+        given = Project(living.folder.name, space, {**living.recorded.answers, **answers}, source)
+        engine.render(given, space, scratch)
+        _refuse_clashes(known, changes.read(space).keys())
+        raise
+
+
+def _refuse_clashes(known: set[str], offered: Iterable[str]) -> None:
+    folders = {str(parent) for path in known for parent in PurePath(path).parents}
+    offered = set(offered)
+    wanted = {str(parent) for path in offered for parent in PurePath(path).parents}
+    clashing = tuple(sorted((folders & offered) | (known & wanted)))
+    if clashing:
+        raise ProjectError(
+            "You have a folder where the template has a file, or a file where it has a folder.",
+            remedy="Give yours another name (git mv), commit, then run the command again.",
+            problems=clashing,
+        )
 
 
 def _refuse_names(paths: Iterable[str]) -> None:
