@@ -58,12 +58,12 @@ def shown(path: str) -> str:
 def find(folder: Path) -> tuple[Leftover, ...]:
     """Return what is left in the project, by path.
 
-    Seen are the files that git knows or would know, and `.rej` and `.yours` files even where git ignores them.
+    Seen are the files that are not as the last commit has them, and `.rej` and `.yours` files that git ignores.
 
     Raises:
         ProjectError: When `folder` is in no git repository, or a file in it cannot be read.
     """
-    known = set(_names("ls-files", "--cached", "--others", "--exclude-standard", cwd=folder))
+    known = {*_changed(folder), *_names("ls-files", "--others", "--exclude-standard", cwd=folder)}
     ignored = _names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", cwd=folder)
     left = {path: kind for path in (*known, *ignored) if (kind := _kind(path)) and _is_file(folder / path)}
     found = [Leftover(path, kind) for path, kind in left.items()]
@@ -140,6 +140,13 @@ def _lines(content: BinaryIO) -> Iterator[bytes]:
         fresh = piece.endswith(b"\n")
 
 
+def _changed(folder: Path) -> list[str]:
+    """Return the files that git tracks and that differ from the last commit; all of them where there is none."""
+    if git.ask("rev-parse", "--verify", "--quiet", "HEAD", cwd=folder) is None:
+        return _names("ls-files", "--cached", cwd=folder)
+    return _names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "HEAD", cwd=folder)
+
+
 def _unmerged(folder: Path) -> set[str]:
     return {entry.partition("\t")[2] for entry in _names("ls-files", "--unmerged", cwd=folder)}
 
@@ -147,6 +154,9 @@ def _unmerged(folder: Path) -> set[str]:
 def _names(*arguments: str, cwd: Path) -> list[str]:
     result = git.attempt(*arguments, "-z", cwd=cwd)
     if result.returncode:
+        if command := git.trust(result.stderr):
+            raise ProjectError(f"{cwd} belongs to another user.", remedy=f"If you trust it: {command}")
         reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise ProjectError(f"git cannot list the files of {cwd}: {reason}", remedy="Run it in a git repository.")
+        remedy = "Updates need git: git init && git add -A && git commit -m 'Before the update'"
+        raise ProjectError(f"git cannot list the files of {cwd}: {reason}", remedy=remedy)
     return [name for name in result.stdout.split("\0") if name]

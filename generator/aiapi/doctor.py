@@ -114,8 +114,7 @@ def _leftovers(root: Path) -> list[Check]:
     try:
         left = conflicts.find(root)
     except AiapiError as error:
-        remedy = "Updates need git: git init && git add -A && git commit -m 'Before the update'"
-        return [Check("leftovers", ok=False, detail=error.message, required=False, remedy=remedy)]
+        return [Check("leftovers", ok=False, detail=error.message, required=False, remedy=error.remedy)]
     if not left:
         return [Check("leftovers", ok=True, detail="no conflict is open")]
     remedy = "Decide each, delete what is done with, and commit."

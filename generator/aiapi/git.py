@@ -93,6 +93,12 @@ def ask(*arguments: str, cwd: Path) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
+def trust(refusal: str) -> str:
+    """Return the command by which git, refusing a repository of another user, says that it can be told to trust it."""
+    lines = (line.strip() for line in refusal.splitlines())
+    return next((line for line in lines if line.startswith("git config") and "safe.directory" in line), "")
+
+
 def version() -> tuple[int, ...] | None:
     """Return git's version as numbers, or None when git is not installed."""
     if shutil.which("git") is None:

@@ -53,11 +53,13 @@ def find(folder: Path) -> Living:
             f"{start} is not in a project: there is no {engine.ANSWERS_FILE}.",
             remedy="Run the command in a project that `aiapi new` or `copier copy` made.",
         )
-    top = git.ask("rev-parse", "--show-toplevel", cwd=root)
+    top = git.attempt("rev-parse", "--show-toplevel", cwd=root)
+    if command := git.trust(top.stderr):
+        raise ProjectError(f"{root} belongs to another user.", remedy=f"If you trust it: {command}")
     head = git.ask("rev-parse", "--verify", "HEAD", cwd=root)
-    if top is None or head is None:
+    if top.returncode or head is None:
         raise ProjectError(
             f"{root} is not in a git repository with a commit, which is what keeps your edits safe.",
             remedy="Run: git init && git add -A && git commit -m 'Before the update'",
         )
-    return Living(root, Path(top).resolve(), head, engine.read_answers(root))
+    return Living(root, Path(top.stdout.removesuffix("\n")).resolve(), head, engine.read_answers(root))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -135,9 +134,10 @@ def _inspect(root: Path) -> tuple[str, tuple[options.Option, ...], tuple[str, ..
     answer = git.attempt("rev-parse", "--show-toplevel", "HEAD", cwd=root)
     top, _, head = answer.stdout.strip().partition("\n")
     if answer.returncode or Path(top).resolve() != root.resolve():
-        if "dubious ownership" in answer.stderr:
-            remedy = f"If you trust it: git config --global --add safe.directory {shlex.quote(str(root))}"
-            raise TemplateError(f"The template at {root} belongs to another user.", remedy=remedy)
+        if command := git.trust(answer.stderr):
+            raise TemplateError(
+                f"The template at {root} belongs to another user.", remedy=f"If you trust it: {command}"
+            )
         raise TemplateError(
             f"The template at {root} is not a git repository of its own with a commit at HEAD.",
             remedy="Clone it with git (or commit it): projects made from anything else can never be updated.",

@@ -87,7 +87,6 @@ def _edit_everything(demo: Command) -> None:
     (folder / "added_alike.txt").write_text(LINES)
     edit(demo, "README.md", 8, "My own chapter.")
     edit(demo, "routes.py", 8, "    admins_only(caller)\n    run(caller)")
-    (folder / ".gitattributes").write_text("unshown*.txt -diff\n")
     for name in ("unshown.txt", "unshown_kept.txt"):
         (folder / name).write_text(LINES.replace("line 25\n", ""))
     (folder / "src").mkdir()

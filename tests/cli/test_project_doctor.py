@@ -136,6 +136,22 @@ def test_a_project_without_a_repository_is_told_what_updates_need(aiapi: Command
     assert found["leftovers"]["required"] is False
 
 
+def test_a_project_of_another_user_is_told_how_to_trust_it(aiapi: Command) -> None:
+    demo = make(aiapi)
+    result = demo("doctor", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert f"If you trust it: git config --global --add safe.directory {demo.folder}" in result.stdout
+    assert "git init" not in result.stdout
+
+
+def test_conflicts_that_a_commit_has_are_the_users_own(repository: Path) -> None:
+    for name in ("about merging.md", "changed.md", "mine.yours"):
+        (repository / name).write_text(CONFLICT)
+    commit(repository)
+    assert conflicts.find(repository) == ()
+    (repository / "changed.md").write_text(f"one more line\n{CONFLICT}")
+    assert conflicts.find(repository) == (Leftover("changed.md", Kind.MARKERS, (3,)),)
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """An empty repository, with a name that has to be quoted."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def conflicting(demo: Command) -> Command:
-    """A project whose update leaves a conflict and a saved file to decide."""
+    """A project whose update leaves a conflict and a saved file to decide, beside a conflict that is its own."""
+    (demo.folder / "merging.md").write_text("<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> topic\n")
     edit(demo, "same.txt", 5)
     edit(demo, "deleted/edited.txt", 2)
     commit(demo.folder)

@@ -26,6 +26,12 @@ def test_a_project_without_git(demo: Command) -> None:
     assert "git init" in refused(demo, "update")["remedy"]
 
 
+def test_a_project_of_another_user(demo: Command) -> None:
+    error = refused(demo, "update", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert error["message"] == f"{demo.folder} belongs to another user."
+    assert error["remedy"] == f"If you trust it: git config --global --add safe.directory {demo.folder}"
+
+
 def test_a_project_without_a_commit(demo: Command) -> None:
     shutil.rmtree(demo.folder / ".git")
     git(demo.folder, "init", "--quiet")
@@ -164,6 +170,16 @@ def test_an_ignored_file_where_the_release_has_a_folder(demo: Command) -> None:
     commit(demo.folder)
     (demo.folder / "moved here").write_text("mine, and nowhere else\n")
     assert refused(demo, "update")["problems"] == ["moved here"]
+
+
+def test_a_file_of_the_user_where_the_release_has_a_folder_and_the_other_way_round(demo: Command) -> None:
+    (demo.folder / "moved here").write_text("mine\n")
+    (demo.folder / "added.txt").mkdir()
+    (demo.folder / "added.txt/mine").write_text("mine\n")
+    commit(demo.folder)
+    error = refused(demo, "update")
+    assert error["problems"] == ["added.txt", "moved here"]
+    assert "git mv" in error["remedy"]
 
 
 def test_an_ignored_folder_where_the_release_has_a_file(demo: Command) -> None:

@@ -54,6 +54,7 @@ FIRST: dict[str, str | bytes] = {
     "moved/taken.txt": PROSE.replace("sentence", "word"),
     "moved/untouched.txt": PROSE.replace("sentence", "letter"),
     "routes.py": f"# Routes.\n\n\n{ROUTES}",
+    ".gitattributes": "unshown*.txt -diff\n",
     "unshown.txt": LINES,
     "unshown_kept.txt": LINES,
     "picture.png": PICTURE,
