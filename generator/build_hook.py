@@ -156,10 +156,9 @@ def _present(root: Path) -> dict[str, tuple[str, str]]:
 
 
 def _tag(repository: Path, tag: str, commit: str) -> None:
-    date = _git(repository, "show", "--no-patch", "--format=%ct", commit).strip()
-    unsigned = ("-c", "tag.gpgSign=false", "-c", "tag.forceSignAnnotated=false")
-    extra = {**TAGGER, "GIT_COMMITTER_DATE": f"{date} +0000"}
-    _git(repository, *unsigned, "tag", "--annotate", "--message", f"aiapi {tag[1:]}", tag, commit, extra=extra)
+    date = _git(repository, "show", "--no-patch", "--format=%ct", commit, extra=UNCONFIGURED).strip()
+    extra = {**UNCONFIGURED, **TAGGER, "GIT_COMMITTER_DATE": f"{date} +0000"}
+    _git(repository, "tag", "--annotate", "--message", f"aiapi {tag[1:]}", tag, commit, extra=extra)
 
 
 def _git(folder: Path, *arguments: str, extra: Mapping[str, str] | None = None) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aiapi import git, options
+from aiapi.errors import TemplateError
 
+_ABSENT = 1  # what git returns where there is nothing of that name
 PATH = options.HERE / "template.bundle"
 
 
@@ -31,8 +33,17 @@ def knows(bundle: Path, described: str) -> bool:
 
 
 def commit_of(described: str, repository: Path) -> str | None:
-    """Return the commit that a tag, a hash or what `git describe` says stands for in a repository."""
-    return git.ask("rev-parse", "--verify", "--quiet", "--end-of-options", f"{described}^{{commit}}", cwd=repository)
+    """Return the commit that a tag, a hash or what `git describe` says stands for in a repository.
+
+    Raises:
+        TemplateError: When git cannot read the repository.
+    """
+    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{described}^{{commit}}")
+    found = git.attempt(git.at(repository), *words, cwd=repository)
+    if found.returncode not in (0, _ABSENT):
+        reason = " ".join(found.stderr.split())
+        raise TemplateError(f"git cannot read the template at {repository}: {reason}", remedy="Check the source.")
+    return found.stdout.strip() or None
 
 
 def origin() -> dict[str, Any]:

@@ -103,9 +103,9 @@ def _described(project: Living, origin: Source) -> Version:
     """Return the version of a project that records a bare commit, as Copier sees it."""
     commit = project.recorded.commit
     with releases.history(str(origin.checkout or origin.location), project.folder) as repository:
-        known = bundle.commit_of(commit, repository)
-        described = git.ask("describe", "--tags", "--long", commit, cwd=repository) if known else None
-        count = git.ask("rev-list", "--count", commit, cwd=repository) if known else None
+        known, at = bundle.commit_of(commit, repository), git.at(repository)
+        described = git.ask(at, "describe", "--tags", "--long", commit, cwd=repository) if known else None
+        count = git.ask(at, "rev-list", "--count", commit, cwd=repository) if known else None
     # Copier takes a commit that no tag leads to for older than every release.
     version = releases.parse(described or f"v0.0.0-{count}-g{known}")
     if known is None or version is None:

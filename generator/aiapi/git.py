@@ -93,6 +93,12 @@ def ask(*arguments: str, cwd: Path) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
+def at(repository: Path) -> str:
+    """Return the argument that names a repository: git may have been told not to find a bare one by itself."""
+    inner = repository / ".git"
+    return f"--git-dir={inner if inner.exists() else repository}"
+
+
 def trust(refusal: str) -> str:
     """Return the command by which git, refusing a repository of another user, says that it can be told to trust it."""
     lines = (line.strip() for line in refusal.splitlines())

@@ -23,8 +23,6 @@ from aiapi.location import address
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from aiapi.source import Source
-
 LIST = "docs/releases.toml"
 PATIENCE_SECONDS = 15
 CLONING_SECONDS = 300
@@ -67,19 +65,6 @@ def latest(tags: Iterable[str]) -> str | None:
     return max(known, key=lambda tag: (known[tag], tag), default=None)
 
 
-def newest(source: Source) -> str | None:
-    """Return the tag of the newest release that a source has, without a network where something stands in for it.
-
-    Raises:
-        TemplateError: When the source cannot be asked.
-    """
-    place = str(source.checkout or source.location)
-    answer = ask(place)
-    if answer.problem:
-        raise TemplateError(f"The source {place} could not be asked: {answer.problem}.", remedy="Check the source.")
-    return latest(answer.tags)
-
-
 def ask(location: str, base: Path | None = None) -> Answer:
     """Ask a source for its tags; paths are relative to `base`. The network gets 15 seconds."""
     place = address(location, base or Path.cwd())
@@ -118,7 +103,7 @@ def listed(text: str) -> dict[str, str]:
 
 def untagged(repository: Path) -> tuple[str, ...]:
     """Return the releases that a repository lists without having their tags, as in a clone that came without."""
-    text = git.ask("show", f"HEAD:{LIST}", cwd=repository)
+    text = git.ask(git.at(repository), "show", f"HEAD:{LIST}", cwd=repository)
     try:
         versions = listed(text or "")
     except tomllib.TOMLDecodeError:

@@ -68,7 +68,8 @@ def _refuse_changes(project: Living) -> None:
 def _prove(location: str, project: Living) -> None:
     """Raise unless the source is a template that has the version which the project is made from."""
     answer = releases.ask(location)
-    if Path(location).is_dir() and git.ask("rev-parse", "--is-bare-repository", cwd=Path(location)) == "true":
+    place = Path(location)
+    if place.is_dir() and git.ask(git.at(place), "rev-parse", "--is-bare-repository", cwd=place) == "true":
         _refuse_bare(location)
     if answer.problem:
         raise TemplateError(
@@ -78,8 +79,8 @@ def _prove(location: str, project: Living) -> None:
     commit = project.recorded.commit
     with releases.history(location, Path.cwd()) as repository:
         known = bundle.commit_of(commit, repository)
-        files = git.ask("ls-tree", "--name-only", known, cwd=repository) if known else None
-        untagged = releases.untagged(repository) if Path(location).is_dir() else ()
+        files = git.ask(git.at(repository), "ls-tree", "--name-only", known, cwd=repository) if known else None
+        untagged = releases.untagged(repository) if place.is_dir() else ()
     if known is None:
         missing = commit.removeprefix("v") in untagged
         raise TemplateError(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cli.command import git, tree
-from cli.upkeep_scenes import ANSWERS, FORGE, commit, make, publish, release, told
+from cli.upkeep_scenes import ANSWERS, FORGE, commit, make, only_named_bare_repositories, publish, release, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +95,11 @@ def test_a_version_between_releases_is_found_by_its_commit(aiapi: Command, check
     demo = make(aiapi)
     bare = tmp_path / "whole.git"
     git(checkout, "clone", "--quiet", "--bare", ".", str(bare))
+    only_named_bare_repositories(aiapi)
     code, said = told(demo, "relink", f"git+{bare.as_uri()}")
     assert (code, said["changed"], said["source"]) == (0, True, f"git+{bare.as_uri()}")
     assert said["version"].startswith("v0.1.0-1-g")
+    assert told(demo, "check")[0] == 0
     assert aiapi.leftovers() == ["demo"]
 
 

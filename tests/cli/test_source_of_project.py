@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.command import CANONICAL, git
-from cli.upkeep_scenes import release
+from cli.upkeep_scenes import only_named_bare_repositories, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,18 @@ def test_a_version_between_two_releases_is_known_to_the_bundle_that_has_it(
     release(checkout, "v0.2.0")
     aiapi = command_from(installed({}, checkout))
     assert ask(aiapi, CANONICAL, described)["here"]
+    only_named_bare_repositories(aiapi)
+    assert ask(aiapi, CANONICAL, described)["here"]
+    assert "does not know v0.1.0-7-gabcdef0" in ask(aiapi, CANONICAL, "v0.1.0-7-gabcdef0")["error"]
+
+
+def test_a_bundle_that_git_cannot_read_is_not_one_that_lacks_the_version(
+    installed: Callable[..., Path], command_from: Callable[[Path], Command]
+) -> None:
+    place = installed({})
+    bundle = place / "generator/aiapi/template.bundle"
+    bundle.write_bytes(bundle.read_bytes()[:-200])
+    assert "git cannot read the template" in ask(command_from(place), CANONICAL, "v0.1.0-3-gabcdef0")["error"]
 
 
 def test_a_clone_without_tags_is_refused_with_the_task_that_makes_them_as_the_remedy(

@@ -44,6 +44,12 @@ def publish(checkout: Path, aiapi: Command) -> Path:
     return bare
 
 
+def only_named_bare_repositories(aiapi: Command) -> None:
+    """Set git so that it takes no folder that it happens to be in for a bare repository."""
+    with (Path(aiapi.environment["HOME"]) / ".gitconfig").open("a") as settings:
+        settings.write("[safe]\n\tbareRepository = explicit\n")
+
+
 def told(aiapi: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Run a command with `--json`; return its exit code and what it says."""
     result = aiapi(*arguments, "--json")
