@@ -22,21 +22,27 @@ class Step:
         return f"{self.what} {self.command}".strip()
 
 
+# As the service's docs/operations.md has them, in its order.
 _STEPS = {
     "vector_store": (
         Step("Stop the API and let the workers finish:", "uv run poe app jobs drain", with_old_code=True),
         Step("Write the vectors to a file:", "uv run poe app vectors export ../vectors.jsonl", with_old_code=True),
+        Step("Stop the workers.", with_old_code=True),
+        Step("Set the new store's APP_VECTOR_STORE__…, deploy; start neither API nor workers yet."),
+        Step("Empty the new store if it was in use before: DROP TABLE passage_vectors, or delete the collection."),
         Step("Make the new store ready:", "uv run poe app migrate"),
         Step("Read the vectors back, nothing is embedded anew:", "uv run poe app vectors import ../vectors.jsonl"),
+        Step("Start API and workers, and search for something."),
     ),
     "task_queue": (
         Step("Stop the API and let the workers finish:", "uv run poe app jobs drain", with_old_code=True),
-        Step("Start the API and the new workers."),
+        Step("Stop the workers.", with_old_code=True),
+        Step("Set the new queue's APP_JOB_QUEUE__…, deploy, start API and workers."),
     ),
     "inference": (Step("Start API and workers where the new device is; the data stays as it is."),),
 }
 
 
 def steps(options: Iterable[str]) -> list[Step]:
-    """Return what the change of these options asks for, in order."""
-    return [step for option in options for step in _STEPS.get(option, ())]
+    """Return what the change of these options asks for, in order, each step once."""
+    return list(dict.fromkeys(step for option in options for step in _STEPS.get(option, ())))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.command import git
+from aiapi import switches
+from cli.command import ROOT, git
 from cli.update_scenes import LINES, changed, edit, files, refused, state
 from cli.upkeep_scenes import commit, told
 
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 
 DRAIN = "Stop the API and let the workers finish: uv run poe app jobs drain"
 EXPORT = "Write the vectors to a file: uv run poe app vectors export ../vectors.jsonl"
+STOP = "Stop the workers."
+# What a step is known by, in the command's list and in the service's document.
+STEP = re.compile(
+    r"stop the API|app jobs drain|app vectors \w+|stop the workers|APP_\w+__|start neither API nor workers"
+    r"|DROP TABLE \w+|app migrate|start API and workers",
+    re.IGNORECASE,
+)
 
 
 def test_an_option_changes_at_the_version_that_the_project_has_and_back_again(demo: Command) -> None:
@@ -40,7 +49,7 @@ def test_several_options_change_at_once_and_say_what_comes_afterwards(demo: Comm
     result = demo("set", "vector_store=qdrant", "task_queue=arq", "author=Ada", "--yes")
     assert result.returncode == 0, result.stderr
     assert "Read the vectors back, nothing is embedded anew: uv run poe app vectors import" in result.stdout
-    assert "Start the API and the new workers." in result.stdout
+    assert "Set the new queue's APP_JOB_QUEUE__" in result.stdout
     assert "vectors export" not in result.stdout
     assert (demo.folder / "queue.txt").read_text() == "arq\n"
     assert "author: Ada\n" in (demo.folder / ".copier-answers.yml").read_text()
@@ -57,8 +66,25 @@ def test_an_answer_that_is_there_already_is_nothing_to_do(demo: Command) -> None
 
 def test_without_a_terminal_the_steps_that_need_the_old_code_are_named_and_nothing_happens(demo: Command) -> None:
     error = refused(demo, "set", "vector_store=qdrant", code=2)
-    assert error["problems"] == [DRAIN, EXPORT]
+    assert error["problems"] == [DRAIN, EXPORT, STOP]
     assert "--yes" in error["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("option", "begin", "end"),
+    [
+        ("vector_store", "The vector store; nothing is embedded anew:", "The queue carries nothing but ids"),
+        ("task_queue", "The queue carries nothing but ids", "On a developer's machine"),
+    ],
+)
+def test_the_steps_are_those_of_the_services_document(option: str, begin: str, end: str) -> None:
+    document = (ROOT / "template/docs/operations.md").read_text()
+    described = " ".join(document.partition(begin)[2].partition(end)[0].split())
+    told = " ".join(map(str, switches.steps([option])))
+    steps = [list(dict.fromkeys(step.lower() for step in STEP.findall(text))) for text in (told, described)]
+    assert steps[0] == steps[1]
+    both = [str(step) for step in switches.steps(["vector_store", "task_queue"]) if step.with_old_code]
+    assert both == [DRAIN, EXPORT, STOP]
 
 
 def test_what_needs_nothing_of_the_old_code_is_done_without_asking(demo: Command) -> None:
