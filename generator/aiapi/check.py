@@ -25,7 +25,8 @@ class Verdict:
     """What is known of a project's template.
 
     `installed` is the newest release that this installation brings along, None where it does not stand in for the
-    source. `problem` says why the source itself could not be asked.
+    source. `unreleased` is the commit of this installation where an update would lead to it and it is neither a release
+    nor the project's. `problem` says why the source itself could not be asked.
     """
 
     project: Path
@@ -35,6 +36,7 @@ class Verdict:
     outdated: bool
     installed: str | None = None
     problem: str = ""
+    unreleased: str | None = None
 
     @property
     def upgrade_first(self) -> bool:
@@ -80,7 +82,17 @@ def _judge(project: Living) -> Verdict:
         outdated=known is not None and known > version,
         installed=releases.latest(here),
         problem=answer.problem,
+        unreleased=_unreleased(origin, current),
     )
+
+
+def _unreleased(origin: Source, current: str) -> str | None:
+    """Return what git calls the commit of a checkout that aiapi runs from; None where it has a tag, or is `current`."""
+    place = origin.checkout or Path(origin.location)
+    if origin.ref is None or not place.is_dir() or bundle.commit_of(current, place) == origin.ref:
+        return None
+    tagged = git.ask("describe", "--tags", "--exact-match", origin.ref, cwd=place)
+    return None if tagged else git.ask("describe", "--tags", "--always", origin.ref, cwd=place)
 
 
 def _nothing_known(answer: releases.Answer, origin: Source, project: Living) -> TemplateError:
@@ -134,6 +146,8 @@ def _as_data(verdict: Verdict) -> dict[str, Any]:
 def _show(verdict: Verdict, screen: Screen) -> None:
     if verdict.problem:
         screen.warn(f"the source could not be asked: {verdict.problem}. Judged by this installation alone.")
+    if verdict.unreleased:
+        screen.warn(f"an update leads to the commit of this installation, {verdict.unreleased}, which is not released.")
     made = f"{verdict.project.name} is made from {verdict.source} at {verdict.current}"
     if not verdict.outdated:
         newer = " and nothing newer is released" if verdict.current != verdict.newest else ", the newest release"

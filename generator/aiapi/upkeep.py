@@ -30,7 +30,9 @@ def update(  # noqa: PLR0913 - one parameter a flag
     *,
     dry_run: DryRun = False,
     difference: Difference = False,
-    to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="A release other than the newest.")] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="VERSION", help="A release, not the commit of this installation.")
+    ] = None,
     pairs: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change an answer on the way.")
     ] = None,
@@ -88,7 +90,7 @@ def set_(  # noqa: PLR0913 - one parameter a flag
 
 @app.command()
 def check(folder: Project = HERE, *, as_json: Json = False) -> None:
-    """Tell whether there is a newer release.
+    """Tell whether there is a newer release, and whether an update would lead past it.
 
     The exit code is 0 when there is none, 2 when there is one, and 1 when it cannot be known.
     """

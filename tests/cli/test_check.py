@@ -53,6 +53,21 @@ def test_a_project_of_an_older_release_is_outdated_and_told_how_to_look(aiapi: C
     assert told(demo, "check")[1]["outdated"] is True
 
 
+def test_a_commit_of_this_installation_that_is_not_released_is_told_as_what_an_update_leads_to(
+    aiapi: Command, checkout: Path
+) -> None:
+    demo = make(aiapi)
+    (checkout / "template/unreleased.md").write_text("half a feature\n")
+    commit(checkout, "later")
+    result = demo("check")
+    described = git(checkout, "describe", "--tags")
+    assert result.returncode == 0
+    assert f"an update leads to the commit of this installation, {described}, which is not released" in result.stderr
+    assert demo("update", "--no-lock").returncode == 0
+    assert (demo.folder / "unreleased.md").is_file()
+    assert "not released" not in demo("check").stderr
+
+
 def test_pre_releases_and_other_tags_are_no_news(aiapi: Command, checkout: Path) -> None:
     demo = make(aiapi)
     for tag in ("v0.2.0rc1", "v0.3.0.dev1", "stable", "0123456789abcdef"):
