@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -22,14 +24,13 @@ class Unfinished:
     """
 
     head: str
-    place: str
     before: str
     after: str
 
 
 def begin(living: Living, before: str, after: str) -> None:
     """Note that an update has been put in place."""
-    note = Unfinished(living.head, living.place.as_posix(), before, after)
+    note = Unfinished(living.head, before, after)
     _file(living).write_text(json.dumps(asdict(note)), "utf-8")
 
 
@@ -39,8 +40,7 @@ def find(living: Living) -> Unfinished | None:
         note = Unfinished(**json.loads(_file(living).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    alive = note.place == living.place.as_posix() and note.head == living.head and is_in_place(living)
-    return note if alive else None
+    return note if note.head == living.head and is_in_place(living) else None
 
 
 def end(living: Living) -> None:
@@ -63,4 +63,6 @@ def undo(living: Living) -> str:
 
 
 def _file(living: Living) -> Path:
-    return living.top / Path(git.ask("rev-parse", "--git-path", "aiapi-update.json", cwd=living.top) or "")
+    # One for each project, as several may share a repository.
+    name = f"aiapi-update-{sha256(os.fsencode(living.place)).hexdigest()[:16]}.json"
+    return living.top / Path(git.ask("rev-parse", "--git-path", name, cwd=living.top) or "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,6 @@ from cli.upkeep_scenes import ANSWERS, commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from cli.command import Command, Terminal
     from cli.update_scenes import Newborn
@@ -153,3 +154,16 @@ def test_conflicts_that_git_cannot_mark_are_told_and_still_to_be_decided(
     assert (result.returncode, "same.txt: conflict in line 5" in result.stdout) == (1, True)
     git(demo.folder, "reset", "--hard")
     assert state(demo.folder) == before
+
+
+def test_updates_of_two_projects_of_one_repository_wait_for_an_end_each(demo: Command) -> None:
+    shutil.rmtree(demo.folder / ".git")
+    edit(demo, "deleted/edited.txt", 2)
+    other = demo.within(Path(shutil.copytree(demo.folder, demo.folder.with_name("other"), symlinks=True)))
+    git(demo.folder.parent, "init", "--quiet")
+    commit(demo.folder.parent)
+    assert [each("update", "--no-lock").returncode for each in (demo, other)] == [1, 1]
+    for each in (demo, other):
+        (each.folder / "deleted/edited.txt.yours").unlink()
+        result = each("update", "--continue")
+        assert result.returncode == 0, result.stderr

@@ -70,11 +70,18 @@ def test_a_build_leaves_nothing_in_the_checkout_but_bytecode(workshop: Workshop,
     assert set(left) <= {"!! generator/__pycache__/"}
 
 
-def test_a_clone_without_tags_gives_the_same_bundle(workshop: Workshop, bundle_of: Path, tmp_path: Path) -> None:
+def test_a_clone_without_tags_gives_the_same_bundle_whatever_git_is_set_to(
+    workshop: Workshop, bundle_of: Path, tmp_path: Path
+) -> None:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", "--no-tags", workshop.checkout.as_uri(), str(clone))
     assert git(clone, "tag") == ""
-    assert workshop.build(clone, tmp_path / "out", "--wheel").returncode == 0
+    settings = workshop.home / ".gitconfig"
+    before = settings.read_text()
+    settings.write_text(f"{before}[safe]\nbareRepository = explicit\n[tag]\ngpgSign = true\n")
+    done = workshop.build(clone, tmp_path / "out", "--wheel")
+    settings.write_text(before)
+    assert done.returncode == 0, done.stderr
     bundle = bundle_in(next((tmp_path / "out").glob("*.whl")), tmp_path)
     assert bundle.read_bytes() == bundle_of.read_bytes()
     assert git(clone, "tag") == ""
