@@ -120,8 +120,7 @@ def _ready(request: Request) -> Living:
             "An update is in place and waits to be finished.",
             remedy=f"Finish it: aiapi update --continue. Or take it back: {unfinished.undo(project)}",
         )
-    changed = project.uncommitted()
-    if changed:
+    if changed := project.uncommitted():
         raise ProjectError(
             f"{len(changed)} uncommitted {'change' if len(changed) == 1 else 'changes'} in {project.folder}.",
             remedy="Commit them, or put them aside (git stash -u), then run the command again.",
@@ -149,18 +148,17 @@ def _answers(request: Request, project: Living, found: Source) -> Mapping[str, s
 
 def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
     """Make sure that the steps which need the old code have been taken."""
-    first = [step for step in switches.steps(merge.changed) if step.with_old_code]
+    first = [str(step) for step in switches.steps(merge.changed) if step.with_old_code]
     if not first or request.yes or request.dry_run:
         return
-    told = [str(step) for step in first]
     if screen.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The data comes first, with the code as it is.",
             remedy="Run the command again with --yes once that is done, or if there is no data to keep.",
-            problems=tuple(told),
+            problems=tuple(first),
         )
     screen.say("First, with the code as it is:", "bold")
-    for line in told:
+    for line in first:
         screen.say(f"  {line}")
     try:
         answer = input("Is that done, or is there no data to keep? [y/N] ")
