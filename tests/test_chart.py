@@ -123,7 +123,16 @@ def test_pods_are_what_compose_runs(manifests: Manifests, project: Path) -> None
         [folder] = [mount.partition(":")[2] for mount in services[name]["volumes"]]
         mounts = {mount["name"]: mount["mountPath"] for mount in running[name]["containers"][0]["volumeMounts"]}
         assert mounts == {"files": folder, "tmp": "/tmp"}  # noqa: S108 - in the container
-    assert f"{running['worker']['terminationGracePeriodSeconds']}s" == services["worker"]["stop_grace_period"]
+    for name in ("api", "worker"):
+        assert f"{running[name]['terminationGracePeriodSeconds']}s" == services[name]["stop_grace_period"]
+
+
+def test_answers_under_way_may_end_before_the_api_is_killed(manifests: Manifests, project: Path) -> None:
+    [server] = re.findall(r'"--timeout-graceful-shutdown", "(\d+)"', (project / "Dockerfile").read_text())
+    [longest] = re.findall(
+        r"^# APP_LANGUAGE_MODEL__TOTAL_TIMEOUT=(\d+)$", (project / ".env.example").read_text(), re.MULTILINE
+    )
+    assert int(longest) <= int(server) < pods(manifests(IMAGE))["api"]["terminationGracePeriodSeconds"]
 
 
 def test_probes_ask_the_paths_that_are_made_for_them(manifests: Manifests) -> None:

@@ -134,7 +134,8 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
                     settings.service.name, auth=services.auth, retrieval=services.retrieval, answers=services.answers
                 )
             )
-            app.router.routes.append(Route("/mcp", mcp))
+            # A GET would be a stream that never ends; a server without sessions has nothing to send on it.
+            app.router.routes.append(Route("/mcp", mcp, methods=["POST"]))
             app.state.services = services
             app.state.going_away = GoingAway()
             stack.enter_context(announced_by_signals(app.state.going_away))

@@ -55,6 +55,11 @@ async def test_a_missing_scope_is_an_error_of_the_tool(
         assert result.is_error
 
 
+async def test_no_stream_is_opened_that_would_never_end(client: httpx2.AsyncClient, ada: Person) -> None:
+    response = await client.get("/mcp", headers=ada.headers | {"Accept": "text/event-stream"})
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
 async def test_without_a_key_the_door_is_shut(client: httpx2.AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "Basic YTpi"}):
         response = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
