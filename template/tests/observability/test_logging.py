@@ -3,12 +3,14 @@
 import io
 import json
 import logging
+import logging.config
 from collections.abc import Iterator
 from typing import Literal
 from uuid import UUID
 
 import pytest
 import structlog
+from uvicorn.config import LOGGING_CONFIG
 
 from app.observability.logging import LoggingSettings, configure_logging
 
@@ -19,12 +21,14 @@ TEXT = "ada@example.com paid with 4111 1111 1111 1111, +49 30 901820, DE89 3704 
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    loggers = [logging.getLogger(name) for name in ("root", "uvicorn", "uvicorn.access")]
+    before = [(each, each.handlers[:], each.level, each.propagate) for each in loggers]
     yield
     structlog.reset_defaults()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    for each, handlers, level, propagate in before:
+        each.handlers[:] = handlers
+        each.setLevel(level)
+        each.propagate = propagate
 
 
 def write(style: Literal["json", "console"]) -> str:
@@ -38,6 +42,16 @@ def write(style: Literal["json", "console"]) -> str:
     except ValueError:
         log.exception("payment.failed", cause=ValueError(TEXT))
     return stream.getvalue()
+
+
+def test_the_lines_of_the_server_are_as_all_others() -> None:
+    logging.config.dictConfig(LOGGING_CONFIG)
+    stream = io.StringIO()
+    configure_logging(LoggingSettings(format="json"), stream)
+    logging.getLogger("uvicorn.error").error("Exception in ASGI application of %s", "ada@example.com")
+    logging.getLogger("uvicorn.access").info("GET /")
+    [written] = map(json.loads, stream.getvalue().splitlines())
+    assert (written["event"], written["level"]) == ("Exception in ASGI application of [email]", "error")
 
 
 @pytest.mark.parametrize("style", ["json", "console"])

@@ -39,6 +39,10 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings.format))
     )
     logging.basicConfig(level=settings.level, handlers=[handler], force=True)
+    # The server has set these up for itself, as plain text that nobody has redacted.
+    for own in ("uvicorn", "uvicorn.access"):
+        logging.getLogger(own).handlers.clear()
+        logging.getLogger(own).propagate = True
     # These write a line per request; the middleware has said it already.
     for noisy in ("uvicorn.access", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
