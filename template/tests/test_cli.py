@@ -68,11 +68,12 @@ def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "No embedding model in nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["migrate"], ["create-key", *ACCOUNT]], ids=["migrate", "create-key"])
 def test_whoever_names_a_wrong_database_is_told(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("APP_DATABASE__URL", f"{settings.database.url.get_secret_value()}_misspelt")
-    monkeypatch.setattr("sys.argv", ["app", "create-key", *ACCOUNT])
+    monkeypatch.setattr("sys.argv", ["app", *command])
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert exit_.value.code == 1

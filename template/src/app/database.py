@@ -1,7 +1,7 @@
 """The SQL database: one engine for the process, one transaction per use case."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -74,19 +74,31 @@ class Database:
             UnavailableError: the database cannot be reached, or cannot do this in time.
             UnprocessableError: a text holds a character that the database cannot store.
         """
-        try:
+        with translated_errors():
             async with self._sessions.begin() as session:
                 yield session
-        except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
-            translated = _translated(error)
-            if translated is None:
-                raise
-            raise translated from error
 
     async def ping(self) -> None:
         """Raise if the database does not answer."""
         async with self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Tell of what the database or the way to it is to blame for; other errors of a statement stay as they are.
+
+    Raises:
+        UnavailableError: the database cannot be reached, or cannot do this in time.
+        UnprocessableError: a text holds a character that the database cannot store.
+    """
+    try:
+        yield
+    except (exc.DBAPIError, exc.TimeoutError, OSError) as error:
+        translated = _translated(error)
+        if translated is None:
+            raise
+        raise translated from error
 
 
 def _translated(error: Exception) -> AppError | None:

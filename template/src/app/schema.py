@@ -4,6 +4,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from app.database import translated_errors
 from app.errors import StartupError
 
 MERGE = 'uv run alembic merge heads -m "merge the template\'s migrations"'
@@ -14,8 +15,10 @@ def upgrade(config: Config) -> None:
 
     Raises:
         StartupError: the migrations part: two follow the same one, so that there is no newest.
+        UnavailableError: the database cannot be reached.
     """
     heads = sorted(ScriptDirectory.from_config(config).get_heads())
     if len(heads) > 1:
         raise StartupError(f"The migrations have several heads, {' and '.join(heads)}: run `{MERGE}` and try again.")
-    command.upgrade(config, "head")
+    with translated_errors():
+        command.upgrade(config, "head")
