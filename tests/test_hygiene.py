@@ -1,6 +1,8 @@
 """Text that a careful person would have typed, in every combination."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -39,12 +41,15 @@ def test_no_template_marker_is_left(project: Path) -> None:
         assert project / CHART in path.parents or not MARKERS.search(path.read_text()), path
 
 
-def test_nothing_emitted_is_ignored_by_the_emitted_gitignore(project: Path) -> None:
-    ignored = {line.strip("/") for line in (project / ".gitignore").read_text().split()}
-    for path in text_files(project):
-        parts = path.relative_to(project).parts
-        assert not ignored & set(parts), path
-        assert path.suffix not in {".pyc", ".pyo"}, path
+def test_git_ignores_files_with_secrets_and_nothing_that_is_emitted(project: Path, tmp_path: Path) -> None:
+    secrets = [".env", "production.env"]
+    emitted = [path.relative_to(project).as_posix() for path in text_files(project)]
+    shutil.copy(project / ".gitignore", tmp_path)
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    asking = ["git", "-c", "core.excludesFile=/dev/null", "check-ignore", "--no-index", "--stdin"]
+    asked = "\n".join(emitted + secrets)
+    answer = subprocess.run(asking, cwd=tmp_path, input=asked, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == secrets
 
 
 def test_every_configuration_file_can_be_read(project: Path) -> None:

@@ -75,7 +75,8 @@ def _run(root: Path, command: Sequence[str]) -> int:
 
 def _run_tests(root: Path, command: Sequence[str]) -> int:
     with throw_away(root / ".dev" / "tests") as folder, Processes(folder) as processes:
-        return processes.foreground(command, stack.start(processes, durable=False))
+        # Tests have settings of their own, not those with which the owner tries the service.
+        return processes.foreground(command, stack.start(processes, durable=False) | {"APP_ENV_FILE": ""})
 
 
 if __name__ == "__main__":

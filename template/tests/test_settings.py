@@ -55,12 +55,29 @@ def test_the_example_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -
     assert Settings(_env_file=EXAMPLE).service.name
 
 
-@pytest.mark.parametrize("secret", ["", "too short", "change-me-to-at-least-32-random-characters"])
+def test_every_default_of_the_example_may_be_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in fields():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("APP_AUTH__JWT_SECRET", "s" * 32)
+    written = tmp_path / "production.env"
+    written.write_text(re.sub(r"^# (?=APP_[A-Z0-9_]+=)", "", EXAMPLE.read_text(), flags=re.MULTILINE))
+    assert Settings(_env_file=written) == Settings(_env_file=EXAMPLE)
+
+
+def test_tests_read_no_settings_of_their_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("APP_SERVICE__NAME=mine")
+    monkeypatch.chdir(tmp_path)
+    assert Settings().service.name != "mine"
+
+
+@pytest.mark.parametrize("secret", [None, "", "too short", "change-me-to-at-least-32-random-characters"])
 def test_a_secret_that_others_may_know_is_refused_with_the_way_to_a_better_one(
-    monkeypatch: pytest.MonkeyPatch, secret: str
+    monkeypatch: pytest.MonkeyPatch, secret: str | None
 ) -> None:
-    monkeypatch.setenv("APP_AUTH__JWT_SECRET", secret)
-    with pytest.raises(ValidationError, match=r"auth\.jwt_secret\n.*token_urlsafe"):
+    monkeypatch.delenv("APP_AUTH__JWT_SECRET")
+    if secret is not None:
+        monkeypatch.setenv("APP_AUTH__JWT_SECRET", secret)
+    with pytest.raises(ValidationError, match=r"APP_AUTH__JWT_SECRET needs .*token_urlsafe"):
         Settings()
 
 

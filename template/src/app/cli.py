@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from app.budget_commands import budget
 from app.errors import AppError, UnavailableError
@@ -76,14 +77,14 @@ def main() -> None:
     """Run a command; an error that was foreseen is one line, not a traceback."""
     try:
         app()
-    except (AppError, ValidationError) as error:
+    except (AppError, SettingsError, ValidationError) as error:
         typer.secho(_told(error), err=True, fg=typer.colors.RED)
         raise SystemExit(1) from None
     except asyncio.CancelledError:  # a Ctrl-C that came while the last one was being obeyed
         raise SystemExit(INTERRUPTED) from None
 
 
-def _told(error: AppError | ValidationError) -> str:
+def _told(error: AppError | SettingsError | ValidationError) -> str:
     """Say what is wrong; operators are told the reason, too, of what callers only hear to be away."""
     reason = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, UnavailableError) else ""
     return f"{error} {reason}".strip()

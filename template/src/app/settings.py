@@ -1,8 +1,10 @@
-"""Every setting of the service, read from the environment as `APP_<SECTION>__<NAME>`.
+"""Every setting of the service, read from the environment as `APP_<SECTION>__<NAME>`, and then from `.env`.
 
+`APP_ENV_FILE` names another file; an empty value is none, the default.
 Only entry points build `Settings`; everything else is handed the section that it needs.
 """
 
+import os
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -51,13 +53,18 @@ class ServiceSettings(BaseModel):
 class Settings(BaseSettings):
     """The whole configuration; building it raises if anything is missing or wrong."""
 
-    # What is wrong with a value is told without it: it may be a key.
     model_config = SettingsConfigDict(
-        env_prefix="APP_", env_nested_delimiter="__", env_file=".env", extra="ignore", hide_input_in_errors=True
+        env_prefix="APP_",
+        env_nested_delimiter="__",
+        env_file=os.environ.get("APP_ENV_FILE", ".env"),
+        env_ignore_empty=True,
+        extra="ignore",
+        # What is wrong with a value is told without it: it may be a key.
+        hide_input_in_errors=True,
     )
 
     answer_cache: AnswerCacheSettings = Field(default_factory=AnswerCacheSettings)
-    auth: AuthSettings
+    auth: AuthSettings = Field(default_factory=AuthSettings)
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)
     conversations: ConversationsSettings = Field(default_factory=ConversationsSettings)

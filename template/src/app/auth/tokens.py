@@ -27,7 +27,11 @@ class AuthSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    jwt_secret: SecretStr = Field(description="signs tokens; at least 32 random characters, the same everywhere")
+    jwt_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="signs tokens; at least 32 random characters, the same everywhere",
+    )
     issuer: str = "app"
     audience: str = "app"
     access_minutes: int = Field(default=15, ge=1, description="life of an access token")
@@ -42,7 +46,7 @@ class AuthSettings(BaseModel):
     def _check_secret(cls, secret: SecretStr) -> SecretStr:
         value = secret.get_secret_value()
         if len(value) < SECRET_LENGTH or value.startswith(PLACEHOLDER):
-            raise ValueError(f"at least {SECRET_LENGTH} random characters are needed; make them with: {REMEDY}")
+            raise ValueError(f"APP_AUTH__JWT_SECRET needs {SECRET_LENGTH} random characters; make them with: {REMEDY}")
         return secret
 
 
