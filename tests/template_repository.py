@@ -22,6 +22,8 @@ IDENTITY = {
 }
 # Combinations that have every choice between them: what nobody's choice of another option changes is tested in these.
 ALL_CHOICES = {"pgvector-celery-cpu", "qdrant-arq-gpu"}
+# Combinations in which every two choices meet: what takes three of them to go wrong is beyond what is tested in these.
+EVERY_TWO = {"pgvector-arq-cpu", "pgvector-celery-gpu", "qdrant-arq-gpu", "qdrant-celery-cpu"}
 # What a developer has set up must neither help nor hurt.
 ISOLATION = IDENTITY | {
     "GIT_CONFIG_GLOBAL": os.devnull,

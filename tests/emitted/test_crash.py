@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emitted.conftest import each_combination
+from emitted.conftest import each_combination, where_every_two_choices_meet
 from emitted.stack import Stack, no_device, running
 
 COUNT = 20
@@ -23,6 +23,7 @@ def long_text(document: int) -> bytes:
     return "".join(lines).encode()
 
 
+@where_every_two_choices_meet
 @each_combination("kill -9")
 def test_killing_the_worker_amid_twenty_documents_loses_and_doubles_none(project: Path, combination: str) -> None:
     settings = IMPATIENT | no_device(combination)

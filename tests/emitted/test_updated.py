@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Released
-from emitted.conftest import each_combination
+from emitted.conftest import each_combination, where_every_two_choices_meet
 from emitted.knowledge import MANUAL, check_search
 from emitted.stack import no_device, run_own_tests, running, sync, uv_run
 from template_repository import RELEASE, combinations, name_of, releases, save
@@ -47,12 +47,14 @@ def updated(combination: str, update_once: Updated) -> Path:
     return update_once(combination)
 
 
+@where_every_two_choices_meet
 @each_combination("updated: tests")
 def test_its_owners_tests_and_those_of_the_whole_service_pass(updated: Path) -> None:
     # All other files are those of the release, as the matrix of updates holds, and were tested in it.
     run_own_tests(updated, "tests/billing", *WHOLE)
 
 
+@where_every_two_choices_meet
 @each_combination("updated: boot")
 def test_it_boots_with_its_owners_table_and_finds_documents(updated: Path, combination: str) -> None:
     with running(updated, **no_device(combination)) as stack:
