@@ -91,7 +91,7 @@ async def test_a_stream_that_opens_while_the_database_is_away_is_closed_with_101
     async with open_database(nowhere) as away:
         application.state.services = replace(services, auth=AuthService(away, settings.auth))
         async with browsing(url, PROTOCOL, "bearer.sk-any") as socket:
-            assert await end_of(socket) == (1013, "The database cannot be reached at the moment.")
+            assert await end_of(socket) == (1013, "The database is not available at the moment.")
 
 
 @pytest.mark.parametrize("query", ["threshold=2", "max_detections=0", "treshold=0.5"])
