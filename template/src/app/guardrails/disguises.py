@@ -6,9 +6,13 @@ import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
 MOST_DECODED = 4000  # characters of one encoded stretch that are read
 
+# The time to normalize a run of combining marks grows with its square, so texts are normalized in pieces. They are cut
+# before characters that never join the one before them, anywhere only where 200 characters hold none of these.
+_PIECE = re.compile(r"(?s).{1,200}(?=[ -~\u30a1-\u30fa\u3400-\u9fff]|\Z)|.{200}")
 _ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
 # Zero-width signs, soft hyphens, marks of direction, variation selectors, and tags, which spell ASCII unseen.
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
@@ -32,8 +36,8 @@ _ROT13 = ("vafgehpgvbaf", "ehyrf", "cebzcg")
 
 def unmask(text: str) -> str:
     """Write a text in small plain letters: one form of each sign, nothing invisible, no look-alikes, no accents."""
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    plain = unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", plain))).casefold()
+    plain = _INVISIBLE.sub("", _normalize("NFKC", text))
+    plain = _normalize("NFC", _ACCENTS.sub("", _normalize("NFD", plain))).casefold()
     return _WORD.sub(_without_lookalikes, plain) if _OTHER_SCRIPT.search(plain) else plain
 
 
@@ -60,6 +64,10 @@ def readings(text: str) -> Iterator[str]:
         decoded = _decode(stretch[:MOST_DECODED])
         if decoded:
             yield unmask(decoded)
+
+
+def _normalize(form: Literal["NFC", "NFD", "NFKC"], text: str) -> str:
+    return "".join(unicodedata.normalize(form, piece) for piece in _PIECE.findall(text))
 
 
 def _without_lookalikes(match: re.Match[str]) -> str:
