@@ -70,7 +70,9 @@ def test_a_hostile_text_of_a_megabyte_is_read_to_its_end(piece: str) -> None:
     assert "override" in find_injection(f"{text}\n{ORDER}")
 
 
-@pytest.mark.parametrize("words", ["прочти её ", "각주를 읽어 주세요 ", "システムプロンプト。", "πρώτο κείμενο ", "पहले का क़ानून "])
+@pytest.mark.parametrize(
+    "words", ["прочти её ", "각주를 읽어 주세요 ", "システムプロンプト。", "πρώτο κείμενο ", "पहले का क़ानून "]
+)
 def test_a_long_text_is_read_the_same_however_its_letters_are_put_together(words: str) -> None:
     text = words * 200
     assert unmask(unicodedata.normalize("NFD", text)) == unicodedata.normalize("NFC", text).casefold()

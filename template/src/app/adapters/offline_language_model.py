@@ -6,10 +6,12 @@ import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from app.chat.ports import Finished, FinishReason, Message, ModelEvent, ModelRequest, Source, TextDelta, Usage
 from app.chat.sentences import is_heading, split_sentences, terms, words
 from app.errors import UnsupportedParameterError
+from app.threads import work_beside
 
 NO_SOURCES = (
     "There is no language model configured: this service can only quote sentences from documents, or from the text of "
@@ -36,7 +38,7 @@ EXPECTATIONS = (
 MOST_CLAUSES = 10  # of a question; more than so many could not be answered in three sentences
 EXPECTATION_BONUS = 0.15
 RANK_BONUS = 0.1
-LONG = 2000  # characters; longer texts are read in a thread, so that nobody has to wait for them
+AT_ONCE = 2000  # characters that are read faster than a thread is reached
 
 _MEASURE = re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b", re.IGNORECASE)
 _JOINT = re.compile(r"[?;]|,?(?<!\s)\s++(?:and|or)\b", re.IGNORECASE)
@@ -77,8 +79,7 @@ class OfflineLanguageModel:
         """Quote word by word; the last event is `Finished`."""
         _refuse(request)
         texts = [*(message.content for message in request.messages), *(source.text for source in request.sources)]
-        is_long = sum(map(len, texts)) > LONG
-        text, read = await asyncio.to_thread(_answer, request) if is_long else _answer(request)
+        text, read = await work_beside(partial(_answer, request), size=sum(map(len, texts)), at_once=AT_ONCE)
         pieces = text.split(" ") if text else []
         written = pieces[: request.max_tokens]
         for number, piece in enumerate(written):

@@ -141,7 +141,8 @@ class AnswerService:
     async def _answer_from(
         self, passages: Sequence[Passage], question: str, rules: FilledPrompt | None, caller: Caller
     ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
-        request = redact_request(compose_request(question, passages, rules.text if rules else RULES), self.guardrails)
+        request = compose_request(question, passages, rules.text if rules else RULES)
+        request = await redact_request(request, self.guardrails)
         model, usage = self.language_model, self.usage
         most = usage.longest_answer(caller=caller)
         if most is not None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from app.chat.ports import Finished, Message, ModelEvent, ModelRequest, TextDelta, ToolCall
@@ -11,7 +12,7 @@ from app.chat.reviewing import ask_reviewer
 from app.errors import GuardrailRefusedError
 from app.guardrails.output import OutputGuard
 from app.guardrails.personal_data import redact_values
-from app.guardrails.service import Guardrails
+from app.guardrails.service import Guardrails, read_beside
 
 NOT_TRUSTED = ("user", "tool")
 
@@ -25,18 +26,21 @@ async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner:
         UnavailableError: a person should look at it, and the queue cannot be reached.
     """
     written = [message.content for message in request.messages if message.role in NOT_TRUSTED]
-    calls = [call.arguments for message in request.messages for call in message.tool_calls]
-    texts = [*(message.content for message in request.messages), *calls]
     try:
-        await guardrails.check_input(texts, written, owner=owner)
+        await guardrails.check_input(request.texts, written, owner=owner)
     except GuardrailRefusedError as refusal:
         raise await ask_reviewer(refusal, guardrails, request, None, owner=owner) from None
 
 
-def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
+async def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
     """Take out what the model must not see, whoever wrote it."""
     if not guardrails.redacts_input:
         return request
+    texts = [*request.texts, *(source.text for source in request.sources)]
+    return await read_beside(partial(_redacted, request, guardrails), texts)
+
+
+def _redacted(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
     messages = [
         replace(message, content=guardrails.redact_input(message.content), tool_calls=_redacted_calls(message))
         for message in request.messages
@@ -74,7 +78,8 @@ async def _checked(
             except GuardrailRefusedError as refusal:
                 with suppress(GuardrailRefusedError):
                     await events.athrow(refusal)
-                raise await ask_reviewer(refusal, guardrails, request, output.redacted(), owner=owner) from None
+                seen = await read_beside(output.redacted, output.pieces)
+                raise await ask_reviewer(refusal, guardrails, request, seen, owner=owner) from None
             if text:
                 yield TextDelta(text)
             if not isinstance(event, TextDelta):

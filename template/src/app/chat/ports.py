@@ -106,6 +106,12 @@ class ModelRequest:
     parallel_tool_calls: bool | None = None
     deadline: float | None = None
 
+    @property
+    def texts(self) -> list[str]:
+        """All that the messages say, and the arguments of the calls in them."""
+        calls = [call.arguments for message in self.messages for call in message.tool_calls]
+        return [*(message.content for message in self.messages), *calls]
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -1,13 +1,14 @@
 """What a guardrail refuses, put before a person where the settings say so."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from app.chat.ports import Message, ModelRequest
 from app.errors import GuardrailRefusedError
 from app.guardrails.personal_data import redact_personal_data
-from app.guardrails.service import Guardrails
+from app.guardrails.service import Guardrails, read_beside
 
 MOST_MESSAGES = 50
 MOST_CHARACTERS = 20_000  # of the messages together, and again of the answer
@@ -33,7 +34,8 @@ async def ask_reviewer(
     if not refusal.for_review or guardrails.desk is None:
         return refusal
     rules = f" What it found: {', '.join(refusal.reasons)}." if refusal.reasons else ""
-    given = _newest(request.messages, redacted=guardrails.redacts_input)
+    newest = partial(_newest, request.messages, redacted=guardrails.redacts_input)
+    given = await read_beside(newest, request.texts)
     output = None if written is None else written[-MOST_CHARACTERS:]
     review_id = await guardrails.desk.submit(refusal.detail + rules, given, output, owner_id=owner)
     if review_id is None:

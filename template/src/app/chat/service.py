@@ -130,7 +130,7 @@ class ChatService:
         request, filled = await self._put_under(prompt, request, caller)
         guardrails = self.guardrails.of(model)
         await check_request(request, guardrails, owner=caller.id)
-        request = replace(redact_request(request, guardrails), max_tokens=longest)
+        request = replace(await redact_request(request, guardrails), max_tokens=longest)
         shape = await self._read_shape(request, guardrails)
         asked = _Asked(language_model, request, guardrails, shape, filled)
         async with self._from_cache(asked, model, seconds, caller) as events:

@@ -163,7 +163,7 @@ class Extractor:
 
     async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
         await check_request(request, plan.guardrails, owner=caller.id)
-        request = redact_request(request, plan.guardrails)
+        request = await redact_request(request, plan.guardrails)
         model, usage = plan.language_model, self.usage
         asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=plan.prompt)
         pieces: list[str] = []

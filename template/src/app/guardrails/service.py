@@ -1,8 +1,8 @@
 """The checks on both sides of a language model."""
 
-import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from app.errors import GuardrailRefusedError
@@ -15,12 +15,14 @@ from app.guardrails.settings import CheckSettings, GuardrailSettings
 from app.guardrails.spans import redact
 from app.guardrails.topics import TopicPolicy, make_topics
 from app.guardrails.triggers import Trigger, report
+from app.threads import work_beside
 
-AT_ONCE = 2000  # characters that are screened faster than a thread is reached
+AT_ONCE = 500  # characters, of all texts together, that are read without a thread
 BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
 STOPPING = ("refuse", "review")
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,11 @@ class Guardrails:
                 case "length":
                     reasons = self._find_excess(texts)
                 case "injection":
-                    reasons = await _screen(written)
+                    reasons = await read_beside(partial(_screen, written), written)
                 case "topics":
                     reasons = await self._find_topics(written, owner)
                 case "pii":
-                    reasons = [span.kind for text in texts for span in scan_personal_data(text).spans]
+                    reasons = await read_beside(partial(_find_kinds, texts), texts)
             if reasons:
                 rules = sorted(set(reasons))
                 report(Trigger(name, "input", action, len(reasons), rules))
@@ -88,14 +90,11 @@ class Guardrails:
         """Keep the passages that do not try to give the model orders."""
         if not self.settings.screen_passages:
             return list(passages)
-        kept = []
-        for passage in passages:
-            reasons = await _screen([text_of(passage)])
-            if reasons:
-                report(Trigger("injection", "passage", "leave_out", len(reasons), reasons))
-            else:
-                kept.append(passage)
-        return kept
+        texts = [text_of(passage) for passage in passages]
+        screened = await read_beside(lambda: [find_injection(text) for text in texts], texts)
+        for reasons in filter(None, screened):
+            report(Trigger("injection", "passage", "leave_out", len(reasons), reasons))
+        return [passage for passage, reasons in zip(passages, screened, strict=True) if not reasons]
 
     def open_output(self) -> OutputGuard | None:
         """Begin to check an answer; None where no check is on."""
@@ -133,9 +132,16 @@ def make_guardrails(
     return make(settings, {name: own[alias] for name, alias in aliases.items() if alias in own})
 
 
-async def _screen(texts: Sequence[str]) -> Sequence[str]:
-    for text in texts:
-        reasons = find_injection(text) if len(text) <= AT_ONCE else await asyncio.to_thread(find_injection, text)
-        if reasons:
-            return reasons
-    return ()
+async def read_beside(work: Callable[[], Result], texts: Sequence[str]) -> Result:
+    """Do work on some texts, in a thread unless they are short in all."""
+    # An empty text takes time as well.
+    return await work_beside(work, size=sum(map(len, texts)) + len(texts), at_once=AT_ONCE)
+
+
+def _screen(texts: Sequence[str]) -> Sequence[str]:
+    """Find what the first suspicious text meets."""
+    return next(filter(None, map(find_injection, texts)), ())
+
+
+def _find_kinds(texts: Sequence[str]) -> Sequence[str]:
+    return [span.kind for text in texts for span in scan_personal_data(text).spans]

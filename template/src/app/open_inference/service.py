@@ -1,10 +1,8 @@
 """Running callers' tensors through models."""
 
-import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from app.auth.caller import Caller, Scope
 from app.inference.model_repository import ModelRepository
@@ -13,8 +11,7 @@ from app.inference.tensor_model import Inferred, ServedModel
 from app.open_inference.messages import Asked, Message, read_request, write_answer
 from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
-
-Result = TypeVar("Result")
+from app.threads import work_beside
 
 # So few bytes are read and written faster than a thread is reached.
 AT_ONCE = 20_000
@@ -64,10 +61,11 @@ class OpenInferenceService:
         """
         caller.require(Scope.INFERENCE)
         with self.models.lease(name, version) as model:
-            asked = await _in_thread(len(message.content), partial(read_request, message, model.signature))
+            read = partial(read_request, message, model.signature)
+            asked = await work_beside(read, size=len(message.content), at_once=AT_ONCE)
             inferred = await model.infer(asked.tensors, owner=caller.id)
         size = sum(tensor.nbytes for tensor in inferred.outputs)
-        answer = await _in_thread(size, partial(write_answer, model, asked, inferred))
+        answer = await work_beside(partial(write_answer, model, asked, inferred), size=size, at_once=AT_ONCE)
         await self.keeper.keep(partial(_outcomes, message, model, asked, inferred), caller=caller)
         return Inference(answer, model, inferred)
 
@@ -98,7 +96,3 @@ def _outcomes(message: Message, model: ServedModel, asked: Asked, inferred: Infe
             output["data"] = tensor.ravel().tolist()
         outputs.append(output)
     yield Outcome("inference", model.name, model.version, sha256_of(message.content), {"outputs": outputs})
-
-
-async def _in_thread(size: int, work: Callable[[], Result]) -> Result:
-    return work() if size <= AT_ONCE else await asyncio.to_thread(work)
