@@ -11,14 +11,12 @@ from structlog.testing import capture_logs
 
 from app.adapters.language_model import LanguageModelSettings
 from app.answers.service import AnswerService, Passages
-from app.bootstrap import Services
 from app.chat.ports import Message, ModelRequest, TextDelta, ToolCall
 from app.chat.service import ChatService
 from app.chat.settings import ChatSettings
 from app.errors import GuardrailRefusedError
 from app.guardrails.service import Guardrails
 from app.guardrails.settings import GuardrailSettings
-from app.guardrails.topics import TopicPolicy
 from app.settings import Settings
 from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeRetrieval, FakeUsage, caller, passage, passage_of
 from tests.chat.fake_provider import serve_fake_provider
@@ -147,16 +145,6 @@ async def test_sources_are_redacted_for_the_model_and_shown_to_the_reader() -> N
     )
     assert "ada@" not in str(model.requests)
     assert [citation.quote for citation in answer.citations] == [PRIVATE]
-
-
-async def test_topics_are_told_by_the_model_that_ships(services: Services) -> None:
-    policy = TopicPolicy(services.ports.embedder, ["How long is the warranty?"], ["Give me medical advice."], 0.35)
-    assert await policy.find_fault("Does the guarantee cover the battery?", owner=None) is None
-    assert await policy.find_fault("What is the capital of Peru?", owner=None) == "not_allowed"
-    assert await policy.find_fault("My head hurts, what pills help?", owner=None) == "denied"
-    guardrails = Guardrails(topics=policy)
-    with pytest.raises(GuardrailRefusedError, match="`topics`"):
-        await guardrails.check_input([], ["How long is the warranty?", "Who won the election?"], owner=None)
 
 
 async def test_openai_s_client_knows_a_refusal_by_its_code(settings: Settings) -> None:

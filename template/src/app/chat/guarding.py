@@ -17,8 +17,14 @@ from app.guardrails.service import Guardrails, read_beside
 NOT_TRUSTED = ("user", "tool")
 
 
-async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: UUID) -> None:
+async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: UUID, is_retry: bool = False) -> None:
     """Pass if a model may be asked this.
+
+    Args:
+        request: what it would be asked.
+        guardrails: those of the model.
+        owner: who asks.
+        is_retry: that a user has said nothing since it was asked before.
 
     Raises:
         GuardrailRefusedError: a check refuses it.
@@ -26,8 +32,9 @@ async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner:
         UnavailableError: a person should look at it, and the queue cannot be reached.
     """
     written = [message.content for message in request.messages if message.role in NOT_TRUSTED]
+    said = [message.content for message in request.messages if message.role == "user" and not is_retry]
     try:
-        await guardrails.check_input(request.texts, written, owner=owner)
+        await guardrails.check_input(request.texts, written, said[-1] if said else None, owner=owner)
     except GuardrailRefusedError as refusal:
         raise await ask_reviewer(refusal, guardrails, request, None, owner=owner) from None
 

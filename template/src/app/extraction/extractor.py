@@ -151,7 +151,7 @@ class Extractor:
                 max_tokens=plan.max_tokens,
                 response_format=JsonSchema(NAME, plan.form.schema),
             )
-            answer, end = await self._ask(plan, request, caller)
+            answer, end = await self._ask(plan, request, caller, is_retry=attempts > 0)
             attempts, spent = attempts + 1, _sum(spent, end.usage)
             data, faults = await asyncio.to_thread(judge, answer, plan.form)
             if faults and end.reason != "stop":
@@ -161,8 +161,8 @@ class Extractor:
             # The last wrong answer is enough to learn from; all of them would cost more with each attempt.
             messages = [*opening, *correct(answer, faults)]
 
-    async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller) -> tuple[str, Finished]:
-        await check_request(request, plan.guardrails, owner=caller.id)
+    async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller, *, is_retry: bool) -> tuple[str, Finished]:
+        await check_request(request, plan.guardrails, owner=caller.id, is_retry=is_retry)
         request = await redact_request(request, plan.guardrails)
         model, usage = plan.language_model, self.usage
         asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=plan.prompt)

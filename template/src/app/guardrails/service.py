@@ -43,12 +43,15 @@ class Guardrails:
         """Give the guardrails of the model that is asked for by this name."""
         return self.by_model.get(model, self)
 
-    async def check_input(self, texts: Sequence[str], written: Sequence[str], *, owner: Hashable) -> None:
+    async def check_input(
+        self, texts: Sequence[str], written: Sequence[str], said: str | None, *, owner: Hashable
+    ) -> None:
         """Pass if a model may be given these texts.
 
         Args:
             texts: all that the model will read.
-            written: those among them that a user or a tool wrote, the newest last: they are not trusted.
+            written: those among them that a user or a tool wrote: they are not trusted.
+            said: what a user newly says, whose topic is judged; None where that has been judged already.
             owner: who asks.
 
         Raises:
@@ -65,7 +68,7 @@ class Guardrails:
                 case "injection":
                     reasons = await read_beside(partial(_screen, written), written)
                 case "topics":
-                    reasons = await self._find_topics(written, owner)
+                    reasons = await self._find_topics(said, owner)
                 case "pii":
                     reasons = await read_beside(partial(_find_kinds, texts), texts)
             if reasons:
@@ -112,11 +115,11 @@ class Guardrails:
         tokens = sum(len(text.encode(errors="replace")) for text in texts) // BYTES_PER_TOKEN
         return ["tokens"] if tokens > self.settings.max_input_tokens else []
 
-    async def _find_topics(self, written: Sequence[str], owner: Hashable) -> list[str]:
+    async def _find_topics(self, said: str | None, owner: Hashable) -> list[str]:
         """Judge the newest text alone: what an earlier one was about has been answered or refused."""
-        if self.topics is None or not written:
+        if self.topics is None or said is None:
             return []
-        fault = await self.topics.find_fault(written[-1], owner=owner)
+        fault = await self.topics.find_fault(said, owner=owner)
         return [fault] if fault else []
 
 
