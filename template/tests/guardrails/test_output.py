@@ -10,7 +10,8 @@ from app.errors import GuardrailRefusedError
 from app.guardrails.banned_phrases import BannedPhrases
 from app.guardrails.output import OutputCheck, OutputGuard
 from app.guardrails.personal_data import LONGEST_CLUSTER, scan_personal_data
-from app.guardrails.settings import Action
+from app.guardrails.service import Guardrails
+from app.guardrails.settings import Action, CheckSettings
 from app.guardrails.spans import redact
 from tests.guardrails.test_personal_data import TEXTS
 
@@ -116,3 +117,12 @@ def test_a_refusal_names_the_check_and_none_of_the_text() -> None:
     with pytest.raises(GuardrailRefusedError) as caught:
         guard("refuse").feed("Write to ada@example.com now")
     assert caught.value.detail == "The guardrail `pii` refuses this answer."
+
+
+def test_banned_phrases_are_made_ready_once_for_all_answers() -> None:
+    guardrails = Guardrails(CheckSettings(banned_phrases=["guaranteed returns"]))
+    first, second = guardrails.open_output(), guardrails.open_output()
+    assert first is not None
+    assert second is not None
+    assert first.checks[0] is not second.checks[0]
+    assert first.checks[0].scan is second.checks[0].scan

@@ -32,12 +32,19 @@ class Guardrails:
     Attributes:
         desk: where what is to be reviewed goes; None where nobody reviews, and it is refused alone.
         by_model: those of the models that have their own, by the names that these are asked for by.
+        banned: the phrases of the settings, made ready once for all answers; None without any.
     """
 
     settings: CheckSettings = field(default_factory=CheckSettings)
     topics: TopicPolicy | None = None
     desk: ReviewDesk | None = None
     by_model: Mapping[str, "Guardrails"] = field(default_factory=dict)
+    banned: BannedPhrases | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make the banned phrases ready."""
+        phrases = self.settings.banned_phrases
+        object.__setattr__(self, "banned", BannedPhrases(phrases) if phrases else None)
 
     def of(self, model: str) -> "Guardrails":
         """Give the guardrails of the model that is asked for by this name."""
@@ -105,8 +112,8 @@ class Guardrails:
         for name, action in self.settings.output.items():
             if action != "off" and name == "pii":
                 checks.append(OutputCheck(name, scan_personal_data, action))
-            elif action != "off" and name == "banned" and self.settings.banned_phrases:
-                checks.append(OutputCheck(name, BannedPhrases(self.settings.banned_phrases), action))
+            elif action != "off" and name == "banned" and self.banned is not None:
+                checks.append(OutputCheck(name, self.banned, action))
         return OutputGuard(checks) if checks else None
 
     def _find_excess(self, texts: Sequence[str]) -> list[str]:
