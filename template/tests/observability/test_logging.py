@@ -69,3 +69,13 @@ def test_identifiers_times_and_numbers_stay() -> None:
     assert created["nested"] == [{"phone": "[phone]"}]
     assert foreign["event"] == "could not charge [email] paid with [card], [phone], [iban]"
     assert failed["exception"].endswith("'[email] paid with [card], [phone], [iban]'")
+
+
+def test_identifiers_of_other_forms_stay_whatever_their_digits() -> None:
+    stream = io.StringIO()
+    configure_logging(LoggingSettings(), stream)
+    identifiers = dict.fromkeys(("trace_id", "span_id", "request_id", "job_id"), "be511d66874cb4af")
+    structlog.get_logger("test").info("job.done", **identifiers, account="be511d66874cb4af")
+    written = json.loads(stream.getvalue())
+    assert written.items() >= identifiers.items()
+    assert written["account"] == "[iban]"

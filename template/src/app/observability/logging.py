@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from app.guardrails.personal_data import redact_values
 from app.observability.spans import trace_of
 
+# Hexadecimal digits, which by chance look like a number of a person; UUIDs are known by their form.
+IDENTIFIERS = frozenset(("trace_id", "span_id", "request_id", "job_id"))
+
 
 class LoggingSettings(BaseModel):
     """What is logged, and how it looks."""
@@ -67,4 +70,4 @@ def _name_trace(_: object, __: str, event: structlog.typing.EventDict) -> struct
 
 def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Take personal data out of every text of a line, tracebacks included."""
-    return {name: redact_values(value) for name, value in event.items()}
+    return {name: value if name in IDENTIFIERS else redact_values(value) for name, value in event.items()}
