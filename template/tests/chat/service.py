@@ -76,6 +76,7 @@ async def run_service(settings: Settings, language_model: LanguageModelSettings)
             await asyncio.sleep(0.01)
         host, port = server.servers[0].sockets[0].getsockname()
         services: Services = app.state.services
+        await services.ports.vectors.prepare(services.ports.embedder.model)
         caller = await services.auth.ensure_account("ada@example.com")
         key = await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)
         yield RunningService(f"http://{host}:{port}", key.secret, services)

@@ -14,7 +14,7 @@ import pytest
 from fastapi import Request
 from starlette.types import Message
 
-from app.adapters.model_session import ModelSessionSettings, open_model_session
+from app.adapters.model_session import open_model_session
 from app.classification.classifier import Classifiers
 from app.connection import while_connected
 from app.errors import AppError, OutOfMemoryError, UnavailableError, UnprocessableError
@@ -24,6 +24,7 @@ from app.inference.model_opening import find_registered_tensors
 from app.inference.model_repository import ModelRepository, open_model_repository
 from app.inference.placement import Placement
 from app.reranking.registered import Rerankers
+from app.settings import Settings
 from tests.classification.graphs import register_classifier, summing_classifier
 from tests.inference.gated_model import GatedModel, batcher_of, occupied
 from tests.inference.tensor_graphs import affine, register
@@ -121,11 +122,13 @@ async def test_what_a_lane_has_run_is_gone_whatever_came_of_it(mischief: Callabl
 
 
 @pytest.mark.parametrize("name", ["affine", "judge", "moods"])
-async def test_a_model_is_gone_when_another_has_taken_its_place_or_none(tmp_path: Path, name: str) -> None:
+async def test_a_model_is_gone_when_another_has_taken_its_place_or_none(
+    tmp_path: Path, settings: Settings, name: str
+) -> None:
     register(tmp_path, "affine", affine())
     register_cross_encoder(tmp_path, cross_encoder())
     register_classifier(tmp_path, summing_classifier())
-    async with opened(tmp_path) as repository:
+    async with opened(tmp_path, settings) as repository:
         for max_batch, change in ((3, repository.load), (4, repository.load), (4, repository.unload)):
             before = [weakref.ref(each.session) for each in repository.registered()]
             manifest = tmp_path / f"{name}-1" / "model.json"
@@ -134,12 +137,12 @@ async def test_a_model_is_gone_when_another_has_taken_its_place_or_none(tmp_path
             assert await forgotten(*before)
 
 
-def opened(folder: Path) -> AbstractAsyncContextManager[ModelRepository]:
+def opened(folder: Path, settings: Settings) -> AbstractAsyncContextManager[ModelRepository]:
     """Open the repository of a folder; no model is open yet."""
     batching = BatchingSettings(measure_seconds=0, lanes=1, shutdown_grace=5)
 
     def place(_name: str, _version: str, graph: Path, providers: Sequence[Any]) -> Placement:
-        return Placement(partial(open_model_session, ModelSessionSettings(), graph, providers=providers), batching)
+        return Placement(partial(open_model_session, settings.model_session, graph, providers=providers), batching)
 
     finders = [partial(Rerankers().find_registered, place), partial(find_registered_tensors, place, Classifiers().join)]
     return open_model_repository(folder, [], [], batching, finders=finders)
