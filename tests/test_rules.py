@@ -14,6 +14,7 @@ OVERLAYS = {choice: option for option, choices in options().items() for choice i
 LONE_PATHS = {
     "src/app/adapters/pgvector_index.py": "only PostgreSQL needs an index for each embedding model",
     "tests/adapters/test_pgvector_index.py": "only PostgreSQL shows its query plans",
+    "tests/jobs/test_arq_entries.py": "only ARQ's queue can be asked what it holds",
     "tests/gpu/test_device.py": "only GPUs need one to be tested",
     "devstack/qdrant_server.py": "stands in for a server that no package index carries",
     "devstack/qdrant_collections.py": "part of that server",

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import func, text
+from sqlalchemy import ColumnElement, func, text
 
 from app.database import Database
+from app.jobs import sweeper
 from app.jobs.models import JobState
 from app.jobs.sweeper import sweep
 from tests.jobs.fakes import FakeJobQueue
@@ -17,6 +19,10 @@ from tests.jobs.rows import QUICK, add_job, change_job, read_job
 LONG_AGO = func.now() - text("interval '1 hour'")
 SOON = func.now() + text("interval '1 hour'")
 HELD = {"state": JobState.RUNNING, "attempt": 1, "lease": uuid4(), "enqueued_at": func.now()}
+
+
+def minutes_ago(minutes: int) -> ColumnElement[Any]:
+    return func.now() - timedelta(minutes=minutes)
 
 
 @pytest.fixture
@@ -29,6 +35,14 @@ def queue() -> FakeJobQueue:
     [
         pytest.param({}, id="never enqueued"),
         pytest.param({"enqueued_at": LONG_AGO}, id="enqueued so long ago that the queue may have lost it"),
+        pytest.param(
+            {"run_after": minutes_ago(50), "enqueued_at": minutes_ago(30)},
+            id="sent last so long ago as it had waited then",
+        ),
+        pytest.param(
+            {"run_after": minutes_ago(9999), "enqueued_at": minutes_ago(61)},
+            id="has waited for days, and was sent last an hour ago",
+        ),
         pytest.param({"attempt": 2, "run_after": LONG_AGO}, id="a retry that is due"),
         pytest.param({**HELD, "lease_until": LONG_AGO}, id="its worker has died"),
         pytest.param({"state": JobState.CANCELLED}, id="cancelled before a worker took it"),
@@ -53,6 +67,10 @@ async def test_what_nobody_is_at_is_enqueued_once(
     "row",
     [
         pytest.param({"enqueued_at": func.now()}, id="in the queue"),
+        pytest.param(
+            {"run_after": minutes_ago(50), "enqueued_at": minutes_ago(20)},
+            id="in a long queue, and was sent lately for the time that it has waited",
+        ),
         pytest.param({"run_after": SOON}, id="not due"),
         pytest.param({**HELD, "lease_until": SOON}, id="a worker is at it"),
         pytest.param({**HELD, "state": JobState.CANCELLED, "lease_until": SOON}, id="a worker is stopping it"),
@@ -89,6 +107,17 @@ async def test_what_a_dead_queue_did_not_take_is_enqueued_by_the_next_sweep(
     queue.down = False
     assert await sweep(database, queue, QUICK) == 3
     assert set(queue.ids) == ids
+
+
+async def test_what_the_queue_never_had_does_not_wait_for_what_is_sent_again(
+    database: Database, account_id: UUID, queue: FakeJobQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "BATCH", 1)
+    again, new = [await add_job(database, account_id) for _ in range(2)]
+    await change_job(database, again, {"run_after": LONG_AGO, "enqueued_at": LONG_AGO})
+    for _ in range(2):
+        await sweep(database, queue, QUICK)
+    assert queue.ids == [new, again]
 
 
 async def test_several_sweepers_at_once_enqueue_each_job_once(

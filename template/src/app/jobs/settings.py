@@ -19,7 +19,9 @@ class JobsSettings(BaseModel):
     concurrency: int = Field(default=2, ge=1, description="jobs that one worker runs at the same time")
     shutdown_grace: float = Field(default=20, ge=0, description="what a stopping worker leaves its running jobs")
     sweep_interval: float = Field(default=5, gt=0, description="time between two looks for forgotten jobs")
-    requeue_after: float = Field(default=60, gt=0, description="when an id that no worker took is sent once more")
+    requeue_after: float = Field(
+        default=60, gt=0, description="when an id that no worker took is sent once more; doubles with each, to an hour"
+    )
 
     @property
     def heartbeat(self) -> float:

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from arq import Worker, func
 
-from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize
+from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize, take_out
 from app.bootstrap import open_job_runner
 from app.cancellation import end
 from app.database import open_database
@@ -37,6 +37,9 @@ RECONNECT_DELAY = 1.0
 
 # Seconds by which ARQ's own time limit lies above the job's: it is a net for a handler that ignores cancellation.
 SPARE = 30
+
+# Seconds after which an entry that a worker has reserved, but not taken out of the queue, is free again.
+RESERVED = 30
 
 
 def main() -> None:
@@ -73,7 +76,7 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
 
 async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Event) -> None:
     """Take jobs off the queue until told to stop, or until the queue fails and what was running has ended."""
-    worker = _make_worker(settings, runner)
+    worker = make_worker(settings, runner)
     polling = asyncio.create_task(worker.async_run())
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({polling, stop}, return_when=FIRST)
@@ -102,18 +105,21 @@ async def _drain(worker: Worker, grace: float) -> None:
     await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _make_worker(settings: Settings, runner: JobRunner) -> Worker:
-    async def run_job(ctx: dict[Any, Any], job_id: str) -> None:  # noqa: ARG001 - ARQ's signature
+def make_worker(settings: Settings, runner: JobRunner) -> Worker:
+    """Make what takes entries off the queue and has their jobs run."""
+
+    async def run_job(ctx: dict[Any, Any], job_id: str) -> None:
         try:
+            await take_out(ctx["redis"], ctx["job_id"])
             await runner.run(UUID(job_id))
         except Exception:
             # The row says what is to happen next, and the sweeper sees to it.
             log.exception("job.unsettled", job_id=job_id)
 
-    async def say_ready(ctx: dict[Any, Any]) -> None:  # noqa: ARG001 - as above
+    async def say_ready(ctx: dict[Any, Any]) -> None:  # noqa: ARG001 - ARQ's signature
         log.info("worker.ready", queue=settings.job_queue.name, concurrency=settings.jobs.concurrency)
 
-    return Worker(
+    worker = Worker(
         [func(run_job, name=RUN_JOB)],
         queue_name=settings.job_queue.name,
         redis_pool=connect(settings.job_queue),
@@ -127,6 +133,8 @@ def _make_worker(settings: Settings, runner: JobRunner) -> Worker:
         job_serializer=serialize,
         job_deserializer=json.loads,
     )
+    worker.in_progress_timeout_s = RESERVED
+    return worker
 
 
 async def _sweep(settings: Settings) -> None:

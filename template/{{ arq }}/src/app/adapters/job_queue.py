@@ -1,12 +1,15 @@
 """The job queue: ARQ on Redis or Valkey."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from arq import ArqRedis
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
+from arq.jobs import serialize_job
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from redis.exceptions import RedisError
 
@@ -17,6 +20,9 @@ RUN_JOB = "run_job"
 
 # Seconds that connecting, or one answer, may take.
 PATIENCE = 1.0
+
+# Seconds that the text of a message is kept for its entry in the queue; sent again, it is kept for as long once more.
+KEPT = 24 * 3600
 
 
 class JobQueueSettings(BaseModel):
@@ -35,13 +41,20 @@ class ArqJobQueue:
         self._redis = redis
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Hand an id over.
+        """Hand an id over; one that still waits in the queue keeps its place there and is not added again.
 
         Raises:
             UnavailableError: Redis cannot be reached.
         """
+        # ARQ's own `enqueue_job` would not put back an entry of which the message alone is left.
+        queue, now = self._redis.default_queue_name, time.time_ns() // 1_000_000
+        entry = f"{queue}:{job_id}"
+        message = serialize_job(RUN_JOB, (str(job_id),), {}, None, now, serializer=serialize)
         try:
-            await self._redis.enqueue_job(RUN_JOB, str(job_id))
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.setex(job_key_prefix + entry, KEPT, message)
+                pipe.zadd(queue, {entry: now}, nx=True)
+                await pipe.execute()
         except (RedisError, OSError) as error:
             raise _unavailable() from error
 
@@ -62,6 +75,15 @@ def connect(settings: JobQueueSettings) -> ArqRedis:
     redis.job_serializer = serialize
     redis.job_deserializer = json.loads
     return redis
+
+
+async def take_out(redis: ArqRedis, entry: str) -> None:
+    """Remove an entry with all that ARQ keeps of it: what has begun is neither looked at again nor in another's way."""
+    keys = [prefix + entry for prefix in (job_key_prefix, in_progress_key_prefix, retry_key_prefix)]
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.zrem(redis.default_queue_name, entry)
+        pipe.delete(*keys)
+        await pipe.execute()
 
 
 def serialize(job: dict[str, Any]) -> bytes:
