@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import ColumnElement, func, text
 
+from app.cancellation import end
 from app.database import Database
 from app.jobs import sweeper
 from app.jobs.models import JobState
@@ -107,6 +108,24 @@ async def test_what_a_dead_queue_did_not_take_is_enqueued_by_the_next_sweep(
     queue.down = False
     assert await sweep(database, queue, QUICK) == 3
     assert set(queue.ids) == ids
+
+
+async def test_what_a_sweep_that_was_broken_off_did_not_send_is_enqueued_by_the_next(
+    database: Database, account_id: UUID, queue: FakeJobQueue
+) -> None:
+    asked = asyncio.Event()
+
+    class SilentJobQueue(FakeJobQueue):
+        async def enqueue(self, job_id: UUID) -> None:  # noqa: ARG002 - the queue's signature
+            asked.set()
+            await asyncio.Event().wait()
+
+    job_id = await add_job(database, account_id)
+    sweeping = asyncio.create_task(sweep(database, SilentJobQueue(), QUICK))
+    await asyncio.wait_for(asked.wait(), 30)
+    await end(sweeping)
+    assert await sweep(database, queue, QUICK) == 1
+    assert queue.ids == [job_id]
 
 
 async def test_what_the_queue_never_had_does_not_wait_for_what_is_sent_again(

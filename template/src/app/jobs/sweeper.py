@@ -25,12 +25,15 @@ async def sweep(database: Database, queue: JobQueue, settings: JobsSettings) -> 
         due = await repository.take_due(session, requeue_after=settings.requeue_after, limit=BATCH)
     for job_id in expired:
         log.warning("job.lease_expired", job_id=str(job_id))
-    for taken, job_id in enumerate(due):
-        try:
+    taken = 0
+    try:
+        for job_id in due:
             await queue.enqueue(job_id)
-        except UnavailableError:
+            taken += 1
+    except UnavailableError:
+        log.warning("sweep.queue_unavailable", jobs=len(due) - taken)
+    finally:
+        if taken < len(due):
             async with database.transaction() as session:
                 await repository.mark_not_enqueued(session, due[taken:])
-            log.warning("sweep.queue_unavailable", jobs=len(due) - taken)
-            return taken
-    return len(due)
+    return taken
