@@ -111,13 +111,6 @@ async def test_the_owner_never_reads_the_text_of_an_unforeseen_error(database: D
     assert (job.error, handler.given_up) == (INTERNAL, [INTERNAL])
 
 
-async def test_a_kind_that_no_worker_knows_fails(database: Database, account_id: UUID) -> None:
-    job_id = await add_job(database, account_id, kind="test.unknown")
-    await runner_of(database, FakeHandler()).run(job_id)
-    job = await read_job(database, job_id)
-    assert (job.state, job.error) == (JobState.FAILED, "No worker knows this kind of job.")
-
-
 async def test_a_job_that_killed_its_worker_at_every_try_is_given_up_untried(
     database: Database, account_id: UUID
 ) -> None:

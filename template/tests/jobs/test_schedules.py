@@ -1,14 +1,26 @@
-"""Kinds of jobs that are tried again at times of their own."""
+"""Jobs that are tried again at times of their own: some kinds, and those that fail for want of something else."""
 
 from uuid import UUID
 
+import pytest
+from sqlalchemy import func, text
+
 from app.database import Database
-from app.errors import RetryJobError
+from app.errors import RetryJobError, UnavailableError, UpstreamFailedError
 from app.jobs.models import JobState
 from app.jobs.runner import JobRunner
 from app.webhooks.settings import WebhooksSettings
-from tests.jobs.fakes import failing
+from tests.jobs.fakes import FakeHandler, failing
 from tests.jobs.rows import KIND, QUICK, add_job, change_job, read_job
+
+AWAY = UnavailableError("The vector store cannot be reached at the moment.")
+FAR = text("interval '23 hours'")
+TOO_FAR = text("interval '25 hours'")
+
+
+def once(database: Database, handler: FakeHandler) -> JobRunner:
+    """Make a runner that counts one try."""
+    return JobRunner(database, {KIND: handler}, QUICK.model_copy(update={"max_attempts": 1, "backoff_base": 2}))
 
 
 async def test_each_try_comes_after_the_wait_that_is_listed(database: Database, account_id: UUID) -> None:
@@ -30,3 +42,42 @@ async def test_each_try_comes_after_the_wait_that_is_listed(database: Database, 
 
 def test_a_webhook_is_tried_for_about_a_day() -> None:
     assert 24 * 3600 < sum(WebhooksSettings().retry_after) < 30 * 3600
+
+
+async def test_a_try_that_fails_for_want_of_a_dependency_does_not_count(database: Database, account_id: UUID) -> None:
+    job_id = await add_job(database, account_id)
+    for _ in range(3):
+        await once(database, failing(AWAY)).run(job_id)
+        job = await read_job(database, job_id)
+        assert (job.state, job.attempt, job.error) == (JobState.QUEUED, 0, AWAY.detail)
+        # It has waited for no time yet, so that it waits for the shortest.
+        assert 1 <= (job.run_after - job.created_at).total_seconds() < 60
+        await change_job(database, job_id, {"run_after": job.created_at})
+    await once(database, FakeHandler()).run(job_id)
+    assert (await read_job(database, job_id)).state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("kind", [KIND, "test.unknown"], ids=["a dependency is away", "no worker knows its kind"])
+async def test_a_job_waits_for_others_for_a_day_and_then_fails(database: Database, account_id: UUID, kind: str) -> None:
+    job_id = await add_job(database, account_id, kind)
+    await change_job(database, job_id, {"created_at": func.now() - FAR})
+    before = (await read_job(database, job_id)).run_after
+    await once(database, failing(AWAY)).run(job_id)
+    job = await read_job(database, job_id)
+    assert (job.state, job.attempt) == (JobState.QUEUED, 0)
+    assert 1800 <= (job.run_after - before).total_seconds() < 3660
+    await change_job(database, job_id, {"created_at": func.now() - TOO_FAR, "run_after": before})
+    await once(database, failing(AWAY)).run(job_id)
+    assert (await read_job(database, job_id)).state == JobState.FAILED
+
+
+async def test_a_dependency_that_says_no_counts_as_any_failure(database: Database, account_id: UUID) -> None:
+    job_id = await add_job(database, account_id)
+    await once(database, failing(UpstreamFailedError("The model refuses this."))).run(job_id)
+    assert (await read_job(database, job_id)).state == JobState.FAILED
+
+
+async def test_a_kind_with_a_schedule_keeps_to_it_whatever_was_away(database: Database, account_id: UUID) -> None:
+    job_id = await add_job(database, account_id)
+    await JobRunner(database, {KIND: failing(AWAY)}, QUICK, schedules={KIND: [600]}).run(job_id)
+    assert (await read_job(database, job_id)).attempt == 1

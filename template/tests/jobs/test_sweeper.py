@@ -116,7 +116,7 @@ async def test_what_a_sweep_that_was_broken_off_did_not_send_is_enqueued_by_the_
     asked = asyncio.Event()
 
     class SilentJobQueue(FakeJobQueue):
-        async def enqueue(self, job_id: UUID) -> None:  # noqa: ARG002 - the queue's signature
+        async def enqueue(self, job_id: UUID) -> None:
             asked.set()
             await asyncio.Event().wait()
 

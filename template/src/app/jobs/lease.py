@@ -82,6 +82,11 @@ class Lease:
         async with self._database.transaction() as session:
             return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
 
+    async def postpone(self, error: str, seconds: float) -> bool:
+        """As `requeue`, but without this try being counted."""
+        async with self._database.transaction() as session:
+            return await repository.postpone(session, self.job.id, self._id, error=error, seconds=seconds)
+
     async def release(self) -> bool:
         """Give the job back untried; False if it was cancelled or the lease lost before."""
         async with self._database.transaction() as session:

@@ -25,11 +25,12 @@ class JobState(StrEnum):
 class Job(Record):
     """A piece of durable work. This row is the truth; the queue carries nothing but its id.
 
-    `attempt` counts claims. A running job belongs to the worker that holds `lease`, until
-    `lease_until` passes without a heartbeat. A queued job waits for `run_after`; `enqueued_at` is
-    null until its id has been handed to the queue. `finished_at` is null while there is work left:
-    a job that was cancelled keeps it null until a worker has left everything in order. `trace_parent`
-    names the span in which the job was asked for, if that was traced.
+    `attempt` counts claims, but none that was given back or failed for want of something else. A
+    running job belongs to the worker that holds `lease`, until `lease_until` passes without a
+    heartbeat. A queued job waits for `run_after`; `enqueued_at` is null until its id has been handed
+    to the queue. `finished_at` is null while there is work left: a job that was cancelled keeps it
+    null until a worker has left everything in order. `trace_parent` names the span in which the job
+    was asked for, if that was traced.
     """
 
     __tablename__ = "jobs"

@@ -44,6 +44,7 @@ class JobHandler(Protocol):
 
         Raises:
             DropJobError: trying again cannot help.
+            UpstreamError: if it is retryable, the job is tried again for a day, unless its kind has a schedule.
             Exception: anything else; the job is tried again until its attempts are used up.
         """
 

@@ -133,6 +133,12 @@ async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: st
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
+async def postpone(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
+    """Let a job wait, its try not counted; tells whether the lease still held."""
+    values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
+    return await _change_held(session, job_id, lease, JobState.RUNNING, values)
+
+
 async def release(session: AsyncSession, job_id: UUID, lease: UUID) -> bool:
     """Give a job back as if it had not been claimed; tells whether the lease still held."""
     values = _UNENQUEUED | {"attempt": Job.attempt - 1}

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
@@ -11,9 +12,9 @@ from opentelemetry.trace import get_current_span
 
 from app.announcing import Announcer
 from app.database import Database
-from app.errors import AppError, DropJobError
+from app.errors import AppError, DropJobError, UpstreamError
 from app.jobs.lease import Lease, claim
-from app.jobs.models import JobState
+from app.jobs.models import Job, JobState
 from app.jobs.ports import Attempt, JobHandler
 from app.jobs.settings import JobsSettings
 from app.observability.spans import first_span, mark_failed
@@ -25,6 +26,11 @@ TOO_LONG = "The job took longer than it may."
 INTERRUPTED = "The job was interrupted too often."
 CANCELLED = "The job was cancelled."
 UNKNOWN_KIND = "No worker knows this kind of job."
+
+# Seconds, from when a job was recorded, in which tries that fail for want of something else do not count, and the
+# longest wait between two of them.
+PATIENCE = 24 * 3600
+LONGEST_WAIT = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,15 @@ class JobRunner:
     async def _work(self, lease: Lease) -> None:
         job = lease.job
         handler = self.handlers.get(job.kind)
-        if handler is None or job.attempt > self._most_attempts(job.kind):
-            await self._fail(lease, INTERRUPTED if handler else UNKNOWN_KIND)
+        if handler is None:
+            # While one release takes the place of another, a worker of the newer one may know it.
+            if _age(job) < PATIENCE:
+                await self._wait(lease, UNKNOWN_KIND)
+            else:
+                await self._fail(lease, UNKNOWN_KIND)
+            return
+        if job.attempt > self._most_attempts(job.kind):
+            await self._fail(lease, INTERRUPTED)
             return
         try:
             async with asyncio.timeout(self.settings.time_limit) as limit:
@@ -100,16 +113,27 @@ class JobRunner:
             await self._withdraw(lease, await lease.beat())
 
     async def _settle_failure(self, lease: Lease, error: Exception, reason: str) -> None:
-        number = lease.job.attempt
+        kind, number = lease.job.kind, lease.job.attempt
         mark_failed(get_current_span(), error)
         # A foreseen failure explains itself; the trace of any other is what its mending needs.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
-        if isinstance(error, DropJobError) or number >= self._most_attempts(lease.job.kind):
+        away = isinstance(error, UpstreamError) and error.retryable and kind not in self.schedules
+        if away and _age(lease.job) < PATIENCE:
+            await self._wait(lease, reason)
+        elif isinstance(error, DropJobError) or number >= self._most_attempts(kind):
             await self._fail(lease, reason)
-            return
-        delay = self._backoff(lease.job.kind, number)
-        if await lease.requeue(reason, delay):
+        else:
+            delay = self._backoff(kind, number)
+            await self._settle_retry(lease, delay, requeued=await lease.requeue(reason, delay))
+
+    async def _wait(self, lease: Lease, reason: str) -> None:
+        # As long again as the job has waited by now, so that the waits grow although no try is counted.
+        delay = _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, _age(lease.job))))
+        await self._settle_retry(lease, delay, requeued=await lease.postpone(reason, delay))
+
+    async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:
+        if requeued:
             log.info("job.retry", seconds=round(delay, 3))
         else:
             await self._withdraw(lease, await lease.beat())
@@ -144,10 +168,17 @@ class JobRunner:
 
     def _backoff(self, kind: str, number: int) -> float:
         if kind in self.schedules:
-            longest = self.schedules[kind][number - 1]
-        else:
-            longest = min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1))
-        return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
+            return _spread(self.schedules[kind][number - 1])
+        return _spread(min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1)))
+
+
+def _age(job: Job) -> float:
+    # By this machine's clock: against a day, what it is off does not matter.
+    return (datetime.now(UTC) - job.created_at).total_seconds()
+
+
+def _spread(longest: float) -> float:
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
 
 
 def _attempt_of(lease: Lease) -> Attempt:

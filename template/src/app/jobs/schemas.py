@@ -17,6 +17,8 @@ class JobRead(BaseModel):
     kind: str = Field(examples=["documents.ingest"])
     state: JobState
     progress: float = Field(ge=0, le=1, description="how far the current try has come, 0 to 1")
-    attempt: int = Field(ge=0, description="how often a worker has started it")
+    attempt: int = Field(
+        ge=0, description="its tries; none counts that failed because something that the service needs was away"
+    )
     error: str | None = Field(description="why the last try failed")
     created_at: datetime
