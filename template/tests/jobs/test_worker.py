@@ -17,6 +17,7 @@ from app.jobs.models import JobState
 from app.jobs.ports import JobQueue
 from app.jobs.service import JobService
 from app.settings import Settings
+from tests.jobs.relay import Relay
 from tests.jobs.rows import add_job, read_job, state_becomes
 from tests.jobs.worker_process import KIND
 from tests.jobs.workers import Workers
@@ -39,6 +40,12 @@ def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
 @pytest.fixture
 async def queue(settings: Settings) -> AsyncIterator[JobQueue]:
     async with open_job_queue(settings.job_queue) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def relay(settings: Settings) -> AsyncIterator[Relay]:
+    async with Relay(settings.job_queue.url.get_secret_value()).opened() as opened:
         yield opened
 
 
@@ -108,6 +115,27 @@ async def test_a_job_that_is_delivered_many_times_runs_once(
     await queue.enqueue(job_id)
     assert await workers.stop(worker) == 0
     assert workers.read_diary() == ["started", "ended"]
+
+
+async def test_a_worker_whose_queue_was_away_takes_jobs_again_while_its_own_go_on(
+    workers: Workers, database: Database, queue: JobQueue, relay: Relay, job_id: UUID
+) -> None:
+    workers.environment |= {"APP_JOB_QUEUE__URL": relay.url, "APP_JOBS__CONCURRENCY": "2"}
+    await workers.start()
+    await workers.diary_has(1)
+    relay.cut()
+    await asyncio.wait_for(relay.missed.wait(), 60)
+    relay.mend()
+    ids, owner_id = [job_id], (await read_job(database, job_id)).owner_id
+    for _ in range(2):
+        ids.append(await add_job(database, owner_id, KIND, diary=str(workers.diary)))
+        await JobService(database, queue).enqueue(ids[-1])
+    await workers.diary_has(2)
+    workers.let_jobs_end()
+    for each in ids:
+        assert (await state_becomes(database, each, JobState.SUCCEEDED)).attempt == 1
+    # For the third there was no room before another had ended.
+    assert workers.read_diary().index("ended") == 2
 
 
 @pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["its first process is told", "its whole group is told"])

@@ -7,12 +7,12 @@ import math
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 from uuid import UUID
 
 import structlog
-from arq import Worker, func
+from arq import ArqRedis, Worker, func
 
 from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize, take_out
 from app.bootstrap import open_job_runner
@@ -64,37 +64,44 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with open_runner(settings) as runner:
+    async with open_runner(settings) as runner, aclosing(connect(settings.job_queue)) as redis:
         sweeping = asyncio.create_task(_sweep(settings))
+        running: set[asyncio.Task[Any]] = set()
         try:
             while not stopping.is_set():
-                await _consume(settings, runner, stopping)
+                await _consume(make_worker(settings, runner, redis), running, stopping)
+            await _drain(running, settings.jobs.shutdown_grace)
         finally:
             await end(sweeping)
     log.info("worker.stopped")
 
 
-async def _consume(settings: Settings, runner: JobRunner, stopping: asyncio.Event) -> None:
-    """Take jobs off the queue until told to stop, or until the queue fails and what was running has ended."""
-    worker = make_worker(settings, runner)
+async def _consume(worker: Worker, running: set[asyncio.Task[Any]], stopping: asyncio.Event) -> None:
+    """Take jobs off the queue until told to stop, or until the queue fails; what runs then is in `running`."""
+
+    def make_room(task: asyncio.Task[Any]) -> None:
+        worker.max_jobs += 1
+        running.discard(task)
+        # What ARQ could not do at the end is of no interest: the rows know nothing of the queue.
+        _ = task.cancelled() or task.exception()
+
+    # Jobs go on when the queue fails; the worker that follows has the less room until they end.
+    for task in running:
+        worker.max_jobs -= 1
+        task.add_done_callback(make_room)
     polling = asyncio.create_task(worker.async_run())
     stop = asyncio.create_task(stopping.wait())
     await asyncio.wait({polling, stop}, return_when=FIRST)
     if polling.done():
-        # The rows know nothing of the queue: jobs go on, whatever has become of their messages.
         log.warning("worker.queue_lost", error=repr(polling.exception()))
-        ends: set[asyncio.Future[Any]] = {stop, asyncio.gather(*worker.tasks.values(), return_exceptions=True)}
-        await asyncio.wait(ends, return_when=FIRST)
         await asyncio.wait({stop}, timeout=RECONNECT_DELAY)
-    if stop.done():
-        await _drain(worker, settings.jobs.shutdown_grace)
-    await end(stop, polling)
-    await worker.pool.aclose(close_connection_pool=True)
-
-
-async def _drain(worker: Worker, grace: float) -> None:
     worker.allow_pick_jobs = False
-    running = [task for task in worker.tasks.values() if not task.done()]
+    await end(stop, polling)
+    running.update(worker.tasks.values())
+
+
+async def _drain(tasks: set[asyncio.Task[Any]], grace: float) -> None:
+    running = [task for task in tasks if not task.done()]
     log.info("worker.stopping", running=len(running), grace=grace)
     if not running:
         return
@@ -105,7 +112,7 @@ async def _drain(worker: Worker, grace: float) -> None:
     await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def make_worker(settings: Settings, runner: JobRunner) -> Worker:
+def make_worker(settings: Settings, runner: JobRunner, redis: ArqRedis) -> Worker:
     """Make what takes entries off the queue and has their jobs run."""
 
     async def run_job(ctx: dict[Any, Any], job_id: str) -> None:
@@ -122,7 +129,7 @@ def make_worker(settings: Settings, runner: JobRunner) -> Worker:
     worker = Worker(
         [func(run_job, name=RUN_JOB)],
         queue_name=settings.job_queue.name,
-        redis_pool=connect(settings.job_queue),
+        redis_pool=redis,
         on_startup=say_ready,
         handle_signals=False,
         max_jobs=settings.jobs.concurrency,

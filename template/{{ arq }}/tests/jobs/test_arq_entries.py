@@ -41,7 +41,8 @@ async def working(settings: Settings, concurrency: int) -> AsyncIterator[Hanging
     """Have a worker take so many jobs."""
     runner = HangingRunner()
     jobs = settings.jobs.model_copy(update={"concurrency": concurrency})
-    worker = make_worker(settings.model_copy(update={"jobs": jobs}), cast("JobRunner", runner))
+    redis = connect(settings.job_queue)
+    worker = make_worker(settings.model_copy(update={"jobs": jobs}), cast("JobRunner", runner), redis)
     polling = asyncio.create_task(worker.async_run())
     try:
         yield runner
@@ -49,7 +50,7 @@ async def working(settings: Settings, concurrency: int) -> AsyncIterator[Hanging
         await end(polling)
         runner.go_on.set()
         await asyncio.gather(*worker.tasks.values())
-        await worker.pool.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 @pytest.fixture

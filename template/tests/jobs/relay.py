@@ -1,0 +1,67 @@
+"""A way to the queue that a test can cut."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+
+class Relay:
+    """Carries bytes to the queue and back, unless it is cut.
+
+    Attributes:
+        url: where the queue seems to be.
+        missed: somebody has come while it was cut.
+    """
+
+    def __init__(self, queue_url: str) -> None:
+        self._queue = urlsplit(queue_url)
+        self._cut = False
+        self._writers: list[asyncio.StreamWriter] = []
+        self.url = ""
+        self.missed = asyncio.Event()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Relay"]:
+        """Relay until the end."""
+        server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
+        user, at, _ = self._queue.netloc.rpartition("@")
+        port = server.sockets[0].getsockname()[1]
+        self.url = self._queue._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
+        async with server:
+            yield self
+            self.cut()
+
+    def cut(self) -> None:
+        """Break every connection, and let nobody through."""
+        self._cut = True
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+    def mend(self) -> None:
+        """Let everybody through again."""
+        self._cut = False
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            self.missed.set()
+            writer.transport.abort()
+            return
+        answers, questions = await asyncio.open_connection(self._queue.hostname, self._queue.port)
+        self._writers += [writer, questions]
+        if self._cut:
+            # While this connection was made.
+            self.cut()
+        await asyncio.gather(_carry(reader, questions), _carry(answers, writer))
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.transport.abort()
