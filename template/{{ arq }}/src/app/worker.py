@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,9 @@ SPARE = 30
 # Seconds after which an entry that a worker has reserved, but not taken out of the queue, is free again.
 RESERVED = 30
 
+# Seconds that a last sweep may take.
+SWEEP_LIMIT = 5.0
+
 
 def main() -> None:
     """Run the worker until SIGTERM or Ctrl-C."""
@@ -65,13 +68,16 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_runner(settings) as runner, aclosing(connect(settings.job_queue)) as redis:
-        sweeping = asyncio.create_task(_sweep(settings))
+        sweeping = asyncio.create_task(_sweep(settings, stopping))
         running: set[asyncio.Task[Any]] = set()
         try:
             while not stopping.is_set():
                 await _consume(make_worker(settings, runner, redis), running, stopping)
             await _drain(running, settings.jobs.shutdown_grace)
         finally:
+            stopping.set()
+            # A sweep that is broken off may leave jobs that count as sent but are not.
+            await asyncio.wait({sweeping}, timeout=SWEEP_LIMIT)
             await end(sweeping)
     log.info("worker.stopped")
 
@@ -144,15 +150,17 @@ def make_worker(settings: Settings, runner: JobRunner, redis: ArqRedis) -> Worke
     return worker
 
 
-async def _sweep(settings: Settings) -> None:
+async def _sweep(settings: Settings, stopping: asyncio.Event) -> None:
     async with open_database(settings.database) as database, open_job_queue(settings.job_queue) as queue:
-        while True:
+        while not stopping.is_set():
             try:
                 await sweep(database, queue, settings.jobs)
                 await expire(database, settings.predictions)
             except Exception:
                 log.exception("sweep.failed")
-            await asyncio.sleep(settings.jobs.sweep_interval)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(settings.jobs.sweep_interval):
+                    await stopping.wait()
 
 
 if __name__ == "__main__":
