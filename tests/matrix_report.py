@@ -1,17 +1,34 @@
-"""A pytest plugin: which combination passed what, as a table at the end of the run."""
+"""A pytest plugin: what is tested in which combination, and a table at the end of which passed what."""
 
 from collections import defaultdict
 from typing import Any
 
 import pytest
 
-MARK = "combination"
+from template_repository import EVERY_TWO
+
+MARK, HALVED = "combination", "where_every_two_choices_meet"
 WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that puts a test into the table."""
+    """Declare the mark that puts a test into the table, and the one that leaves half of the table out."""
     config.addinivalue_line("markers", f"{MARK}(name, what): a row and a column of the table of combinations")
+    config.addinivalue_line("markers", f"{HALVED}: runs in half of the combinations, unless all is to be thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is so marked to the combinations in which it says something new."""
+    if config.getoption("thorough"):
+        return
+    repeated = [item for item in items if _says_nothing_new(item)]
+    config.hook.pytest_deselected(items=repeated)
+    items[:] = [item for item in items if item not in repeated]
+
+
+def _says_nothing_new(item: pytest.Item) -> bool:
+    about = item.get_closest_marker(MARK)
+    return about is not None and item.get_closest_marker(HALVED) is not None and about.args[0] not in EVERY_TWO
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,34 +8,9 @@ import pytest
 
 from conftest import Render
 from emitted.stack import sync
-from matrix_report import MARK
-from template_repository import ALL_CHOICES, EVERY_TWO, combinations, name_of
+from template_repository import ALL_CHOICES, combinations, name_of
 
 Install = Callable[[str], Path]
-
-# For what takes long and hangs on no combination: every one is judged, tested, migrated and booted all the same.
-where_every_two_choices_meet = pytest.mark.where_every_two_choices_meet
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark."""
-    config.addinivalue_line("markers", "where_every_two_choices_meet: runs in half of the combinations")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave such tests to the combinations in which they say something new, unless all is to be thorough."""
-    if config.getoption("thorough"):
-        return
-    repeated = [item for item in items if _says_nothing_new(item)]
-    if repeated:
-        config.hook.pytest_deselected(items=repeated)
-        items[:] = [item for item in items if item not in repeated]
-
-
-def _says_nothing_new(item: pytest.Item) -> bool:
-    mark = item.get_closest_marker(MARK)
-    halved = item.get_closest_marker(where_every_two_choices_meet.name)
-    return halved is not None and mark is not None and mark.args[0] not in EVERY_TWO
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +54,10 @@ def wholly(combination: str, pytestconfig: pytest.Config) -> bool:
 def project(combination: str, install: Install) -> Path:
     """Its installed project."""
     return install(combination)
+
+
+# For what takes long and hangs on no combination: every one is judged, tested, migrated and booted all the same.
+where_every_two_choices_meet = pytest.mark.where_every_two_choices_meet
 
 
 def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:
