@@ -31,13 +31,14 @@ def test_everything_on_the_playground_works_and_nothing_of_it_leaves_the_service
         page.reload()
         expect(page.locator("#account")).to_contain_text("@", timeout=ANSWERED_MS)
         page.get_by_role("tab", name="Service").click()
-        expect(page.locator("#state")).to_contain_text("no request with a known price", timeout=ANSWERED_MS)
+        expect(page.locator("#state")).to_contain_text("requests to language models", timeout=ANSWERED_MS)
         try_documents(page)
         try_chat(page)
         try_pictures(page)
         try_labels(page)
         page.get_by_role("tab", name="Service").click()
         expect(page.locator("#state")).to_contain_text("offline:extractive", timeout=ANSWERED_MS)
+        expect(page.locator("#state")).to_contain_text("0 USD", timeout=ANSWERED_MS)
         expect(page.locator("#state .failed")).to_have_count(0)
 
 
