@@ -84,7 +84,8 @@ def _start_service(
     unbuffered = {"APP_LOGGING__FORMAT": "console", **environment, "PYTHONUNBUFFERED": "1"}
     worker = processes.start("worker", [sys.executable, "-m", "app.worker"], environment=unbuffered)
     uvicorn = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--host", HOST, "--port", str(port)]
-    options = ["--timeout-graceful-shutdown", "3", *(["--reload", "--reload-dir", "src"] if reload else [])]
+    options = ["--timeout-graceful-shutdown", "3", "--ws-per-message-deflate", "false"]
+    options += ["--reload", "--reload-dir", "src"] if reload else []
     return processes.start("api", [*uvicorn, *options], environment=unbuffered), worker
 
 

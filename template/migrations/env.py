@@ -18,6 +18,9 @@ import app.tables  # noqa: F401
 from app.database import Table
 from app.settings import Settings
 
+# How long a migration may wait for a table, and hold up those who come after it, before it fails and can be run again.
+LOCK_MILLISECONDS = 5_000
+
 ObjectKind = Literal[
     "schema", "table", "column", "index", "unique_constraint", "foreign_key_constraint", "check_constraint"
 ]
@@ -41,6 +44,8 @@ async def connect_and_run() -> None:
     async with engine.connect() as connection:
         # Two deployments that start together take turns.
         await connection.exec_driver_sql("SELECT pg_advisory_lock(7_251_001)")
+        # Statements of the release that runs queue up behind a change of a table that waits for a long one.
+        await connection.exec_driver_sql(f"SET lock_timeout = {LOCK_MILLISECONDS}")
         await connection.commit()
         await connection.run_sync(run)
     await engine.dispose()

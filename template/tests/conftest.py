@@ -98,6 +98,7 @@ def settings(
     monkeypatch.chdir(ROOT)
     # What a test sees must not hang on how fast this machine is today.
     monkeypatch.setenv("APP_BATCHING__MEASURE_SECONDS", "0")
+    monkeypatch.setenv("APP_AUTH__REGISTRATION_OPEN", "true")
     monkeypatch.setenv("APP_DATABASE__URL", database_url)
     monkeypatch.setenv("APP_FILE_STORE__FOLDER", str(tmp_path / "files"))
     monkeypatch.setenv("APP_JOB_QUEUE__NAME", f"test-{uuid4().hex[:12]}")

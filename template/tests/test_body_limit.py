@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
+from app.body_limit import STRANGERS_BYTES
 from app.bootstrap import Services
-from app.main import JSON_BYTES
+from app.main import JSON_BYTES, UPLOAD_PATHS
 from tests.http import join
+
+FORM = "multipart/form-data; boundary=b"
 
 
 async def drip(size: int) -> AsyncIterator[bytes]:
@@ -19,10 +23,11 @@ async def drip(size: int) -> AsyncIterator[bytes]:
     "content", [b"x" * (JSON_BYTES + 1), drip(JSON_BYTES + 100_000)], ids=["announced", "dripping"]
 )
 async def test_a_body_that_is_too_large_is_a_problem_with_the_limit_in_it(
-    client: httpx2.AsyncClient, content: bytes | AsyncIterator[bytes]
+    client: httpx2.AsyncClient, services: Services, content: bytes | AsyncIterator[bytes]
 ) -> None:
+    ada = await join(client, services, "ada@example.com")
     headers = {"Content-Type": "application/json"}
-    response = await client.post("/v1/auth/refresh", content=content, headers=headers)
+    response = await ada.request("POST", "/v1/search", content=content, headers=headers)
     assert response.status_code == response.json()["status"] == 413
     assert response.headers["content-type"] == "application/problem+json"
     assert f"{JSON_BYTES:,}" in response.json()["detail"]
@@ -33,3 +38,48 @@ async def test_a_body_that_is_too_large_is_a_problem_with_the_limit_in_it(
 async def test_files_may_be_larger_than_other_bodies(client: httpx2.AsyncClient, services: Services) -> None:
     ada = await join(client, services, "ada@example.com")
     assert (await ada.upload("large.txt", b"word " * (JSON_BYTES // 4))).status_code == 202
+
+
+async def test_only_where_files_are_kept_on_disk_may_a_form_be_as_large(
+    client: httpx2.AsyncClient, services: Services
+) -> None:
+    ada = await join(client, services, "ada@example.com")
+    form = {"headers": {"Content-Type": FORM}, "content": b"x" * (JSON_BYTES + 1)}
+    assert (await ada.request("POST", "/v1/search", **form)).status_code == 413
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    takes_files = {path for path, methods in paths.items() if "multipart/form-data" in str(methods)}
+    assert takes_files == UPLOAD_PATHS
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/documents", "/v1/embeddings", "/v2/models/x/infer", "/mcp"])
+@pytest.mark.parametrize("credentials", [{}, {"Authorization": "Bearer sk-wrong"}], ids=["no key", "a wrong key"])
+async def test_a_stranger_is_refused_before_a_long_body_is_read(
+    application: FastAPI, path: str, credentials: dict[str, str]
+) -> None:
+    read = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(1000):
+            read += 1000
+            yield b"x" * 1000
+
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(application), base_url="http://test") as client:
+        announced = credentials | {"Content-Type": FORM, "Content-Length": "1000000"}
+        for headers, most in ((announced, 0), (credentials | {"Content-Type": FORM}, STRANGERS_BYTES + 1000)):
+            read = 0
+            response = await client.post(path, content=body(), headers=headers)
+            assert (response.status_code, read <= most) == (401, True), response.text
+            assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/v1/auth/token", "/v1/documents", "/v1/detections"])
+async def test_a_form_in_a_codec_of_the_callers_choice_is_refused_undecoded(
+    client: httpx2.AsyncClient, services: Services, path: str
+) -> None:
+    ada = await join(client, services, "ada@example.com")
+    slow = b'--b\r\nContent-Disposition: form-data; name="a-"\r\n\r\n2n7c' + b"a" * 10_000 + b"\r\n--b--"
+    headers = {"Content-Type": f"{FORM}; charset=punycode"}
+    response = await ada.request("POST", path, content=slow, headers=headers)
+    assert (response.status_code, response.json()["detail"]) == (415, "Send forms in UTF-8.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import SettingsError
 
 from app.settings import Settings
 
@@ -79,6 +80,29 @@ def test_a_secret_that_others_may_know_is_refused_with_the_way_to_a_better_one(
         monkeypatch.setenv("APP_AUTH__JWT_SECRET", secret)
     with pytest.raises(ValidationError, match=r"APP_AUTH__JWT_SECRET needs .*token_urlsafe"):
         Settings()
+
+
+@pytest.mark.parametrize("place", ["the environment", "the file"])
+def test_a_misspelt_section_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str) -> None:
+    misspelt, file = "APP_LIMIT__REQUESTS_PER_MINUTE", tmp_path / ".env"
+    if place == "the environment":
+        file.write_text(EXAMPLE.read_text())
+        monkeypatch.setenv(misspelt, "60")
+    else:
+        file.write_text(f"{EXAMPLE.read_text()}\n{misspelt}=60\n")
+    with pytest.raises(SettingsError, match=rf"{misspelt} is .* Did you mean APP_LIMITS__"):
+        Settings(_env_file=file)
+
+
+def test_what_others_call_app_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_HOME", "/srv")
+    Settings(_env_file=EXAMPLE)
+
+
+def test_a_token_that_came_empty_does_not_open_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_METRICS__TOKEN", "")
+    with pytest.raises(SettingsError, match="APP_METRICS__TOKEN is empty"):
+        Settings(_env_file=EXAMPLE)
 
 
 def test_a_misspelt_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

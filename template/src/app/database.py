@@ -28,7 +28,7 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
-    pool_size: int = Field(default=10, ge=1, description="connections kept open by one process")
+    pool_size: int = Field(default=10, ge=1, description="the most connections of one process")
     pool_timeout: float = Field(default=10, gt=0, description="seconds to wait for a free connection")
     statement_timeout: int = Field(default=15_000, ge=0, description="milliseconds a statement may take; 0 is no limit")
 
@@ -124,6 +124,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     engine = create_async_engine(
         settings.url.get_secret_value(),
         pool_size=settings.pool_size,
+        max_overflow=0,
         pool_timeout=settings.pool_timeout,
         pool_pre_ping=True,
         connect_args={

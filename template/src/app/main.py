@@ -73,6 +73,8 @@ FEATURES = (
 # The largest body of JSON, and room for the multipart wrapping around the largest file.
 JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
+# Where forms are spooled to disk; other routes hold what they are sent in memory.
+UPLOAD_PATHS = frozenset({"/v1/documents", "/v1/detections", "/v1/detections/batch"})
 
 
 def create_app(settings: Settings | None = None, ports: Ports | None = None) -> FastAPI:
@@ -96,7 +98,9 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         telemetry={"exclude": lambda scope: scope["path"].startswith(QUIET), "logs": False, "operation_spans": False},
     )
     upload_bytes = settings.documents.max_bytes + ENVELOPE_BYTES
-    app.add_middleware(BodyLimitMiddleware, max_bytes=JSON_BYTES, max_upload_bytes=upload_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware, max_bytes=JSON_BYTES, max_upload_bytes=upload_bytes, upload_paths=UPLOAD_PATHS
+    )
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)

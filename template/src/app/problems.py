@@ -130,6 +130,8 @@ async def _on_invalid_payload(request: Request, error: Exception) -> JSONRespons
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    if isinstance(error.__cause__, AppError):
+        return await _on_app_error(request, error.__cause__)
     code = CODES.get(error.status_code, HTTPStatus(error.status_code).name.lower())
     body = problem(error.status_code, code, str(error.detail))
     return problem_response(body, request.url.path, dict(error.headers or {}))

@@ -5,10 +5,18 @@ Only entry points build `Settings`; everything else is handed the section that i
 """
 
 import os
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from app.adapters.circuit_breaker import CircuitBreakerSettings
 from app.adapters.file_store import FileStoreSettings
@@ -40,6 +48,8 @@ from app.usage.settings import LimitsSettings, UsageSettings
 from app.vision.detector import DetectionSettings
 from app.webhooks.settings import WebhooksSettings
 
+PREFIX, DELIMITER = "APP_", "__"
+
 
 class ServiceSettings(BaseModel):
     """What the service is called, in its documentation and to its clients."""
@@ -54,8 +64,8 @@ class Settings(BaseSettings):
     """The whole configuration; building it raises if anything is missing or wrong."""
 
     model_config = SettingsConfigDict(
-        env_prefix="APP_",
-        env_nested_delimiter="__",
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
         env_file=os.environ.get("APP_ENV_FILE", ".env"),
         env_ignore_empty=True,
         extra="ignore",
@@ -96,6 +106,29 @@ class Settings(BaseSettings):
     vector_store: VectorStoreSettings
     webhooks: WebhooksSettings = Field(default_factory=WebhooksSettings)
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what pydantic reads, and refuse what it would pass over in silence.
+
+        Raises:
+            SettingsError: a variable is of no section, or an empty one would open what it is there to close.
+        """
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                _check_sections(source.env_vars, cls.model_fields)
+        if os.environ.get("APP_METRICS__TOKEN") == "":
+            raise SettingsError("APP_METRICS__TOKEN is empty, which would open /metrics: set it, or leave it out.")
+        return super().settings_customise_sources(
+            settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
+        )
+
     @model_validator(mode="after")
     def _check_aliases(self) -> Self:
         known = self.language_model.all_aliases()
@@ -103,3 +136,12 @@ class Settings(BaseSettings):
             if alias not in known:
                 raise ValueError(f"APP_GUARDRAILS__BY_ALIAS: there is no alias {alias!r}, only {', '.join(known)}")
         return self
+
+
+def _check_sections(names: Iterable[str], sections: Collection[str]) -> None:
+    for name in names:
+        section, separator, _ = name.upper().removeprefix(PREFIX).partition(DELIMITER)
+        if name.upper().startswith(PREFIX) and separator and section.lower() not in sections:
+            nearest = get_close_matches(section.lower(), sections, n=1)
+            hint = f" Did you mean {PREFIX}{nearest[0].upper()}{DELIMITER}…?" if nearest else ""
+            raise SettingsError(f"{name.upper()} is a setting of no section.{hint}")

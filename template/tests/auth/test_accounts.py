@@ -3,6 +3,7 @@
 import httpx2
 import pytest
 
+from app.auth.tokens import AuthSettings
 from app.settings import Settings
 
 ADA = {"email": "Ada@Example.com", "password": "correct horse battery"}
@@ -47,8 +48,8 @@ async def test_a_refresh_token_buys_new_tokens_but_opens_nothing(client: httpx2.
     assert as_refresh.status_code == 401
 
 
-async def test_registration_can_be_closed(client: httpx2.AsyncClient, settings: Settings) -> None:
-    settings.auth.registration_open = False
+async def test_nobody_registers_unless_it_was_opened(client: httpx2.AsyncClient, settings: Settings) -> None:
+    settings.auth.registration_open = AuthSettings.model_fields["registration_open"].default
     assert (await client.post("/v1/auth/register", json=ADA)).status_code == 403
 
 

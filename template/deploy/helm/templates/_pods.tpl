@@ -57,5 +57,5 @@ limits: {{ merge (dict) (index . 0).Values.devices $resources.limits | toJson }}
   persistentVolumeClaim:
     claimName: {{ .Values.files.existingClaim | default (printf "%s-files" .Release.Name) }}
 - name: tmp
-  emptyDir: {}
+  emptyDir: {sizeLimit: 2Gi}
 {{- end }}

@@ -13,8 +13,6 @@ from app.payloads import Moment, Payload
 class AccountCreate(Payload):
     """What signing up takes."""
 
-    model_config = ConfigDict(extra="ignore")
-
     email: EmailStr = Field(examples=["ada@example.com"])
     password: str = Field(min_length=12, max_length=200, examples=["correct horse battery"])
 
@@ -41,15 +39,11 @@ class TokenRead(BaseModel):
 class TokenRefresh(Payload):
     """What refreshing takes."""
 
-    model_config = ConfigDict(extra="ignore")
-
     refresh_token: str
 
 
 class KeyCreate(Payload):
     """What making a key takes."""
-
-    model_config = ConfigDict(extra="ignore")
 
     name: str = Field(min_length=1, max_length=100, examples=["nightly import"])
     scopes: set[Scope] = Field(

@@ -39,7 +39,7 @@ class AuthSettings(BaseModel):
     cache_seconds: float = Field(
         default=5, ge=0, le=300, description="for so long what the database said of a key or an account is believed"
     )
-    registration_open: bool = Field(default=True, description="whether anyone may create an account over HTTP")
+    registration_open: bool = Field(default=False, description="whether anyone may create an account over HTTP")
 
     @field_validator("jwt_secret")
     @classmethod

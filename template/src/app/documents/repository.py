@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -94,8 +94,10 @@ async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) ->
 
     They are ready, or wait to be indexed anew; what failed to be does not count.
     """
+    # Before it or after it: unlike “not it”, that is two looks into an index, which find nothing as a rule.
+    another = or_(Document.embedding_model < model, Document.embedding_model > model)
     statement = select(Document.embedding_model).where(
-        Document.owner_id == owner_id, Document.status != DocumentStatus.FAILED, Document.embedding_model != model
+        Document.owner_id == owner_id, Document.status != DocumentStatus.FAILED, another
     )
     return await session.scalar(statement.limit(1))
 

@@ -39,6 +39,4 @@ class DocumentAccepted(BaseModel):
 class DocumentChange(Payload):
     """What can be changed about a document."""
 
-    model_config = ConfigDict(extra="ignore")
-
     tags: Tags

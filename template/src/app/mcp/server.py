@@ -9,13 +9,13 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import Field
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answers.retrieval import RetrievalService
 from app.answers.schemas import AnswerRead, SearchRead
 from app.answers.service import AnswerService
+from app.auth.bearer import read_bearer
 from app.auth.caller import Caller
 from app.auth.service import AuthService
 from app.errors import AppError, UnauthenticatedError
@@ -36,7 +36,7 @@ class AuthenticatedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         try:
-            scope[CALLER] = await self._auth.authenticate(_credentials(scope))
+            scope[CALLER] = await self._auth.authenticate(read_bearer(scope))
         except UnauthenticatedError as error:
             await problem_response(problem_of(error), scope["path"], error.headers)(scope, receive, send)
             return
@@ -79,13 +79,6 @@ async def open_mcp(
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     async with server.session_manager.run():
         yield AuthenticatedApp(app, auth)
-
-
-def _credentials(scope: Scope) -> str:
-    scheme, _, credentials = Headers(scope=scope).get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise UnauthenticatedError("Send an API key as `Authorization: Bearer …`.")
-    return credentials.strip()
 
 
 def _caller(ctx: Context[Any, Any]) -> Caller:

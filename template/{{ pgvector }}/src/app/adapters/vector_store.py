@@ -32,7 +32,7 @@ class VectorStoreSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
-    pool_size: int = Field(default=5, ge=1, description="connections kept open by one process")
+    pool_size: int = Field(default=5, ge=1, description="the most connections of one process")
     timeout: int = Field(default=10, ge=1, description="seconds until a search or one batch of writes is given up")
     ef_search: int = Field(default=100, ge=1, le=MAX_EF_SEARCH, description="candidates per search: recall for time")
     iterative_scan: Literal["relaxed_order", "strict_order", "off"] = Field(
@@ -218,6 +218,7 @@ async def _open(settings: VectorStoreSettings) -> AsyncIterator[PgVectorStore]:
         engine = create_async_engine(
             settings.url.get_secret_value(),
             pool_size=settings.pool_size,
+            max_overflow=0,
             pool_timeout=settings.timeout,
             pool_pre_ping=True,
             connect_args={"timeout": settings.timeout},

@@ -1,0 +1,18 @@
+"""Credentials in the headers of a request."""
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from app.errors import UnauthenticatedError
+
+
+def read_bearer(scope: Scope) -> str:
+    """Return the credentials that came with a request.
+
+    Raises:
+        UnauthenticatedError: none did.
+    """
+    scheme, _, credentials = Headers(scope=scope).get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise UnauthenticatedError("Send an API key or an access token as `Authorization: Bearer …`.")
+    return credentials.strip()
