@@ -163,7 +163,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 
 def build_services(settings: Settings, ports: Ports) -> Services:
     """Join the use cases to the ports."""
-    jobs = JobService(ports.database, ports.queue)
+    jobs = JobService(ports.database, ports.queue, binding=frozenset({PURGE}))
     retrieval = _retrieval(settings, ports)
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
@@ -188,7 +188,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder, ports.keeper),
         extractions=ExtractionService(ports.database, extractor, prompts, jobs, reviews),
-        health=HealthService(_pings(settings, ports)),
+        health=HealthService(_pings(settings, ports), spared={"job_queue"}),
         job_runner=_job_runner(settings, ports, extractor, reviews, webhooks),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models, ports.keeper),

@@ -42,5 +42,17 @@ async def test_readiness_fails_with_a_dependency_but_liveness_does_not(
     monkeypatch.setitem(services.health.pings, "vector_store", down)
     ready = await client.get("/health/ready")
     assert ready.status_code == 503
-    assert ready.json()["checks"]["vector_store"] == {"ok": False, "error": "unavailable"}
+    assert ready.json()["checks"]["vector_store"] == {"ok": False, "needed": True, "error": "unavailable"}
     assert (await client.get("/health/live")).status_code == 200
+
+
+async def test_a_queue_that_is_away_is_named_and_takes_no_process_out_of_rotation(
+    client: httpx2.AsyncClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down() -> None:
+        raise UnavailableError("Out of reach.")
+
+    monkeypatch.setitem(services.health.pings, "job_queue", down)
+    ready = await client.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert ready.json()["checks"]["job_queue"] == {"ok": False, "needed": False, "error": "unavailable"}

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from app.bootstrap import Services
+from app.settings import Settings
 from tests.http import Person, join
 
 
@@ -31,6 +32,17 @@ async def test_a_cancelled_job_is_not_run_and_its_document_says_so(ada: Person) 
     await ada.run_jobs()
     [document] = (await ada.request("GET", "/v1/documents")).json()["items"]
     assert (document["status"], document["error"]) == ("failed", "The job was cancelled.")
+
+
+async def test_what_was_deleted_goes_whoever_would_cancel_its_job(ada: Person, settings: Settings) -> None:
+    document_id = await ada.upload_and_index("a.txt", b"The sky is blue.")
+    assert (await ada.request("DELETE", f"/v1/documents/{document_id}")).status_code == 204
+    purge = (await ada.request("GET", "/v1/jobs")).json()["items"][0]
+    assert purge["kind"] == "documents.purge"
+    refused = await ada.request("POST", f"/v1/jobs/{purge['id']}/cancel")
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    await ada.run_jobs()
+    assert not any(path.is_file() for path in settings.file_store.folder.rglob("*"))
 
 
 async def test_a_job_that_has_ended_cannot_be_cancelled(ada: Person) -> None:

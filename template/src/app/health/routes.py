@@ -23,10 +23,11 @@ async def startup(_: ServicesDep) -> Alive:
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """Look at what serving needs: database, queue, vector store, models."""
+    """Look at what serving needs: database, vector store, models; and at the queue, which it can do without."""
     errors = await services.health.check()
-    checks = {name: Check(ok=error is None, error=error) for name, error in errors.items()}
-    all_ok = all(check.ok for check in checks.values())
+    spared = services.health.spared
+    checks = {name: Check(ok=error is None, needed=name not in spared, error=error) for name, error in errors.items()}
+    all_ok = all(check.ok for check in checks.values() if check.needed)
     if not all_ok:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     embedder = services.embeddings.embedder

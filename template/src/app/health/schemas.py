@@ -17,6 +17,7 @@ class Check(BaseModel):
     """One dependency; `error` is a word for the operator, details are in the log."""
 
     ok: bool
+    needed: bool = Field(description="whether the service is not ready without it")
     error: str | None = Field(default=None, examples=["unavailable"])
 
 

@@ -1,7 +1,7 @@
 """Asking every dependency whether it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -17,9 +17,14 @@ Ping = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class HealthService:
-    """Pings the critical dependencies, each for at most `timeout` seconds."""
+    """Pings the dependencies, each for at most `timeout` seconds.
+
+    Attributes:
+        spared: those without which requests are served all the same.
+    """
 
     pings: Mapping[str, Ping]
+    spared: Collection[str] = ()
     timeout: float = 2.0
 
     async def check(self) -> dict[str, str | None]:

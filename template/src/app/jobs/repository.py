@@ -57,10 +57,15 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
     return await read_page(session, select(Job).where(Job.owner_id == owner_id), Job, page)
 
 
-async def cancel(session: AsyncSession, owner_id: UUID, job_id: UUID) -> Job | None:
-    """Cancel a job that has not ended; None if this owner has no such job, or it has ended."""
+async def cancel(
+    session: AsyncSession, owner_id: UUID, job_id: UUID, *, except_kinds: Collection[str] = ()
+) -> Job | None:
+    """Cancel a job that has not ended; None if this owner has no such job, it has ended or is of one of these kinds."""
     statement = update(Job).where(
-        Job.owner_id == owner_id, Job.id == job_id, Job.state.in_([JobState.QUEUED, JobState.RUNNING])
+        Job.owner_id == owner_id,
+        Job.id == job_id,
+        Job.state.in_([JobState.QUEUED, JobState.RUNNING]),
+        Job.kind.not_in(except_kinds),
     )
     return await session.scalar(statement.values(state=JobState.CANCELLED, enqueued_at=None).returning(Job))
 

@@ -1,7 +1,7 @@
 """Jobs as their owners see them, and as other use cases start them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,10 +23,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobService:
-    """Records jobs, starts them, shows them to their owners."""
+    """Records jobs, starts them, shows them to their owners.
+
+    Attributes:
+        binding: the kinds of jobs that nobody may cancel, because somebody relies on them.
+    """
 
     database: Database
     queue: JobQueue
+    binding: Collection[str] = field(default=(), kw_only=True)
 
     async def record(
         self,
@@ -92,12 +97,14 @@ class JobService:
 
         Raises:
             NotFoundError: the caller has no such job.
-            ConflictError: the job has ended.
+            ConflictError: the job has ended, or is of a binding kind.
         """
         caller.require(Scope.JOBS)
         async with self.database.transaction() as session:
-            cancelled = await repository.cancel(session, caller.id, job_id)
+            cancelled = await repository.cancel(session, caller.id, job_id, except_kinds=self.binding)
             job = cancelled or _found(await repository.find(session, caller.id, job_id))
+        if job.kind in self.binding:
+            raise ConflictError(f"Jobs of the kind {job.kind} cannot be cancelled.")
         if job.state != JobState.CANCELLED:
             raise ConflictError("The job has already ended.")
         return job

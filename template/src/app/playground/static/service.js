@@ -6,7 +6,7 @@ import { at, make, trying } from "./dom.js";
 export async function openService() {
   await trying(at("service-problem"), async () => {
     const state = await readiness();
-    const parts = [table("Needed to serve", Object.entries(state.checks).map(([name, check]) => [
+    const parts = [table("Dependencies", Object.entries(state.checks).map(([name, check]) => [
       name.replaceAll("_", " "),
       make("span", { class: check.ok ? "state ok" : "state failed", text: check.ok ? "answers" : check.error }),
     ])), table("Models", models(state))];
