@@ -1,6 +1,6 @@
 """What the tests of the HTTP surface have in common."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -47,6 +47,6 @@ class Person:
 
 async def join(client: httpx2.AsyncClient, services: Services, email: str, *scopes: Scope) -> Person:
     """Give somebody an account and a key with these scopes, or all that accounts hold."""
-    operator = replace(await services.auth.ensure_account(email), scopes=frozenset(Scope))
-    key = await services.auth.create_key("test", scopes or ACCOUNT_SCOPES, caller=operator)
+    account = await services.auth.ensure_account(email)
+    key = await services.auth.give_key("test", scopes or ACCOUNT_SCOPES, account_id=account.id)
     return Person(client, services, email, {"Authorization": f"Bearer {key.secret}"})

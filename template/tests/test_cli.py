@@ -33,6 +33,28 @@ def test_create_key_makes_reviewers_and_operators(settings: Settings, role: str,
     assert asyncio.run(authenticate(settings, key)).scopes == scopes
 
 
+async def register(settings: Settings) -> None:
+    async with open_database(settings.database) as database:
+        await AuthService(database, settings.auth).register(EMAIL, "correct horse battery")
+
+
+def test_what_somebody_registered_is_given_nothing_unless_the_operator_says_so(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("migrate")
+    asyncio.run(register(settings))
+    (tmp_path / "a.txt").write_text("The warranty lasts 24 months.")
+    for command in (["create-key", "--role", "operator"], ["ingest", str(tmp_path / "a.txt")]):
+        monkeypatch.setattr("sys.argv", ["app", *command, *ACCOUNT])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        assert exit_.value.code == 1
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"The account of {EMAIL} has a password")
+        assert line.endswith("give --existing.")
+        assert run(*command, *ACCOUNT, "--existing")
+
+
 @pytest.mark.usefixtures("settings")
 def test_migrating_again_is_harmless_and_makes_the_vector_store_ready() -> None:
     run("migrate")

@@ -30,6 +30,9 @@ INTERRUPTED = 130  # as shells count Ctrl-C
 Role = Literal["account", "reviewer", "operator"]
 ROLES_HELP = "What it may do: what accounts may; decide reviews and nothing else; everything, prompts included."
 Email = Annotated[str, typer.Option(help="Address of the account; it is created if it is missing.")]
+Existing = Annotated[
+    bool, typer.Option("--existing", help="Also use an account with a password, which anybody may have registered.")
+]
 
 
 @app.command()
@@ -48,18 +51,22 @@ def create_key(
     email: Email,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "operator",
     role: Annotated[Role, typer.Option(help=ROLES_HELP)] = "account",
+    *,
+    existing: Existing = False,
 ) -> None:
     """Make an API key and print it."""
-    typer.echo(_run(_create_key(email, name, role)))
+    typer.echo(_run(_create_key(email, name, role, existing=existing)))
 
 
 @app.command()
 def ingest(
     folder: Annotated[Path, typer.Argument(exists=True, help="A file, or a folder that is read with all below it.")],
     email: Email,
+    *,
+    existing: Existing = False,
 ) -> None:
     """Upload files as an account's documents; the workers index them."""
-    _run(_ingest(sorted(_files(folder)), email))
+    _run(_ingest(sorted(_files(folder)), email, existing=existing))
 
 
 @app.command()
@@ -114,8 +121,8 @@ async def _prepare() -> None:
         await vectors.prepare(load_embedding_model(settings.embedding.folder))
 
 
-async def _create_key(email: str, name: str, role: Role) -> str:
-    from app.auth.caller import ACCOUNT_SCOPES, REVIEWER_SCOPES, Caller, Scope
+async def _create_key(email: str, name: str, role: Role, *, existing: bool) -> str:
+    from app.auth.caller import ACCOUNT_SCOPES, REVIEWER_SCOPES, Scope
     from app.auth.service import AuthService
     from app.command_settings import load_settings
     from app.database import open_database
@@ -123,16 +130,16 @@ async def _create_key(email: str, name: str, role: Role) -> str:
     settings = load_settings()
     async with open_database(settings.database) as database:
         auth = AuthService(database, settings.auth)
-        operator = Caller((await auth.ensure_account(email)).id, scopes=frozenset(Scope))
-        scopes = {"account": ACCOUNT_SCOPES, "reviewer": REVIEWER_SCOPES, "operator": operator.scopes}
-        return (await auth.create_key(name, scopes[role], caller=operator)).secret
+        account = await auth.ensure_account(email, existing=existing)
+        scopes = {"account": ACCOUNT_SCOPES, "reviewer": REVIEWER_SCOPES, "operator": frozenset(Scope)}
+        return (await auth.give_key(name, scopes[role], account_id=account.id)).secret
 
 
-async def _ingest(paths: list[Path], email: str) -> None:
+async def _ingest(paths: list[Path], email: str, *, existing: bool) -> None:
     from app.documents.service import NewFile
 
     async with _services() as services:
-        caller = await services.auth.ensure_account(email)
+        caller = await services.auth.ensure_account(email, existing=existing)
         for path in paths:
             content = path.read_bytes()
             try:

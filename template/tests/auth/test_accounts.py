@@ -4,6 +4,8 @@ import httpx2
 import pytest
 
 from app.auth.tokens import AuthSettings
+from app.bootstrap import Services
+from app.errors import ConflictError
 from app.settings import Settings
 
 ADA = {"email": "Ada@Example.com", "password": "correct horse battery"}
@@ -46,6 +48,24 @@ async def test_a_refresh_token_buys_new_tokens_but_opens_nothing(client: httpx2.
     assert as_access.status_code == 401
     as_refresh = await client.post("/v1/auth/refresh", json={"refresh_token": tokens["access_token"]})
     assert as_refresh.status_code == 401
+
+
+async def test_what_operators_made_without_a_password_is_not_given_one_by_registering(
+    client: httpx2.AsyncClient, services: Services
+) -> None:
+    made = await services.auth.ensure_account("ada@example.com")
+    assert (await client.post("/v1/auth/register", json=ADA)).status_code == 409
+    assert (await sign_in(client)).status_code == 401
+    assert (await services.auth.ensure_account("Ada@example.com")).id == made.id
+
+
+async def test_operators_take_an_account_with_a_password_only_when_they_say_so(
+    client: httpx2.AsyncClient, services: Services
+) -> None:
+    registered = (await client.post("/v1/auth/register", json=ADA)).json()
+    with pytest.raises(ConflictError, match="give --existing"):
+        await services.auth.ensure_account("ada@example.com")
+    assert str((await services.auth.ensure_account("ada@example.com", existing=True)).id) == registered["id"]
 
 
 async def test_nobody_registers_unless_it_was_opened(client: httpx2.AsyncClient, settings: Settings) -> None:

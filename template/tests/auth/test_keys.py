@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
-from app.auth.caller import Scope
+from app.auth.caller import ACCOUNT_SCOPES, OPERATOR_SCOPES, Scope
 from app.bootstrap import Services
 from app.database import Database
 from tests.http import join
@@ -45,6 +45,18 @@ async def test_a_key_cannot_make_a_stronger_key(client: httpx2.AsyncClient, serv
     weak = await join(client, services, "ada@example.com", Scope.ACCOUNT)
     response = await weak.request("POST", "/v1/auth/keys", json={"name": "strong", "scopes": ["answers"]})
     assert response.status_code == 403
+
+
+@pytest.mark.parametrize("scope", sorted(OPERATOR_SCOPES))
+async def test_no_key_is_made_over_http_that_reaches_what_belongs_to_others(
+    client: httpx2.AsyncClient, services: Services, scope: Scope
+) -> None:
+    operator = await join(client, services, "op@example.com", *Scope)
+    response = await operator.request("POST", "/v1/auth/keys", json={"name": "more", "scopes": ["search", scope]})
+    assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+    assert response.json()["detail"] == f"Only `app create-key --role` makes keys with these scopes: {scope}."
+    allowed = await operator.request("POST", "/v1/auth/keys", json={"name": "less", "scopes": sorted(ACCOUNT_SCOPES)})
+    assert allowed.status_code == 201
 
 
 async def test_a_key_cannot_make_one_that_outlives_it(client: httpx2.AsyncClient, services: Services) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ async def client(
     add(folder, 1)
     auth = AuthService(database, settings.auth)
     account = await auth.ensure_account("operator@example.com")
-    key = await auth.create_key("all", list(Scope), caller=replace(account, scopes=frozenset(Scope)))
+    key = await auth.give_key("all", list(Scope), account_id=account.id)
     instance = Instance({"APP_MODELS__FOLDER": str(folder)}, tmp_path / "instance.log")
     instance.start()
     try:

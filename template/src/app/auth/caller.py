@@ -33,7 +33,8 @@ class Scope(StrEnum):
     WEBHOOKS = "webhooks"
 
 
-# They reach what belongs to others, so only operators give them away: `app create-key --role`.
+# They reach what belongs to others, so only operators give them away: `app create-key --role`. No key makes another one
+# that holds them, which would outlive its own revocation.
 OPERATOR_SCOPES = frozenset({Scope.MODELS, Scope.PROMPTS_WRITE, Scope.REVIEWS_DECIDE})
 REVIEWER_SCOPES = frozenset({Scope.REVIEWS, Scope.REVIEWS_DECIDE})
 # What people may do with what is theirs; who signs in with a password holds all of it.

@@ -10,7 +10,7 @@ from uuid import UUID
 from cachetools import TTLCache
 
 from app.auth import repository
-from app.auth.caller import Caller, Scope
+from app.auth.caller import OPERATOR_SCOPES, Caller, Scope
 from app.auth.models import Account, ApiKey
 from app.auth.passwords import Passwords
 from app.auth.tokens import AuthSettings, TokenPair, TokenUse, issue_tokens, read_token
@@ -60,13 +60,27 @@ class AuthService:
             raise ConflictError("There is an account with this address already.")
         return account
 
-    async def ensure_account(self, email: str) -> Caller:
-        """Find or create an account without a password: for operators, who hold the database anyway."""
+    async def ensure_account(self, email: str, *, existing: bool = False) -> Caller:
+        """Find or create an account without a password: for operators, who hold the database anyway.
+
+        Args:
+            email: the address of the account.
+            existing: whether it may be an account with a password.
+
+        Raises:
+            ConflictError: it is one, or it is locked.
+        """
         async with self.database.transaction() as session:
             await repository.add_account(session, email=email.lower(), password_hash=None)
             account = await repository.find_account_by_email(session, email.lower())
         if account is None:
-            raise ConflictError("This account is switched off.")
+            raise ConflictError(f"The account of {email} is locked: `app account unlock` opens it.")
+        # Nobody checks that who registers an address is who reads its mail.
+        if account.password_hash is not None and not existing:
+            raise ConflictError(
+                f"The account of {email} has a password, and whoever registered it would see what you put there. "
+                "If that is whom you mean, give --existing."
+            )
         return Caller(id=account.id)
 
     async def find_account(self, email: str) -> Caller:
@@ -126,10 +140,13 @@ class AuthService:
         """Make an API key with at most the caller's own scopes, which expires with the caller's own key at the latest.
 
         Raises:
-            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have; or the key shall live
-                longer than the caller's own.
+            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have; or that is one which
+                operators alone give; or the key shall live longer than the caller's own.
         """
         caller.require(Scope.ACCOUNT)
+        if reserved := OPERATOR_SCOPES.intersection(scopes):
+            names = ", ".join(sorted(reserved))
+            raise ForbiddenError(f"Only `app create-key --role` makes keys with these scopes: {names}.")
         for scope in scopes:
             caller.require(scope)
         if caller.expires_at is not None:
@@ -137,11 +154,17 @@ class AuthService:
             if expires_at > caller.expires_at:
                 end = caller.expires_at.isoformat()
                 raise ForbiddenError(f"This key expires at {end}, so it makes none that lives longer.")
+        return await self.give_key(name, scopes, expires_at, account_id=caller.id)
+
+    async def give_key(
+        self, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, *, account_id: UUID
+    ) -> NewKey:
+        """Make an API key with any scopes: for operators."""
         secret = KEY_MARK + secrets.token_urlsafe(32)
         async with self.database.transaction() as session:
             key = await repository.add_key(
                 session,
-                account_id=caller.id,
+                account_id=account_id,
                 name=name,
                 prefix=secret[: len(KEY_MARK) + 6],
                 digest=_digest(secret),
