@@ -1,9 +1,12 @@
 """Accounts over HTTP."""
 
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
 import httpx2
 import pytest
 
-from app.auth.tokens import AuthSettings
+from app.auth.tokens import AuthSettings, Session, issue_tokens
 from app.bootstrap import Services
 from app.errors import ConflictError
 from app.settings import Settings
@@ -66,6 +69,21 @@ async def test_operators_take_an_account_with_a_password_only_when_they_say_so(
     with pytest.raises(ConflictError, match="give --existing"):
         await services.auth.ensure_account("ada@example.com")
     assert str((await services.auth.ensure_account("ada@example.com", existing=True)).id) == registered["id"]
+
+
+async def test_a_sign_in_that_is_too_long_ago_cannot_be_refreshed(
+    client: httpx2.AsyncClient, services: Services, settings: Settings
+) -> None:
+    account = UUID((await client.post("/v1/auth/register", json=ADA)).json()["id"])
+    statuses = []
+    for age in (timedelta(days=1, minutes=-1), timedelta(days=1)):
+        # As if they had been issued when sessions lasted longer.
+        tokens = issue_tokens(Session(account, datetime.now(UTC) - age), services.auth.settings)
+        settings.auth.session_days = 1
+        answer = await client.post("/v1/auth/refresh", json={"refresh_token": tokens.refresh})
+        statuses.append((answer.status_code, answer.json().get("code")))
+        settings.auth.session_days = 90
+    assert statuses == [(200, None), (401, "unauthenticated")]
 
 
 async def test_nobody_registers_unless_it_was_opened(client: httpx2.AsyncClient, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from app.auth.caller import ACCOUNT_SCOPES
 from app.auth.service import AuthService, NewKey
-from app.auth.tokens import issue_tokens
+from app.auth.tokens import Session, issue_tokens
 from app.database import Database
 from app.errors import UnauthenticatedError
 from app.settings import Settings
@@ -39,7 +39,7 @@ async def opens(auth: AuthService, *credentials: str) -> list[bool]:
 async def test_what_was_good_a_moment_ago_is_good_here_and_nowhere_else(database: Database, settings: Settings) -> None:
     auth, elsewhere = (auth_service(database, settings, LONG) for _ in range(2))
     new = await make_key(auth)
-    both = new.secret, issue_tokens(new.key.account_id, settings.auth).access
+    both = new.secret, issue_tokens(Session(new.key.account_id, datetime.now(UTC)), settings.auth).access
     assert await opens(auth, *both) == [True, True]
     await run(database, "UPDATE accounts SET is_active = false")
     assert await opens(auth, *both) == [True, True]
@@ -52,7 +52,7 @@ async def test_afterwards_the_database_is_asked_again(
 ) -> None:
     auth = auth_service(database, settings, cache_seconds)
     new = await make_key(auth)
-    both = new.secret, issue_tokens(new.key.account_id, settings.auth).access
+    both = new.secret, issue_tokens(Session(new.key.account_id, datetime.now(UTC)), settings.auth).access
     assert await opens(auth, *both) == [True, True]
     await run(database, "UPDATE accounts SET is_active = false")
     await asyncio.sleep(2 * cache_seconds)

@@ -13,7 +13,7 @@ from app.auth import repository
 from app.auth.caller import OPERATOR_SCOPES, Caller, Scope
 from app.auth.models import Account, ApiKey
 from app.auth.passwords import Passwords
-from app.auth.tokens import AuthSettings, TokenPair, TokenUse, issue_tokens, read_token
+from app.auth.tokens import AuthSettings, Session, TokenPair, TokenUse, issue_tokens, read_token
 from app.database import Database
 from app.errors import ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError
 from app.pages import PageRequest
@@ -107,16 +107,17 @@ class AuthService:
         matches = await self.passwords.verify(password, account.password_hash if account else None)
         if account is None or not matches:
             raise UnauthenticatedError("The address or the password is wrong.")
-        return issue_tokens(account.id, self.settings)
+        return issue_tokens(Session(account.id, datetime.now(UTC)), self.settings)
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """Exchange a refresh token for new tokens.
+        """Exchange a refresh token for new tokens, which belong to the same sign-in.
 
         Raises:
-            UnauthenticatedError: the token is not valid or the account is gone.
+            UnauthenticatedError: the token is not valid, the account is gone, or the sign-in is too long ago.
         """
-        account = await self._account(read_token(refresh_token, TokenUse.REFRESH, self.settings))
-        return issue_tokens(account.id, self.settings)
+        session = read_token(refresh_token, TokenUse.REFRESH, self.settings)
+        await self._account(session.account_id)
+        return issue_tokens(session, self.settings)
 
     async def authenticate(self, credentials: str) -> Caller:
         """Tell who holds an API key or an access token, as the database knew `cache_seconds` ago or later.
@@ -127,7 +128,7 @@ class AuthService:
         if credentials.startswith(KEY_MARK):
             digest = _digest(credentials)
             return self._known.get(digest) or await self._find_holder(digest)
-        account_id = read_token(credentials, TokenUse.ACCESS, self.settings)
+        account_id = read_token(credentials, TokenUse.ACCESS, self.settings).account_id
         return self._known.get(account_id) or await self._find_owner(account_id)
 
     async def me(self, *, caller: Caller) -> Account:

@@ -36,6 +36,9 @@ class AuthSettings(BaseModel):
     audience: str = "app"
     access_minutes: int = Field(default=15, ge=1, description="life of an access token")
     refresh_days: int = Field(default=14, ge=1, description="life of a refresh token")
+    session_days: int = Field(
+        default=90, ge=1, description="how long after a sign-in its tokens may be refreshed; no token lives longer"
+    )
     cache_seconds: float = Field(
         default=5, ge=0, le=300, description="for so long what the database said of a key or an account is believed"
     )
@@ -58,6 +61,14 @@ class TokenUse(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """Whom a token speaks for, and since when: the sign-in that it comes from, over however many refreshes."""
+
+    account_id: UUID
+    signed_in_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class TokenPair:
     """What a sign-in gives; `expires_in` is the life of the access token in seconds."""
 
@@ -66,19 +77,27 @@ class TokenPair:
     expires_in: int
 
 
-def issue_tokens(account_id: UUID, settings: AuthSettings) -> TokenPair:
-    """Sign an access token and a refresh token for an account."""
-    access_life = timedelta(minutes=settings.access_minutes)
-    refresh_life = timedelta(days=settings.refresh_days)
+def issue_tokens(session: Session, settings: AuthSettings) -> TokenPair:
+    """Sign an access token and a refresh token.
+
+    Raises:
+        UnauthenticatedError: the session is over.
+    """
+    now = datetime.now(UTC)
+    left = session.signed_in_at + timedelta(days=settings.session_days) - now
+    if left <= timedelta():
+        raise UnauthenticatedError("The session has lasted for as long as it may; sign in again.")
+    access_life = min(timedelta(minutes=settings.access_minutes), left)
+    refresh_life = min(timedelta(days=settings.refresh_days), left)
     return TokenPair(
-        access=_sign(account_id, TokenUse.ACCESS, access_life, settings),
-        refresh=_sign(account_id, TokenUse.REFRESH, refresh_life, settings),
+        access=_sign(session, TokenUse.ACCESS, now, access_life, settings),
+        refresh=_sign(session, TokenUse.REFRESH, now, refresh_life, settings),
         expires_in=int(access_life.total_seconds()),
     )
 
 
-def read_token(token: str, use: TokenUse, settings: AuthSettings) -> UUID:
-    """Check a token and return the account that it speaks for; clocks may differ by half a minute.
+def read_token(token: str, use: TokenUse, settings: AuthSettings) -> Session:
+    """Check a token and return whom it speaks for; clocks may differ by half a minute.
 
     Raises:
         UnauthenticatedError: signature, issuer, audience, life or use is wrong.
@@ -93,22 +112,25 @@ def read_token(token: str, use: TokenUse, settings: AuthSettings) -> UUID:
             leeway=LEEWAY,
             options={"require": CLAIMS},
         )
-        account_id = UUID(claims["sub"])
+        # Tokens that an earlier release signed do not say it.
+        signed_in_at = datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC)
+        session = Session(UUID(claims["sub"]), signed_in_at)
     except (jwt.InvalidTokenError, ValueError) as error:
         raise UnauthenticatedError("The token is not valid or has expired.") from error
     if claims["use"] != use:
         raise UnauthenticatedError(f"A token for {use.value} is needed here.")
-    return account_id
+    return session
 
 
-def _sign(account_id: UUID, use: TokenUse, life: timedelta, settings: AuthSettings) -> str:
-    now = datetime.now(UTC)
+def _sign(session: Session, use: TokenUse, now: datetime, life: timedelta, settings: AuthSettings) -> str:
     claims = {
-        "sub": str(account_id),
+        "sub": str(session.account_id),
         "use": use.value,
         "iss": settings.issuer,
         "aud": settings.audience,
         "iat": now,
         "exp": now + life,
+        # As OpenID Connect Core calls it, section 2.
+        "auth_time": int(session.signed_in_at.timestamp()),
     }
     return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm=ALGORITHM)
