@@ -104,8 +104,9 @@ async def test_the_blocking_sdk_embeds_and_lists_models(
 
 
 async def test_the_sdk_raises_its_own_errors_with_our_reasons(sdk: openai.AsyncOpenAI) -> None:
-    with pytest.raises(openai.NotFoundError, match=MODEL):
+    with pytest.raises(openai.NotFoundError, match=MODEL) as missed:
         await sdk.embeddings.create(model="text-embedding-3-small", input="text")
+    assert (missed.value.code, missed.value.param) == ("model_not_found", "model")
     with pytest.raises(openai.BadRequestError, match="Input 1 has 600 tokens"):
         await sdk.embeddings.create(model=MODEL, input=["a", "word " * 600])
     with pytest.raises(openai.BadRequestError, match=r"input\.texts\.1: .* at least 1 character"):

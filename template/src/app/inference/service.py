@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic_core import to_json
 
 from app.auth.caller import Caller, Scope
-from app.errors import NotFoundError, UnprocessableError
+from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
 from app.predictions.keeper import Keeper
@@ -40,14 +40,14 @@ class EmbeddingService:
             caller: who asks.
 
         Raises:
-            NotFoundError: no such model is served.
+            ModelNotFoundError: no such model is served.
             OverloadedError: it has too much to do to answer in time.
             UnprocessableError: the model cannot read all of the inputs, or has no vectors of this length.
         """
         caller.require(Scope.EMBEDDINGS)
         served = self.embedder.model
         if model not in {served.name, served.identity}:
-            raise NotFoundError(f"There is no embedding model {model!r}; this service has {served.name!r}.")
+            raise ModelNotFoundError(f"There is no embedding model {model!r}; this service has {served.name!r}.")
         length = served.dimension if dimensions is None else dimensions
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
