@@ -1,7 +1,7 @@
 """A wrong body costs little, however much is wrong with it: rules for the models, and hostile bodies for every path."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -41,6 +41,31 @@ HOSTILE: dict[str, Any] = {
     "a long name": {"x" * 100_000: 1},
     "a long text": "x" * 100_000,
 }
+TEXT = {"text": "x", "model": "default"}
+CHAT = {"model": "default", "messages": [{"role": "user", "content": "x"}], "temperature": 0}
+# Each place that takes JSON of any kind: the path, and the body around what is put there.
+ANYWHERE: dict[str, tuple[str, Callable[[object], dict[str, Any]]]] = {
+    "extraction": ("/v1/extractions", lambda deep: TEXT | {"schema": {"type": "object", "default": deep}}),
+    "batch": ("/v1/extractions/batch", lambda deep: {"items": ["x"], "schema": {"type": "object", "default": deep}}),
+    "tool": (
+        "/v1/chat/completions",
+        lambda deep: CHAT | {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": deep}}}]},
+    ),
+    "shape": (
+        "/v1/chat/completions",
+        lambda deep: (
+            CHAT | {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"x": deep}}}}
+        ),
+    ),
+    "correction": ("/v1/reviews/{review_id}/correct", lambda deep: {"version": 1, "result": [deep]}),
+}
+
+
+def nested(levels: int) -> object:
+    value: object = [0]
+    for level in range(levels - 1):
+        value = [value] if level % 2 else {"x": value}
+    return value
 
 
 def payloads() -> Iterator[type[BaseModel]]:
@@ -154,6 +179,22 @@ async def test_a_hostile_body_is_refused_in_a_few_words(client: httpx2.AsyncClie
         assert 400 <= response.status_code < 500 or path in FORGIVING, (path, body[:200])
         assert len(response.content) < FEW_BYTES, (path, body[:200])
     assert {"/v1/auth/keys", "/v1/detections", "/v1/search", "/v2/models/{name}/infer"} | FORGIVING <= paths
+
+
+@pytest.mark.parametrize("place", ANYWHERE)
+@pytest.mark.parametrize("levels", [200, 600])
+async def test_what_is_nested_too_deep_is_refused(
+    client: httpx2.AsyncClient, services: Services, place: str, levels: int
+) -> None:
+    ada = await join(client, services, "ada@example.com", *Scope)
+    path, body = ANYWHERE[place]
+    refused = await ada.request("POST", path.format_map(PLACES), json=body(nested(levels)))
+    assert 400 <= refused.status_code < 500
+    assert "nested deeper than 200 levels" in refused.text
+    assert len(refused.content) < FEW_BYTES
+    taken = await ada.request("POST", path.format_map(PLACES), json=body(nested(199)))
+    assert taken.status_code < 500
+    assert "nested" not in taken.text
 
 
 def test_the_first_of_thousands_of_unknown_fields_is_named() -> None:

@@ -20,6 +20,7 @@ from app.chat.ports import (
     ToolCall,
 )
 from app.guardrails.settings import GuardrailSettings
+from app.payloads import DEEPEST
 from tests.answers.fakes import FakeLanguageModel
 
 ADA = Caller(UUID(int=1))
@@ -106,6 +107,14 @@ def test_the_name_and_the_chain_behind_it_make_another_key() -> None:
     ]
     keys = {key(model=model, alias=alias) for model in chains for alias in ("default", "fast")}
     assert len(keys) == 8
+
+
+def test_a_schema_may_be_as_deep_as_requests_may_bring_it() -> None:
+    schemas: list[dict[str, Any]] = [{}, {"x": 1}]
+    for _ in range(DEEPEST - 1):
+        schemas = [{"x": schema} for schema in schemas]
+    keys = {key(replace(REQUEST, tools=[Tool("weather", parameters=schema)])) for schema in schemas}
+    assert len(keys) == 2
 
 
 def test_other_guardrails_make_another_key() -> None:

@@ -1,10 +1,10 @@
 """What a chat completion is asked for, in the wire shape of OpenAI's API."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from app.payloads import Payload
+from app.payloads import JsonObject, Payload
 from app.prompts.schemas import PromptUse
 
 MOST_MESSAGES = 2048
@@ -80,7 +80,7 @@ class FunctionDefinition(_Lenient):
 
     name: Name
     description: Text | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 
@@ -121,7 +121,7 @@ class JsonSchemaDefinition(_Lenient):
 
     name: Name
     description: Text | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: JsonObject = Field(alias="schema")
     strict: bool | None = None
 
 

@@ -13,7 +13,7 @@ from app.extraction.models import ItemState
 from app.extraction.service import Batch
 from app.extraction.settings import MOST_ITEMS
 from app.jobs.schemas import JobRead
-from app.payloads import Payload
+from app.payloads import JsonObject, Payload
 from app.problems import FieldProblem
 from app.prompts.schemas import PromptUse
 
@@ -35,7 +35,7 @@ EXAMPLE: JsonDict = {
 class ExtractionWish(Payload):
     """What is to be done with a text."""
 
-    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema (draft 2020-12) of an object")
+    schema_: JsonObject = Field(alias="schema", description="JSON Schema (draft 2020-12) of an object")
     instructions: str | None = Field(
         default=None, max_length=LONGEST_INSTRUCTIONS, description="what the schema does not say", examples=[None]
     )

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from app.payloads import Payload
+from app.payloads import AnyJson, Payload
 from app.reviews.models import ReviewState
 
 LONGEST_NOTE = 2000
@@ -49,7 +49,7 @@ class ReviewDecision(Payload):
 class ReviewCorrection(ReviewDecision):
     """What is released instead of the output."""
 
-    result: Any = Field(examples=[{"number": "2041", "total": 84.5}])
+    result: AnyJson = Field(examples=[{"number": "2041", "total": 84.5}])
 
 
 class ReviewRejection(ReviewDecision):
