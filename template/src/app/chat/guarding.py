@@ -5,9 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
-from app.chat.ports import Finished, Message, ModelEvent, ModelRequest, TextDelta, ToolCall
+from app.chat.ports import Finished, JsonSchema, Message, ModelEvent, ModelRequest, TextDelta, Tool, ToolCall
 from app.chat.reviewing import ask_reviewer
 from app.errors import GuardrailRefusedError
 from app.guardrails.output import OutputGuard
@@ -15,6 +16,8 @@ from app.guardrails.personal_data import redact_values
 from app.guardrails.service import Guardrails, read_beside
 
 NOT_TRUSTED = ("user", "tool")
+
+Described = TypeVar("Described", Tool, JsonSchema)
 
 
 async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: UUID, is_retry: bool = False) -> None:
@@ -40,7 +43,10 @@ async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner:
 
 
 async def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
-    """Take out what the model must not see, whoever wrote it."""
+    """Take out what the model must not see, whoever wrote it.
+
+    Names and schemas stay as they are: what the model writes has to fit them.
+    """
     if not guardrails.redacts_input:
         return request
     texts = [*request.texts, *(source.text for source in request.sources)]
@@ -53,7 +59,10 @@ def _redacted(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
         for message in request.messages
     ]
     sources = [replace(source, text=guardrails.redact_input(source.text)) for source in request.sources]
-    return replace(request, messages=messages, sources=sources)
+    tools = [_redacted_part(tool, guardrails) for tool in request.tools]
+    wanted = request.response_format
+    shape = _redacted_part(wanted, guardrails) if isinstance(wanted, JsonSchema) else wanted
+    return replace(request, messages=messages, sources=sources, tools=tools, response_format=shape)
 
 
 def guarded(
@@ -97,6 +106,11 @@ def _pass(event: ModelEvent, output: OutputGuard) -> str:
     if isinstance(event, TextDelta):
         return output.feed(event.text)
     return output.feed("", is_whole=True) if isinstance(event, Finished) else ""
+
+
+def _redacted_part(part: Described, guardrails: Guardrails) -> Described:
+    description = guardrails.redact_input(part.description or "")
+    return part if description == (part.description or "") else replace(part, description=description)
 
 
 def _redacted_calls(message: Message) -> list[ToolCall]:

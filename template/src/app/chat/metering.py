@@ -1,7 +1,6 @@
 """What an answer may take and what it took: admitted first, measured while streamed, recorded however it ends."""
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -13,7 +12,6 @@ from app.chat.metrics import show_answer, trace_answer
 from app.chat.ports import (
     Asked,
     Finished,
-    JsonSchema,
     LanguageModel,
     ModelEvent,
     ModelRequest,
@@ -200,12 +198,7 @@ class Meter:
 
 def _read(request: ModelRequest) -> int:
     """Count the characters that the model reads."""
-    said = sum(len(message.content) for message in request.messages)
-    called = sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
-    schemas: list[object] = [tool.parameters for tool in request.tools if tool.parameters]
-    if isinstance(request.response_format, JsonSchema):
-        schemas.append(request.response_format.schema)
-    return said + called + sum(len(json.dumps(schema)) for schema in schemas)
+    return sum(map(len, request.texts))
 
 
 def _estimate(characters: int) -> int:

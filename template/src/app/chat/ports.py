@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from app.auth.caller import Caller
+from app.chat.wording import texts_of, unescaped
 from app.prompts.service import FilledPrompt, PromptChoice
 from app.usage.admission import Admission
 from app.usage.measurement import Expectation, Measurement
@@ -48,7 +50,8 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+# Without slots, so that a schema, which may be large, is written out once for all who count or check what is read.
+@dataclass(frozen=True)
 class Tool:
     """A function that the model may ask for; `parameters` is a JSON Schema."""
 
@@ -56,6 +59,11 @@ class Tool:
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool | None = None
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """What the model reads of it, the schema as JSON."""
+        return texts_of(self.name, self.description, self.parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +73,7 @@ class NamedTool:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, as above
 class JsonSchema:
     """The shape that the answer must have."""
 
@@ -73,6 +81,11 @@ class JsonSchema:
     schema: Mapping[str, Any]
     description: str | None = None
     strict: bool | None = None
+
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """What the model reads of it, the schema as JSON."""
+        return texts_of(self.name, self.description, self.schema)
 
 
 ToolChoice = Literal["auto", "none", "required"] | NamedTool
@@ -108,9 +121,13 @@ class ModelRequest:
 
     @property
     def texts(self) -> list[str]:
-        """All that the messages say, and the arguments of the calls in them."""
-        calls = [call.arguments for message in self.messages for call in message.tool_calls]
-        return [*(message.content for message in self.messages), *calls]
+        """All that the model reads: the messages and the calls in them, the tools, the shape of the answer."""
+        calls = [call for message in self.messages for call in message.tool_calls]
+        called = [text for call in calls for text in (call.id, call.name, unescaped(call.arguments))]
+        answered = [message.tool_call_id for message in self.messages if message.tool_call_id]
+        offered = [text for tool in self.tools for text in tool.texts]
+        shape = self.response_format.texts if isinstance(self.response_format, JsonSchema) else ()
+        return [*(message.content for message in self.messages), *called, *answered, *offered, *shape]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class CheckSettings(BaseModel):
         description="checks on what models write, in their order; `schema` is the last, of the whole answer",
     )
     screen_passages: bool = Field(default=True, description="leave passages out that try to give the model orders")
-    max_input_characters: int = Field(default=400_000, ge=1, description="of all messages together")
+    max_input_characters: int = Field(default=400_000, ge=1, description="of all that the model reads together")
     max_input_tokens: int = Field(default=100_000, ge=1, description="the same in tokens, estimated")
     banned_phrases: list[Phrase] = Field(default=[], description="what answers must not say, whatever its case")
     allowed_topics: list[Sentence] = Field(default=[], description="sentences as callers may write; empty allows all")
