@@ -1,9 +1,11 @@
 """What the meters are told of models that answer, and of those that fail."""
 
 import contextlib
+from time import monotonic
 
 import pytest
 
+from app.chat import metrics
 from app.chat.ports import Message, ModelRequest
 from app.chat.service import ChatService
 from app.chat.settings import ChatSettings
@@ -42,7 +44,7 @@ async def test_an_answer_is_told_by_its_tokens_and_by_how_it_ended(meters: Meter
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
-    pair: Pair, kind: Provider, meters: Meters
+    pair: Pair, kind: Provider, meters: Meters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = (frozenset({("model", name)}) for name in ("first:status-500", "other:steady"))
     failed = first | {("code", "unavailable")}
@@ -60,3 +62,7 @@ async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
         told = meters.read()
         assert (told.get(FAILURES, {}), told[CIRCUITS][first]) == ({}, 1)
     assert pair.calls == (2, 3)
+    # Nobody asks any more: once the pause is over, the model is not left alone.
+    later = monotonic() + 61
+    monkeypatch.setattr(metrics, "monotonic", lambda: later)
+    assert meters.read()[CIRCUITS][first] == 0

@@ -95,6 +95,11 @@ class LocalCircuitBreaker:
         self._clock = clock
         self._memories: dict[str, _Memory] = {}
 
+    @property
+    def pause(self) -> float:
+        """As the settings say."""
+        return self._settings.pause
+
     async def admit(self, model: str) -> Circuit:
         """Ask whether the model may be asked, and take the trial if it is due."""
         circuit = await self.look(model)
@@ -146,6 +151,11 @@ class ValkeyCircuitBreaker:
         self._local = LocalCircuitBreaker(settings)
         self._silent_until = 0.0
         self._is_silent = False
+
+    @property
+    def pause(self) -> float:
+        """As the settings say."""
+        return self._settings.pause
 
     async def admit(self, model: str) -> Circuit:
         """Ask whether the model may be asked, and take the trial if it is due."""

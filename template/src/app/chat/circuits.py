@@ -21,6 +21,10 @@ class Circuit:
 class CircuitBreaker(Protocol):
     """Remembers which models fail, so that nobody waits for them. It never raises."""
 
+    @property
+    def pause(self) -> float:
+        """Seconds for which a model is left alone."""
+
     async def admit(self, model: str) -> Circuit:
         """Ask whether the model may be asked; `half_open` is given to one and keeps the others away for a while."""
 

@@ -69,7 +69,7 @@ class FailoverModel:
             if failure and clock() >= end:
                 break
             circuit = await self.breaker.admit(model.name)
-            show_circuit(model.name, circuit.state)
+            show_circuit(model.name, self.breaker.pause if circuit.state == "half_open" else circuit.retry_after)
             if circuit.state == "open":
                 failure = failure or _out_of_order(circuit)
                 continue
@@ -132,7 +132,7 @@ class FailoverModel:
             return  # the model was not asked, so nothing is known against it
         count_failure(model.name, error.code)
         if await self.breaker.note_failure(model.name):
-            show_circuit(model.name, "open")
+            show_circuit(model.name, self.breaker.pause)
             log.warning("circuit.opened", model=model.name, code=error.code)
 
     async def _give_back(self, model: LanguageModel, circuit: Circuit) -> None:
@@ -144,7 +144,7 @@ class FailoverModel:
         """A trial has shown that the model works again."""
         if circuit.state == "half_open":
             await self.breaker.close(model.name)
-            show_circuit(model.name, "closed")
+            show_circuit(model.name, 0)
             log.info("circuit.closed", model=model.name)
 
 

@@ -1,18 +1,30 @@
 """What language models tell OpenTelemetry's meters and traces; where nobody collects it, it costs next to nothing."""
 
+from collections.abc import Iterable
+from time import monotonic
 from typing import Literal
 
-from opentelemetry.metrics import get_meter
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 from opentelemetry.trace import Span, StatusCode
 
-from app.chat.circuits import CircuitState
 from app.observability.buckets import SECONDS
 from app.observability.spans import begin_span
 from app.usage.measurement import Measurement
 
+# When each model is asked again: what is observed needs no later request to be true.
+_asked_again: dict[str, float] = {}
+
+
+def _observe_circuits(_: CallbackOptions) -> Iterable[Observation]:
+    now = monotonic()
+    return [Observation(int(now < until), {"model": model}) for model, until in _asked_again.copy().items()]
+
+
 _meter = get_meter("app.chat")
 _failures = _meter.create_counter("app_language_model_failures", description="requests that a model failed on")
-_circuits = _meter.create_gauge("app_circuit_open", description="1 while a model is not asked, because it fails")
+_meter.create_observable_gauge(
+    "app_circuit_open", [_observe_circuits], description="1 while a model is not asked, because it fails"
+)
 _answers = _meter.create_histogram(
     "app_language_model_seconds", "s", "time of an answer", explicit_bucket_boundaries_advisory=SECONDS
 )
@@ -36,9 +48,9 @@ def count_failure(model: str, code: str) -> None:
     _failures.add(1, {"model": model, "code": code})
 
 
-def show_circuit(model: str, state: CircuitState) -> None:
-    """Record how this process found a model's circuit."""
-    _circuits.set(int(state != "closed"), {"model": model})
+def show_circuit(model: str, left: float) -> None:
+    """Record for how many seconds a model is left alone; 0 where it is not."""
+    _asked_again[model] = monotonic() + left
 
 
 def trace_answer(model: str) -> Span:
