@@ -10,17 +10,19 @@ from app.chat.ports import Message, ModelRequest, TextDelta
 from app.errors import OverloadedError, UnavailableError
 from app.usage.settings import LimitsSettings
 from tests.answers.fakes import FakeLanguageModel
+from tests.meters import Meters
 
 HELLO = ModelRequest([Message("user", "Hello.")])
 
 
-async def test_a_call_beyond_the_cap_waits_and_is_then_refused_with_a_time_to_come_back() -> None:
+async def test_a_call_beyond_the_cap_waits_and_is_then_refused_with_a_time_to_come_back(meters: Meters) -> None:
     model = FakeLanguageModel(["Hm."], silent=True)
     capped = CappedLanguageModel(model, asyncio.Semaphore(1), 0.01)
     async with aclosing(capped.stream(HELLO)) as first:
         assert await anext(first) == TextDelta("Hm.")
         with pytest.raises(OverloadedError) as caught:
             await anext(capped.stream(HELLO))
+    assert meters.read()["app_language_model_rejections"] == {frozenset({("model", "fake:model")}): 1}
     assert caught.value.headers == {"Retry-After": "1"}
     assert len(model.requests) == 1
 

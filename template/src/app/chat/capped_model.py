@@ -5,6 +5,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 
+from app.chat.metrics import count_rejection
 from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
 from app.errors import OverloadedError
 from app.usage.settings import LimitsSettings
@@ -52,6 +53,7 @@ class CappedLanguageModel:
             async with asyncio.timeout(self._longest_wait):
                 await self._free.acquire()
         except TimeoutError:
+            count_rejection(self.name)
             raise OverloadedError(
                 "The language model has too much to do at the moment.",
                 retry_after=max(1, math.ceil(self._longest_wait)),

@@ -22,6 +22,9 @@ def _observe_circuits(_: CallbackOptions) -> Iterable[Observation]:
 
 _meter = get_meter("app.chat")
 _failures = _meter.create_counter("app_language_model_failures", description="requests that a model failed on")
+_rejections = _meter.create_counter(
+    "app_language_model_rejections", description="calls for which no place became free in time"
+)
 _meter.create_observable_gauge(
     "app_circuit_open", [_observe_circuits], description="1 while a model is not asked, because it fails"
 )
@@ -46,6 +49,11 @@ _lookups = _meter.create_counter(
 def count_failure(model: str, code: str) -> None:
     """Count a request that a model failed on, after the last try."""
     _failures.add(1, {"model": model, "code": code})
+
+
+def count_rejection(model: str) -> None:
+    """Count a call that found no free place in time."""
+    _rejections.add(1, {"model": model})
 
 
 def show_circuit(model: str, left: float) -> None:
