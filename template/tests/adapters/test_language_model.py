@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from app.adapters.language_model import LanguageModelSettings
 from app.adapters.offline_language_model import OfflineLanguageModel
 from app.adapters.provider_language_model import open_provider
-from app.chat.ports import Finished, LanguageModel, Message, ModelRequest, Source, TextDelta, Usage
+from app.chat.ports import Finished, Hidden, LanguageModel, Message, ModelRequest, Source, TextDelta, Usage
 from app.errors import (
     ProviderBusyError,
     RequestRefusedError,
@@ -27,6 +27,7 @@ from tests.chat.fake_provider import (
     OUTPUT_TOKENS,
     PATIENCE,
     PROVIDER_SAYS,
+    REASONING,
     WORDS,
     FakeProvider,
 )
@@ -101,8 +102,10 @@ async def test_the_provider_gets_the_conversation_the_limit_and_the_key(provider
 
 @pytest.mark.parametrize("kind", PROVIDERS)
 async def test_reasoning_is_not_part_of_the_answer(provider: FakeProvider, kind: Provider) -> None:
-    text, _ = await ask(settings_for(provider, kind, "thinking"))
-    assert text == "".join(WORDS)
+    async with open_model(settings_for(provider, kind, "thinking")) as model:
+        first, *pieces, _ = [event async for event in model.stream(REQUEST)]
+    assert first == Hidden(len(REASONING))
+    assert "".join(piece.text for piece in pieces if isinstance(piece, TextDelta)) == "".join(WORDS)
 
 
 @pytest.mark.parametrize("kind", PROVIDERS)

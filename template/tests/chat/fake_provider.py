@@ -5,9 +5,9 @@ question, and `status-N-after-S` asks to be left alone for S seconds; `recovers`
 `mute` accepts and sends nothing; `early-cuts`, `early-garbled` and `early-unfinished` do before the first word what
 others do after two; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
 ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks` sends an
-error event after two words; `limited` and `filtered` finish for those reasons; `thinking` reasons first; `slow` writes
-nothing until the test says so, `pauses` not its last word; `cached` had a part of the input in its cache; `calls` asks
-for two functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
+error event after two words; `limited` and `filtered` finish for those reasons; `slow` writes nothing until the test
+says so, `pauses` not its last word; `thinking` and `thinking-pauses` reason first; `cached` had input in its cache;
+`calls` asks for two functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ CACHED_TOKENS = 4
 CALLS = (("call_1", "get_weather", '{"city": "Oslo"}'), ("call_2", "get_time", ""))
 # For those that fall silent; enough for a call to arrive on a machine that stands still for a while.
 PATIENCE = {"mute": {"first_token_timeout": 5.0}, "stalls": {"idle_timeout": 2.0}}
-PROVIDER_SAYS = "words of the provider"
+PROVIDER_SAYS, REASONING = "words of the provider", "Let me think."
 
 
 @dataclass
@@ -136,7 +136,7 @@ async def _write_stream(provider: FakeProvider, writer: asyncio.StreamWriter, ca
     write = _anthropic_events if call.path.startswith("/v1/messages") else _openai_events
     events = write(model, words)
     for event in _before_the_first_word(events, model) if model.startswith("early-") else events:
-        if model == "pauses" and json.dumps(words[-1]) in event:
+        if model.endswith("pauses") and json.dumps(words[-1]) in event:
             await provider.go.wait()
         data = event.encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
@@ -154,8 +154,8 @@ def _openai_events(model: str, words: Sequence[str]) -> Iterator[str]:
         return _openai_chunk(model, choices=[{"index": 0, "delta": delta, "finish_reason": finish}])
 
     yield chunk({"role": "assistant", "content": ""})
-    if model == "thinking":
-        yield chunk({"reasoning_content": "Let me think."})
+    if model.startswith("thinking"):
+        yield chunk({"reasoning_content": REASONING})
     for delta in _openai_calls() if model == "calls" else ():
         yield chunk({"tool_calls": [delta]})
     for number, word in enumerate(() if model == "calls" else words):
@@ -198,10 +198,10 @@ def _anthropic_events(model: str, words: Sequence[str]) -> Iterator[str]:
     yield _anthropic_event("message_start", message={**message, "stop_reason": None, "stop_sequence": None})
     yield _anthropic_event("ping")
     text = 0
-    if model == "thinking":
+    if model.startswith("thinking"):
         text = 1
         yield _anthropic_event("content_block_start", index=0, content_block=_THINKING)
-        delta = {"type": "thinking_delta", "thinking": "Let me think."}
+        delta = {"type": "thinking_delta", "thinking": REASONING}
         yield _anthropic_event("content_block_delta", index=0, delta=delta)
         yield _anthropic_event("content_block_stop", index=0)
     if model == "calls":

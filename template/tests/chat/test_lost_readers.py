@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message as AsgiMessage
 
 from app.chat.chunks import Chunks, chunk_frames
-from app.chat.ports import Asked, Finished, LanguageModel, ModelEvent
+from app.chat.ports import Asked, Finished, Hidden, LanguageModel, ModelEvent
 from app.event_stream import EventStream, ReadAhead
 from tests.chat.chains import REQUEST, Pair
 from tests.chat.fake_provider import FakeProvider
@@ -38,7 +38,7 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[httpcore2.AsyncConnectionPool
 async def answer(model: LanguageModel) -> AsyncGenerator[ModelEvent, None]:
     async with aclosing(model.stream(REQUEST)) as events:
         async for event in events:
-            if not isinstance(event, Asked):
+            if not isinstance(event, Asked | Hidden):
                 yield event
 
 

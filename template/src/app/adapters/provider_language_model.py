@@ -18,7 +18,7 @@ from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
 from app.adapters.surrogates import Joiner, whole
 from app.adapters.trust import trusted
-from app.chat.ports import Finished, FinishReason, ModelEvent, ModelRequest, TextDelta, Usage
+from app.chat.ports import Finished, FinishReason, Hidden, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
     AppError,
     ProviderBusyError,
@@ -72,7 +72,7 @@ class PydanticAiLanguageModel:
         """None: it answers itself."""
         return ()
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Hidden, None]:
         """Answer piece by piece; closing the iterator ends the request to the provider."""
         clock = asyncio.get_running_loop().time
         end = min(clock() + self._settings.total_timeout, request.deadline or math.inf)
@@ -97,8 +97,8 @@ class PydanticAiLanguageModel:
                 if isinstance(event, Finished):
                     return
 
-    async def _events(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Yield what the provider sends; an empty piece is a sign of life, such as hidden reasoning."""
+    async def _events(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Hidden, None]:
+        """Yield what the provider sends; an empty piece is a sign of life."""
         body = openai_body(request) if self._settings.protocol == "openai" else anthropic_body(request, self._model)
         options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
         history = write_history(request.messages)
@@ -106,7 +106,8 @@ class PydanticAiLanguageModel:
         joiner = Joiner()
         async with model_request_stream(self._model, history, model_settings=options, instrument=False) as response:
             async for event in response:
-                for piece in joiner.join(read_event(event, calls)):
+                read = read_event(event, calls)
+                for piece in [read] if isinstance(read, Hidden) else joiner.join(read):
                     yield piece
             for piece in joiner.end():
                 yield piece

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_ai import messages as wire
 from pydantic_ai.models import Model
 
-from app.chat.ports import JsonSchema, Message, ModelRequest, NamedTool, TextDelta, Tool, ToolCallDelta
+from app.chat.ports import Hidden, JsonSchema, Message, ModelRequest, NamedTool, TextDelta, Tool, ToolCallDelta
 from app.errors import UnsupportedParameterError
 
 ANTHROPIC_TOOL_CHOICES = {"auto": "auto", "none": "none", "required": "any"}
@@ -85,15 +85,16 @@ def anthropic_body(request: ModelRequest, model: Model) -> dict[str, Any]:
     return _given(body)
 
 
-def read_event(event: wire.ModelResponseStreamEvent, calls: dict[int, int]) -> TextDelta | ToolCallDelta:
-    """Take out of an event what it carries for the reader: an empty text if nothing, such as hidden reasoning.
+def read_event(event: wire.ModelResponseStreamEvent, calls: dict[int, int]) -> TextDelta | ToolCallDelta | Hidden:
+    """Take out of an event what it carries for the reader: an empty text if nothing.
 
     `calls` is the reader's memory: the number of the tool call that each part of the answer is.
     """
     match event:
-        case wire.PartStartEvent(part=wire.TextPart(content=text)):
-            return TextDelta(text)
-        case wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text)):
+        case (
+            wire.PartStartEvent(part=wire.TextPart(content=text))
+            | wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text))
+        ):
             return TextDelta(text)
         case wire.PartStartEvent(index=part, part=wire.ToolCallPart() as call):
             calls[part] = len(calls)
@@ -103,6 +104,11 @@ def read_event(event: wire.ModelResponseStreamEvent, calls: dict[int, int]) -> T
         case wire.PartEndEvent(index=part, part=wire.ToolCallPart(args=arguments)) if not arguments:
             # A call without arguments is an empty object to whoever reads it.
             return ToolCallDelta(calls[part], "{}")
+        case (
+            wire.PartStartEvent(part=wire.ThinkingPart(content=str(text)))
+            | wire.PartDeltaEvent(delta=wire.ThinkingPartDelta(content_delta=str(text)))
+        ) if text:
+            return Hidden(len(text))
         case _:
             return TextDelta("")
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from app.chat.metrics import count_rejection
-from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
+from app.chat.ports import LanguageModel, ModelRequest, StreamEvent
 from app.errors import OverloadedError
 from app.usage.settings import LimitsSettings
 
@@ -37,7 +37,7 @@ class CappedLanguageModel:
         """The model's own."""
         return self._model.stand_ins
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer as the model does.
 
         Raises:

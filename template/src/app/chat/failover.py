@@ -12,8 +12,9 @@ from stamina import retry_context
 
 from app.chat.circuits import Circuit, CircuitBreaker
 from app.chat.metrics import count_failure, show_circuit
-from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
+from app.chat.ports import Asked, Hidden, LanguageModel, ModelRequest, StreamEvent
 from app.errors import (
+    AppError,
     ProviderLimitError,
     RequestRefusedError,
     ServiceRefusedError,
@@ -30,8 +31,9 @@ log = structlog.get_logger(__name__)
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 JITTER = 0.2
+OURS = (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError)  # faults that are not the model's
 
-ModelStream = AsyncGenerator[ModelEvent | Asked, None]
+ModelStream = AsyncGenerator[StreamEvent, None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class FailoverModel:
         clock = asyncio.get_running_loop().time
         end = clock() + self.total_timeout
         request = replace(request, deadline=end)
-        failure: UpstreamError | None = None
+        failure: AppError | None = None
         for model in self.models:
             if failure and clock() >= end:
                 break
@@ -74,36 +76,30 @@ class FailoverModel:
                 failure = failure or _out_of_order(circuit)
                 continue
             yield Asked(model.name)
+            begun = False
             try:
-                first, events = await self._begin(model, request, circuit)
-            except (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError) as error:
-                if isinstance(error, UnsupportedParameterError):
-                    await self._give_back(model, circuit)
-                else:
-                    await self._close(model, circuit)
-                if failure is None:
+                async with aclosing(self._ask(model, request, circuit)) as events:
+                    async for event in events:
+                        if not begun and not isinstance(event, Hidden):
+                            begun = True
+                            await self._close(model, circuit)
+                        yield event
+            except (UpstreamError, UnsupportedParameterError) as error:
+                is_ours = await self._learn(model, circuit, error, begun=begun)
+                if begun or (is_ours and failure is None):
                     raise
-                continue  # that a stand-in is of no use is not what went wrong
-            except UpstreamError as error:
-                if isinstance(error, ProviderLimitError):
-                    await self._give_back(model, circuit)
-                await self._note(model, error)
-                failure = error
-                continue
-            async with aclosing(events), aclosing(self._rest(model, first, events)) as answer:
-                await self._close(model, circuit)
-                async for event in answer:
-                    yield event
-            return
+                if not is_ours:  # that a stand-in is of no use is not what went wrong
+                    failure = error
+            else:
+                return
         raise failure or UpstreamFailedError("There is no language model to ask.")
 
-    async def _begin(
-        self, model: LanguageModel, request: ModelRequest, circuit: Circuit
-    ) -> tuple[ModelEvent | Asked, ModelStream]:
-        """Wait for the first event, and try again a few times where that may help."""
+    async def _ask(self, model: LanguageModel, request: ModelRequest, circuit: Circuit) -> ModelStream:
+        """Pass on what the model writes, and until it begins to answer, ask again a few times where that may help."""
         left = (request.deadline or 0) - asyncio.get_running_loop().time()
+        begun = asyncio.Event()
         async for attempt in retry_context(
-            on=_wait_before_retry,
+            on=lambda error: not begun.is_set() and _wait_before_retry(error),
             attempts=self.attempts if circuit.state == "closed" else 1,
             timeout=left - LONGEST_WAIT - JITTER,  # no wait goes beyond the deadline
             wait_initial=FIRST_WAIT,
@@ -111,23 +107,27 @@ class FailoverModel:
             wait_jitter=JITTER,
         ):
             with attempt:
-                events = model.stream(request)
-                first = await anext(events, None)
-                if first is None:
+                async with aclosing(model.stream(request)) as events:
+                    async for event in events:
+                        if not isinstance(event, Hidden):
+                            begun.set()
+                        yield event
+                if not begun.is_set():
                     raise UpstreamFailedError("The language model's answer has no end.")
-                return first, events
-        raise AssertionError  # the last attempt raises what it met
+                return
 
-    async def _rest(self, model: LanguageModel, first: ModelEvent | Asked, events: ModelStream) -> ModelStream:
-        try:
-            yield first
-            async for event in events:
-                yield event
-        except UpstreamError as error:
+    async def _learn(self, model: LanguageModel, circuit: Circuit, error: AppError, *, begun: bool) -> bool:
+        """Put on record what a failure says of the model; tells whether nobody but this service is to blame."""
+        is_ours = not begun and isinstance(error, OURS)
+        if isinstance(error, UnsupportedParameterError | ProviderLimitError):
+            await self._give_back(model, circuit)
+        elif is_ours:
+            await self._close(model, circuit)
+        if not is_ours:
             await self._note(model, error)
-            raise
+        return is_ours
 
-    async def _note(self, model: LanguageModel, error: UpstreamError) -> None:
+    async def _note(self, model: LanguageModel, error: AppError) -> None:
         if isinstance(error, ProviderLimitError):
             return  # the model was not asked, so nothing is known against it
         count_failure(model.name, error.code)

@@ -12,6 +12,7 @@ from app.chat.metrics import show_answer, trace_answer
 from app.chat.ports import (
     Asked,
     Finished,
+    Hidden,
     LanguageModel,
     ModelEvent,
     ModelRequest,
@@ -97,10 +98,12 @@ async def _measured(
         async with aclosing(model.stream(meter.request)) as events:
             async for event in events:
                 if isinstance(event, Asked):
-                    meter.model = event.model
+                    meter.turn_to(event.model)
                     span.add_event("asked", {"gen_ai.request.model": event.model})
                     continue
                 meter.note(event)
+                if isinstance(event, Hidden):
+                    continue
                 if isinstance(event, Finished):
                     break
                 yield event
@@ -154,10 +157,17 @@ class Meter:
     is_filtered: bool = False
     is_cancelled: bool = False
 
-    def note(self, event: ModelEvent) -> None:
+    def turn_to(self, model: str) -> None:
+        """Count for a model that is asked now: what another wrote that gave no answer is not on its account."""
+        self.model, self.characters = model, 0
+
+    def note(self, event: ModelEvent | Hidden) -> None:
         """Take an event into account."""
         if isinstance(event, Finished):
             self.end = event
+            return
+        if isinstance(event, Hidden):
+            self.characters += event.characters
             return
         if self.first is None:
             self.first = time.monotonic()

@@ -179,7 +179,15 @@ class Asked:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """So many characters that the model wrote for nobody to see, such as reasoning. Metering keeps it to itself."""
+
+    characters: int
+
+
 ModelEvent = TextDelta | ToolCallDelta | Finished
+StreamEvent = ModelEvent | Asked | Hidden
 
 
 class LanguageModel(Protocol):
@@ -193,7 +201,7 @@ class LanguageModel(Protocol):
     def stand_ins(self) -> Sequence[str]:
         """Models that may answer in its place."""
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
+    def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
 
         A chain of models says whom it asks with `Asked`, always before the first piece.

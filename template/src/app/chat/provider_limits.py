@@ -11,7 +11,7 @@ import structlog
 
 from app.chat.metering import Meter
 from app.chat.metrics import count_limited
-from app.chat.ports import Asked, LanguageModel, ModelEvent, ModelRequest
+from app.chat.ports import Asked, LanguageModel, ModelRequest, StreamEvent
 from app.errors import ProviderLimitError, UnsupportedParameterError, UpstreamTimeoutError
 from app.usage.quotas import Charge, Quota
 
@@ -92,7 +92,7 @@ class LimitedLanguageModel:
         """The model's own."""
         return self._model.stand_ins
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Asked, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
         """Answer as the model does, when it is the call's turn.
 
         Raises:
