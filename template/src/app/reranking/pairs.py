@@ -10,6 +10,8 @@ from app.errors import UnprocessableError
 from app.inference.token_input import check_total, read_tokenizer
 from app.inference.token_thread import TokenThread
 
+PAIRS = "The documents, each with the query,"
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -46,7 +48,9 @@ class PairReader:
             UnprocessableError: the query leaves no room for documents, or all pairs together have too many tokens.
         """
         [joining] = await thread.read([query], lambda queries, _: [self.begin(queries[0])])
-        return await thread.read(documents, joining.read)
+        beside = self.max_tokens - joining.room
+        check_total(len(documents) * beside, PAIRS)
+        return await thread.read(documents, joining.read, beside=beside)
 
     def begin(self, query: str) -> "Joining":
         """Tokenize a query; blocks.
@@ -91,7 +95,7 @@ class Joining:
             whole = self.tokenizer.post_process(self.asked, document)
             pairs.append(Pair(whole.ids, whole.type_ids))
             self.total += len(whole)
-        check_total(self.total, "The documents, each with the query,")
+            check_total(self.total, PAIRS)
         return pairs
 
 
