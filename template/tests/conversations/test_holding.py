@@ -117,6 +117,32 @@ async def test_a_repeat_that_is_refused_leaves_what_was_stored_until_one_is_answ
     assert [message["content"] for message in provider.calls[-1].body["messages"]] == ["Be brief.", "How long?"]
 
 
+@either
+@pytest.mark.parametrize("model", ["cuts"])
+@pytest.mark.usefixtures("first_bytes_soon")
+async def test_a_repeat_that_says_nothing_leaves_the_half_answer_until_one_is_better(
+    settings: Settings, provider: FakeProvider, talk: Talk, *, stream: bool
+) -> None:
+    assert (await talk.say("How long?", key="k1")).status_code == 502
+    stored = await talk.messages()
+    async with run_service(settings, provider_settings(provider, "openai", "status-503")) as away:
+        talk.client.base_url = away.url
+        assert (await talk.say("How long?", key="k1", stream=stream)).status_code == 503
+        assert await talk.messages() == stored
+    async with run_service(settings, provider_settings(provider, "openai", "mute")) as silent:
+        talk.client.base_url = silent.url
+        provider.called.clear()
+        asking = asyncio.create_task(talk.say("How long?", key="k1", stream=stream))
+        await asyncio.wait_for(provider.called.wait(), 10)
+        asking.cancel()
+        await asyncio.wait_for(provider.client_left.wait(), 10)
+    async with run_service(settings, provider_settings(provider, "openai", "steady")) as mended:
+        talk.client.base_url = mended.url
+        assert await talk.messages() == stored
+        assert (await talk.say("How long?", key="k1", stream=stream)).status_code == 200
+        assert [message["content"] for message in await talk.messages()] == ["How long?", ANSWER]
+
+
 @pytest.mark.parametrize("model", ["cuts"])
 async def test_a_repeated_key_has_a_failed_answer_written_anew_unless_the_conversation_has_gone_on(
     settings: Settings, provider: FakeProvider, talk: Talk

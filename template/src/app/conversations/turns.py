@@ -98,7 +98,8 @@ class TurnService:
         """Answer a turn that has begun, piece by piece: some `Token`s, then `Done`. Closing it stops the model.
 
         However it ends, what was written is stored. A turn that is refused before anything was written is taken back
-        with the user's message, unless an earlier request has sent that.
+        with the user's message, unless an earlier request has sent that; and one that fails or is left by then, if it
+        was to replace an answer that was cut short, so that this stays.
 
         Raises:
             CallerError: what is asked for cannot be had.
@@ -149,10 +150,11 @@ class TurnService:
 
     async def _give_up(self, writing: Writing, failure: BaseException) -> None:
         """Store what there is; a failure to do so is logged and does not hide what came first."""
-        is_refused = isinstance(failure, CallerError) and not writing.length
+        is_refused, is_replacing = isinstance(failure, CallerError), writing.turn.replaces is not None
+        is_void = not writing.length and (is_refused or is_replacing)
         reason = _why_cut_short(failure)
         try:
-            await self._in_any_case(self._take_back(writing) if is_refused else self._store(writing, reason))
+            await self._in_any_case(self._take_back(writing) if is_void else self._store(writing, reason))
         except Exception:
             log.exception("turn.lost", conversation_id=str(writing.turn.conversation.id))
 
