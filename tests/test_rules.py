@@ -13,6 +13,7 @@ OVERLAYS = {choice: option for option, choices in options().items() for choice i
 # Paths that one overlay alone has, each with its reason.
 LONE_PATHS = {
     "src/app/adapters/pgvector_index.py": "only PostgreSQL needs an index for each embedding model",
+    "src/app/adapters/qdrant_points.py": "only Qdrant has points",
     "tests/adapters/test_pgvector_index.py": "only PostgreSQL shows its query plans",
     "tests/jobs/test_arq_entries.py": "only ARQ's queue can be asked what it holds",
     "tests/gpu/test_device.py": "only GPUs need one to be tested",

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +12,6 @@ from app.adapters.vector_store import VectorStoreSettings, open_vector_store
 from app.documents.ports import VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
-from app.settings import Settings
 from tests.adapters.vector_store_under_test import settings_for
 from tests.adapters.vectors import (
     DIMENSION,
@@ -30,25 +28,8 @@ from tests.adapters.vectors import (
     towards,
     vector_of,
 )
-from tests.documents.fakes import FakeVectorStore
 
-
-@pytest.fixture
-def fake_vector_store() -> VectorStore:
-    return FakeVectorStore()
-
-
-@pytest.fixture
-async def real_vector_store(settings: Settings) -> AsyncIterator[VectorStore]:
-    async with open_vector_store(settings.vector_store) as store:
-        yield store
-
-
-@pytest.fixture(params=["fake_vector_store", "real_vector_store"])
-def store(request: pytest.FixtureRequest) -> VectorStore:
-    """Each test of the contract runs twice."""
-    chosen: VectorStore = request.getfixturevalue(request.param)
-    return chosen
+OPERATIONS = ["prepare", "upsert", "search", "delete_document", "list_passages", "delete_passages", "ping"]
 
 
 async def test_an_empty_store_finds_nothing(store: VectorStore) -> None:
@@ -64,6 +45,8 @@ async def test_storing_and_deleting_nothing_is_harmless(store: VectorStore) -> N
     await store.prepare(MODEL)
     await store.upsert([])
     await store.delete_document(owner_id=OWNER, document_id=uuid4())
+    await store.delete_passages([])
+    await store.delete_passages([uuid4()])
     await store.ping()
 
 
@@ -142,29 +125,6 @@ async def test_storing_a_passage_again_replaces_its_vector(store: VectorStore) -
     assert await store.search(ask(document_ids=[first.document_id])) == []
 
 
-async def test_deleting_a_document_removes_its_vectors_of_every_model(store: VectorStore) -> None:
-    document_id = uuid4()
-    other = direction(seeded(2), OTHER_MODEL.dimension)
-    doomed = [vector_of(towards(0.9), document_id=document_id) for _ in range(3)]
-    doomed.append(vector_of(other, document_id=document_id, model=OTHER_MODEL))
-    kept = vector_of(towards(0.1))
-    for model in (MODEL, OTHER_MODEL):
-        await store.prepare(model)
-    await store.upsert([*doomed, kept])
-    for _ in range(2):
-        await store.delete_document(owner_id=OWNER, document_id=document_id)
-    assert ids(await store.search(ask())) == [kept.passage_id]
-    assert await store.search(ask(other, model=OTHER_MODEL)) == []
-
-
-async def test_nobody_deletes_the_document_of_another(store: VectorStore) -> None:
-    vector = vector_of(towards(0.9))
-    await store.prepare(MODEL)
-    await store.upsert([vector])
-    await store.delete_document(owner_id=OTHER_OWNER, document_id=vector.document_id)
-    assert ids(await store.search(ask())) == [vector.passage_id]
-
-
 async def test_an_owner_with_few_vectors_among_many_finds_all_of_them(store: VectorStore) -> None:
     source = seeded(3)
     crowd = [vector_of(direction(source), owner_id=OTHER_OWNER) for _ in range(1_995)]
@@ -205,7 +165,7 @@ async def test_a_model_that_changed_its_dimension_under_the_same_version_is_refu
         await store.prepare(EmbeddingModel("test-model", "1", DIMENSION + 1, 8, Path("unused")))
 
 
-@pytest.mark.parametrize("operation", ["prepare", "upsert", "search", "delete_document", "ping"])
+@pytest.mark.parametrize("operation", OPERATIONS)
 async def test_a_store_that_is_not_there_is_unavailable(operation: str) -> None:
     async with asyncio.timeout(30), open_vector_store(settings_for("127.0.0.1", 1)) as store:
         with pytest.raises(UnavailableError):
@@ -238,5 +198,9 @@ async def call(store: VectorStore, operation: str) -> None:
             await store.search(ask())
         case "delete_document":
             await store.delete_document(owner_id=OWNER, document_id=uuid4())
+        case "list_passages":
+            await store.list_passages(owner_id=OWNER, document_id=uuid4())
+        case "delete_passages":
+            await store.delete_passages([uuid4()])
         case _:
             await store.ping()

@@ -40,6 +40,15 @@ class FakeVectorStore:
         gone = (owner_id, document_id)
         self.vectors = {key: kept for key, kept in self.vectors.items() if (kept.owner_id, kept.document_id) != gone}
 
+    async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
+        """List the passages of a document that have vectors."""
+        wanted = (owner_id, document_id)
+        return {each.passage_id for each in self.vectors.values() if (each.owner_id, each.document_id) == wanted}
+
+    async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
+        """Drop the vectors of passages, of every model."""
+        self.vectors = {key: kept for key, kept in self.vectors.items() if key[0] not in passage_ids}
+
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
         """Read what is kept for a model, in the order of the passages."""
         if model not in self.dimensions:

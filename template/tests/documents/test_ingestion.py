@@ -1,96 +1,26 @@
 """An ingestion that is overtaken: by a later one, or by the deletion of its document."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from app.adapters.file_store import LocalFileStore
 from app.bootstrap import Services
-from app.documents.handlers import STRIDE, IngestDocument
-from app.documents.ports import VectorQuery
-from app.documents.service import INGEST
-from app.inference.embedder import Embedder, Embeddings
-from app.jobs.ports import Attempt
+from app.documents.handlers import STRIDE
 from app.settings import Settings
+from tests.documents.ingestions import (
+    WatchedEmbedder,
+    WatchedFiles,
+    count_vectors,
+    ingestion,
+    interpose,
+    reindex,
+    report,
+    status,
+    upload,
+)
 from tests.http import Person
-
-TEXT = b"The warranty lasts 24 months.\n\nSpare parts are sent within three days."
-
-Before = Callable[[int], Awaitable[None]]
-
-
-class WatchedEmbedder(Embedder):
-    """The service's embedder, with something that happens before each call; it is told the call's number."""
-
-    def __init__(self, real: Embedder, before: Before) -> None:
-        self.__dict__.update(vars(real))
-        self._before = before
-        self.calls = 0
-
-    async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
-        """Embed texts after what happens first."""
-        self.calls += 1
-        await self._before(self.calls)
-        return await super().embed(texts, owner=owner, within=within)
-
-
-class WatchedFiles(LocalFileStore):
-    """The service's files, with something that happens before one is read."""
-
-    def __init__(self, folder: Path, before: Callable[[], Awaitable[None]]) -> None:
-        super().__init__(folder)
-        self._before = before
-
-    @asynccontextmanager
-    async def as_path(self, key: str) -> AsyncIterator[Path]:
-        """Offer the file after what happens first."""
-        await self._before()
-        async with super().as_path(key) as path:
-            yield path
-
-
-async def report(fraction: float) -> None:
-    """Take no notice."""
-
-
-async def nothing(_: int) -> None:
-    """Let it be embedded."""
-
-
-def ingestion(services: Services, before: Before = nothing) -> IngestDocument:
-    handler = services.job_runner.handlers[INGEST]
-    assert isinstance(handler, IngestDocument)
-    return replace(handler, embedder=WatchedEmbedder(handler.embedder, before))
-
-
-async def upload(person: Person, content: bytes = TEXT) -> Attempt:
-    """Upload a file; gives the first attempt of its job."""
-    accepted = (await person.upload("warranty.txt", content)).json()
-    caller = await person.services.auth.ensure_account(person.email)
-    payload = {"document_id": accepted["document"]["id"]}
-    return Attempt(UUID(accepted["job"]["id"]), caller.id, payload, number=1)
-
-
-async def reindex(person: Person, first: Attempt) -> Attempt:
-    """Ask for another ingestion; gives the first attempt of its job."""
-    accepted = await person.request("POST", f"/v1/documents/{first.payload['document_id']}/reindex")
-    return replace(first, job_id=UUID(accepted.json()["job"]["id"]))
-
-
-async def status(person: Person, attempt: Attempt) -> str:
-    found: str = (await person.request("GET", f"/v1/documents/{attempt.payload['document_id']}")).json()["status"]
-    return found
-
-
-async def count_vectors(services: Services, owner_id: UUID) -> int:
-    embedder = services.ports.embedder
-    query = (await embedder.embed(["warranty"])).vectors[0].tolist()
-    return len(await services.ports.vectors.search(VectorQuery(owner_id, embedder.model.identity, query, 1000)))
 
 
 async def test_an_ingestion_that_was_overtaken_leaves_the_document_to_the_later_one(
@@ -138,9 +68,9 @@ async def test_the_end_of_an_earlier_job_does_not_fail_a_document_that_is_ready(
     assert await status(ada, first) == "ready"
 
 
-@pytest.mark.parametrize("end", ["try again", "give up"])
+@pytest.mark.parametrize("end", ["go on", "try again", "give up"])
 async def test_no_vectors_are_left_of_a_document_that_was_deleted_while_it_was_indexed(
-    ada: Person, services: Services, settings: Settings, end: str
+    ada: Person, services: Services, settings: Settings, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     settings.documents.passage_tokens = 16
     first = await upload(
@@ -148,19 +78,27 @@ async def test_no_vectors_are_left_of_a_document_that_was_deleted_while_it_was_i
     )
     document_id = UUID(first.payload["document_id"])
 
-    async def delete_then_die(call: int) -> None:
-        if call == 2:
-            assert (await ada.request("DELETE", f"/v1/documents/{document_id}")).status_code == 204
-            await services.ports.vectors.delete_document(owner_id=first.owner_id, document_id=document_id)
-        elif call == 3:
-            raise ConnectionError
+    async def delete() -> None:
+        assert (await ada.request("DELETE", f"/v1/documents/{document_id}")).status_code == 204
+        await services.ports.vectors.delete_document(owner_id=first.owner_id, document_id=document_id)
 
-    handler = ingestion(services, delete_then_die)
-    with pytest.raises(ConnectionError):
+    async def die(call: int) -> None:
+        if call == 2:
+            assert await count_vectors(services, first.owner_id) > 0
+            if end != "go on":
+                raise ConnectionError
+
+    interpose(monkeypatch, services.ports.vectors, "upsert", delete)
+    handler = ingestion(services, die)
+    if end == "go on":
         await handler.run(first, report)
-    assert await count_vectors(services, first.owner_id) > 0
+        assert isinstance(handler.embedder, WatchedEmbedder)
+        assert handler.embedder.calls == 2
+    else:
+        with pytest.raises(ConnectionError):
+            await handler.run(first, report)
     if end == "try again":
         await handler.run(first, report)
-    else:
+    elif end == "give up":
         await handler.give_up(first, "It cannot be indexed.")
     assert await count_vectors(services, first.owner_id) == 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 from tokenizers import Tokenizer
@@ -27,14 +27,11 @@ class Chunk:
     page: int | None
 
 
-def chunk(
-    document_id: UUID, sections: Sequence[Section], media_type: str, tokenizer: Tokenizer, max_tokens: int
-) -> list[Chunk]:
+def chunk(sections: Sequence[Section], media_type: str, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
     """Cut a document into passages of at most `max_tokens`, none across a page break; blocks.
 
     None has more than `CHARACTERS_PER_TOKEN` times as many characters, nor more than `MOST_CHARACTERS`.
-    The identifiers depend on nothing but the document and the order, so that a repeated ingestion
-    writes the same passages again instead of adding others.
+    The identifiers are new each time, so that no vector of an earlier ingestion can pass for one of these.
     """
     kind = MarkdownSplitter if media_type == MediaType.MARKDOWN else TextSplitter
     splitter = kind.from_huggingface_tokenizer(tokenizer, max_tokens)
@@ -44,10 +41,7 @@ def chunk(
         for section in sections
         for offset, text in _cut(section.text, splitter, most)
     ]
-    return [
-        Chunk(uuid5(document_id, str(number)), text, start, start + len(text), page)
-        for number, (start, text, page) in enumerate(pieces)
-    ]
+    return [Chunk(uuid4(), text, start, start + len(text), page) for start, text, page in pieces]
 
 
 def _cut(text: str, splitter: MarkdownSplitter | TextSplitter, most: int) -> Iterator[tuple[int, str]]:

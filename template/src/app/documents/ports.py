@@ -65,6 +65,12 @@ class VectorStore(Protocol):
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
         """Forget all vectors of a document; harmless when there are none."""
 
+    async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
+        """List the passages of a document that have vectors, of whatever model."""
+
+    async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
+        """Forget all vectors of these passages; harmless when there are none. Thousands at once are too many."""
+
     async def ping(self) -> None:
         """Raise `UnavailableError` if the store does not answer."""
 

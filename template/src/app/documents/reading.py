@@ -45,7 +45,6 @@ class Reading:
         max_memory: bytes of address space, part of which is never used; Linux alone has a process kept to it.
     """
 
-    document_id: UUID
     path: Path
     media_type: str
     max_pages: int
@@ -98,7 +97,7 @@ def _understand(output: bytes) -> list[Chunk]:
 
 def _read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
     sections = parse(reading.path, reading.media_type, reading.max_pages, reading.max_characters)
-    return chunk(reading.document_id, sections, reading.media_type, tokenizer, reading.passage_tokens)
+    return chunk(sections, reading.media_type, tokenizer, reading.passage_tokens)
 
 
 def main() -> None:
@@ -107,7 +106,7 @@ def main() -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     logging.disable()  # damaged files give rise to any number of warnings
     asked |= {name: Path(asked[name]) for name in ("path", "model")}
-    reading = Reading(**asked | {"document_id": UUID(asked["document_id"])})
+    reading = Reading(**asked)
     _bound_memory(reading.max_memory)
     answer: dict[str, Any]
     try:

@@ -53,6 +53,26 @@ async def change_for(session: AsyncSession, job_id: UUID, document_id: UUID, **v
     return changed
 
 
+async def lock_for(session: AsyncSession, job_id: UUID, document_id: UUID) -> Document | None:
+    """Find a document on behalf of its ingestion, and let nobody change it until this transaction is over.
+
+    None if this job is not, or no longer, its latest.
+    """
+    statement = select(Document).where(Document.id == document_id, Document.job_id == job_id)
+    return await session.scalar(statement.with_for_update(key_share=True))
+
+
+async def is_current(session: AsyncSession, job_id: UUID, passage_id: UUID) -> bool:
+    """Tell whether a document still has this passage, and this job is its latest ingestion."""
+    statement = select(Passage.id).join(Document, Document.id == Passage.document_id)
+    return await session.scalar(statement.where(Passage.id == passage_id, Document.job_id == job_id)) is not None
+
+
+async def passage_ids(session: AsyncSession, document_id: UUID) -> set[UUID]:
+    """List the identifiers of a document's passages."""
+    return set(await session.scalars(select(Passage.id).where(Passage.document_id == document_id)))
+
+
 async def remove(session: AsyncSession, owner_id: UUID, document_id: UUID) -> bool:
     """Delete a document with its passages; tells whether there was one."""
     statement = delete(Document).where(Document.owner_id == owner_id, Document.id == document_id)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import Float, Index, Select, String, Uuid, bindparam, cast, delete, exc, func, select, text
+from sqlalchemy import ColumnElement, Float, Index, Select, String, Uuid
+from sqlalchemy import bindparam, cast, delete, exc, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
@@ -132,9 +133,18 @@ class PgVectorStore:
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
         """Forget all vectors of a document, of every model; harmless when there are none."""
         row = PassageVectorRow
-        statement = delete(row).where(row.owner_id == owner_id, row.document_id == document_id)
-        async with _reached(self._settings.timeout), self._engine.begin() as connection:
-            await connection.execute(statement)
+        await self._delete(row.owner_id == owner_id, row.document_id == document_id)
+
+    async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
+        """List the passages of a document that have vectors, of whatever model."""
+        row = PassageVectorRow
+        statement = select(row.passage_id).where(row.owner_id == owner_id, row.document_id == document_id)
+        async with _reached(self._settings.timeout), self._engine.connect() as connection:
+            return set(await connection.scalars(statement))
+
+    async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
+        """Forget all vectors of these passages, of every model; harmless when there are none."""
+        await self._delete(PassageVectorRow.passage_id.in_(passage_ids))
 
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
         """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
@@ -150,6 +160,10 @@ class PgVectorStore:
         """Raise `UnavailableError` if the database does not answer."""
         async with _reached(self._settings.timeout), self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+
+    async def _delete(self, *conditions: ColumnElement[bool]) -> None:
+        async with _reached(self._settings.timeout), self._engine.begin() as connection:
+            await connection.execute(delete(PassageVectorRow).where(*conditions))
 
     def _tuning(self, limit: int) -> Select[Any]:
         """Set what a search needs for its transaction only, so that a connection pooler does no harm."""

@@ -21,17 +21,18 @@ from qdrant_client.models import (
     KeywordIndexParams,
     KeywordIndexType,
     MatchAny,
-    MatchValue,
-    PointStruct,
+    PointIdsList,
     Record,
     VectorParams,
 )
 
+from app.adapters.qdrant_points import has, of_document, point_of, vector_of
 from app.documents.ports import PassageVector, VectorArchive, VectorMatch, VectorQuery, VectorStore
 from app.errors import StartupError, UnavailableError
 from app.inference.manifest import EmbeddingModel
 
 UPSERT_BATCH = 256
+LIST_BATCH = 1000
 LAST_ID = UUID(int=2**128 - 1)
 UNREACHABLE_STATUSES = {
     HTTPStatus.UNAUTHORIZED,
@@ -98,7 +99,7 @@ class QdrantVectorStore:
             by_model.setdefault(vector.model, []).append(vector)
         for model, group in by_model.items():
             for start in range(0, len(group), UPSERT_BATCH):
-                points = [_point(vector) for vector in group[start : start + UPSERT_BATCH]]
+                points = [point_of(vector) for vector in group[start : start + UPSERT_BATCH]]
                 async with self._reached():
                     await self._client.upsert(self._collection(model), points, wait=True)
 
@@ -106,7 +107,7 @@ class QdrantVectorStore:
         """Find the nearest passages of one owner and one model, best first; nothing for a model without vectors."""
         if query.document_ids is not None and not query.document_ids:
             return []
-        conditions: list[Condition] = [_is("owner_id", query.owner_id)]
+        conditions: list[Condition] = [has("owner_id", query.owner_id)]
         if query.document_ids is not None:
             documents = MatchAny(any=[str(document_id) for document_id in query.document_ids])
             conditions.append(FieldCondition(key="document_id", match=documents))
@@ -128,24 +129,27 @@ class QdrantVectorStore:
 
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
         """Forget all vectors of a document, of every model; harmless when there are none."""
-        points = FilterSelector(filter=Filter(must=[_is("owner_id", owner_id), _is("document_id", document_id)]))
-        async with self._reached():
-            existing = (await self._client.get_collections()).collections
-        for collection in existing:
-            if collection.name.startswith(self._collection("")):
-                async with self._reached():
-                    await self._client.delete(collection.name, points_selector=points, wait=True)
+        await self._delete(FilterSelector(filter=of_document(owner_id, document_id)))
+
+    async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
+        """List the passages of a document that have vectors, of whatever model."""
+        chosen = of_document(owner_id, document_id)
+        found: set[UUID] = set()
+        for collection in await self._collections():
+            after: UUID | None = None
+            while page := await self._page(collection, after, LIST_BATCH, chosen):
+                found.update(UUID(str(point.id)) for point in page)
+                after = UUID(str(page[-1].id))
+        return found
+
+    async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
+        """Forget all vectors of these passages, of every model; harmless when there are none."""
+        if passage_ids:  # Qdrant refuses to delete no points
+            await self._delete(PointIdsList(points=[str(passage_id) for passage_id in passage_ids]))
 
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
         """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
-        if after == LAST_ID:
-            return []
-        first = None if after is None else str(UUID(int=after.int + 1))
-        async with self._reached():
-            points, _ = await self._client.scroll(
-                self._collection(model), limit=limit, offset=first, with_payload=True, with_vectors=True
-            )
-        return [_vector(point, model) for point in points]
+        return [vector_of(point, model) for point in await self._page(self._collection(model), after, limit)]
 
     async def ping(self) -> None:
         """Raise `UnavailableError` if Qdrant does not answer, or refuses the API key."""
@@ -155,6 +159,25 @@ class QdrantVectorStore:
     def _collection(self, model: str) -> str:
         # A prefix has no underscore, so no service's names begin with another's prefix and underscore.
         return f"{self._settings.collection_prefix}_{model}"
+
+    async def _collections(self) -> list[str]:
+        async with self._reached():
+            existing = (await self._client.get_collections()).collections
+        return [each.name for each in existing if each.name.startswith(self._collection(""))]
+
+    async def _delete(self, points: FilterSelector | PointIdsList) -> None:
+        for collection in await self._collections():
+            async with self._reached():
+                await self._client.delete(collection, points_selector=points, wait=True)
+
+    async def _page(self, name: str, after: UUID | None, limit: int, chosen: Filter | None = None) -> list[Record]:
+        """Read points by ascending id: of a filter's the ids alone, and all of the others."""
+        if after == LAST_ID:
+            return []
+        first, whole = None if after is None else str(UUID(int=after.int + 1)), chosen is None
+        async with self._reached():
+            page = self._client.scroll(name, chosen, limit, offset=first, with_payload=whole, with_vectors=whole)
+            return (await page)[0]
 
     async def _create(self, collection: str, dimension: int) -> None:
         if await self._client.collection_exists(collection):
@@ -190,21 +213,6 @@ class QdrantVectorStore:
             if status in UNREACHABLE_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise unavailable from error
             raise
-
-
-def _is(field: str, value: UUID) -> FieldCondition:
-    return FieldCondition(key=field, match=MatchValue(value=str(value)))
-
-
-def _point(vector: PassageVector) -> PointStruct:
-    payload = {"owner_id": str(vector.owner_id), "document_id": str(vector.document_id), "model": vector.model}
-    return PointStruct(id=str(vector.passage_id), vector=list(vector.embedding), payload=payload)
-
-
-def _vector(point: Record, model: str) -> PassageVector:
-    payload = point.payload or {}
-    embedding = cast("list[float]", point.vector)
-    return PassageVector(UUID(str(point.id)), UUID(payload["document_id"]), UUID(payload["owner_id"]), model, embedding)
 
 
 @asynccontextmanager
