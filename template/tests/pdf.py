@@ -1,5 +1,6 @@
 """A PDF writer just large enough for tests."""
 
+import zlib
 from collections.abc import Sequence
 
 
@@ -20,6 +21,20 @@ def make_pdf(pages: Sequence[str]) -> bytes:
         )
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
     return _assemble(objects)
+
+
+def make_slow_pdf(pages: int = 1_000) -> bytes:
+    """Write many pages that are all the same endless nothing: a small file that takes hours to read."""
+    kids = " ".join(f"{5 + i} 0 R" for i in range(pages))
+    nothing = zlib.compress(b"BT /F1 1 Tf () Tj ET " * 50_000)
+    page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R /Resources << /Font << /F1 3 0 R >> >> >>"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Count {pages} /Kids [{kids}] >>".encode(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(nothing), nothing),
+    ]
+    return _assemble(objects + [page.encode()] * pages)
 
 
 def _content(text: str) -> bytes:

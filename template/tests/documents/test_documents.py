@@ -12,7 +12,7 @@ from app.jobs.models import JobState
 from app.settings import Settings
 from tests.http import Person, join
 from tests.jobs.rows import change_job
-from tests.pdf import make_pdf
+from tests.pdf import make_pdf, make_slow_pdf
 
 TEXT = b"The warranty lasts 24 months.\n\nSpare parts are sent within three days."
 
@@ -103,6 +103,17 @@ async def test_a_file_without_usable_text_fails_with_its_reason(
     document = (await ada.request("GET", f"/v1/documents/{document_id}")).json()
     assert document["status"] == "failed"
     assert reason in document["error"]
+
+
+async def test_a_file_that_takes_too_long_to_read_fails_without_another_try(ada: Person, settings: Settings) -> None:
+    settings.documents.reading_seconds = 3
+    accepted = (await ada.upload("slow.pdf", make_slow_pdf())).json()
+    await ada.run_jobs()
+    document = (await ada.request("GET", f"/v1/documents/{accepted['document']['id']}")).json()
+    job = (await ada.request("GET", f"/v1/jobs/{accepted['job']['id']}")).json()
+    assert (document["status"], job["state"], job["attempt"]) == ("failed", "failed", 1)
+    assert document["error"] == job["error"]
+    assert "longer than 3 seconds" in job["error"]
 
 
 async def test_indexing_twice_leaves_what_indexing_once_leaves(ada: Person) -> None:

@@ -18,7 +18,7 @@ from app.documents.reading import AT_ONCE, Reading, read
 from app.errors import DropJobError
 from app.inference.embedder import load_tokenizer
 from app.inference.manifest import load_embedding_model
-from tests.pdf import make_pdf
+from tests.pdf import make_pdf, make_slow_pdf
 
 MODEL = load_embedding_model(Path(__file__).parents[2] / "models" / "embedding")
 TOKENIZER = load_tokenizer(MODEL)
@@ -38,6 +38,7 @@ def reading(tmp_path: Path) -> Reading:
         passage_tokens=64,
         model=MODEL.folder,
         model_tokens=MODEL.max_tokens,
+        seconds=60,
     )
 
 
@@ -79,6 +80,16 @@ async def test_nothing_goes_on_after_a_cancellation(reading: Reading) -> None:
     reader = await reader_is_there()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not reader.is_running()
+
+
+async def test_a_file_that_takes_too_long_is_given_up_with_its_reader(reading: Reading) -> None:
+    reading.path.write_bytes(make_slow_pdf())
+    slow = replace(reading, media_type="application/pdf", max_pages=5_000, seconds=5)
+    task = asyncio.create_task(read(slow, TOKENIZER))
+    reader = await reader_is_there()
+    with pytest.raises(DropJobError, match="longer than 5 seconds, the most that it may; split it"):
         await task
     assert not reader.is_running()
 

@@ -110,6 +110,7 @@ class IngestDocument:
                     passage_tokens=min(self.settings.passage_tokens, model.max_tokens),
                     model=model.folder,
                     model_tokens=model.max_tokens,
+                    seconds=self.settings.reading_seconds,
                 )
                 with span("read document", {"app.media_type": document.media_type}):
                     chunks = await read(reading, self.embedder.tokenizer)

@@ -42,6 +42,7 @@ class Reading:
         passage_tokens: the longest passage.
         model: the folder of the embedding model, whose tokenizer counts them.
         model_tokens: what the model reads of a text.
+        seconds: how long reading it may take.
         max_memory: bytes of address space, part of which is never used; Linux alone has a process kept to it.
     """
 
@@ -52,6 +53,7 @@ class Reading:
     passage_tokens: int
     model: Path
     model_tokens: int
+    seconds: float
     max_memory: int = MOST_MEMORY
 
 
@@ -59,12 +61,18 @@ async def read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
     """Read a file's passages with the model's tokenizer; a call that is cancelled leaves nothing long at work.
 
     Raises:
-        DropJobError: the file is damaged, encrypted, too long, or holds no text.
+        DropJobError: the file is damaged, encrypted, too long, takes too long, or holds no text.
     """
     size = (await asyncio.to_thread(reading.path.stat)).st_size
     if reading.media_type != MediaType.PDF and size <= AT_ONCE:
         return await asyncio.to_thread(_read, reading, tokenizer)
-    status, output = await _run(orjson.dumps(reading, default=str))
+    try:
+        async with asyncio.timeout(reading.seconds):
+            status, output = await _run(orjson.dumps(reading, default=str))
+    except TimeoutError as error:
+        # Tried again it would take as long, and keep the worker from everybody else's jobs as long.
+        detail = f"Reading the file takes longer than {reading.seconds:g} seconds, the most that it may; split it."
+        raise DropJobError(detail) from error
     if status == -signal.SIGABRT:  # what libraries do that were refused memory
         raise DropJobError(TOO_MUCH_MEMORY)
     if status != 0:

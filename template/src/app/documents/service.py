@@ -33,6 +33,7 @@ class DocumentsSettings(BaseModel):
     max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted")
     max_pages: int = Field(default=5_000, ge=1, description="longest PDF that is read")
     max_characters: int = Field(default=50_000_000, ge=1, description="longest text that is read from a file")
+    reading_seconds: float = Field(default=300, gt=0, description="longest that reading a file may take")
     passage_tokens: int = Field(default=200, ge=16, description="longest passage, in tokens of the embedding model")
 
 
