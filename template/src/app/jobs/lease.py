@@ -96,9 +96,16 @@ class Lease:
 async def claim(
     database: Database, job_id: UUID, settings: JobsSettings, announcer: Announcer | None = None
 ) -> Lease | None:
-    """Take a job; None if there is nothing to do for it, or somebody else does it."""
+    """Take a job, or the one that goes before it; None if there is nothing to do, or somebody else does it."""
     lease = uuid4()
     deadline = asyncio.get_running_loop().time() + settings.lease
     async with database.transaction() as session:
-        job = await repository.claim(session, job_id, lease, settings.lease)
+        first = await repository.find_first(session, job_id)
+        job = None if first is None else await repository.claim(session, first, lease, settings.lease)
+        job = job or await repository.claim(session, job_id, lease, settings.lease)
+    if job is not None and job.id != job_id:
+        log.info("job.gave_way", job_id=str(job_id), to=str(job.id))
+        # The id has left the queue. In a transaction of its own, as nobody may hold two jobs and wait for a third.
+        async with database.transaction() as session:
+            await repository.mark_not_enqueued(session, [job_id])
     return None if job is None else Lease(job, deadline, lease, database, settings, announcer)

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, case, func, not_, or_, select, update
+from sqlalchemy import CTE, ColumnElement, and_, case, func, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.jobs.backlog import Waiting
 from app.jobs.models import Job, JobState
@@ -96,6 +97,23 @@ async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:
 async def mark_not_enqueued(session: AsyncSession, job_ids: Collection[UUID]) -> None:
     """Note that the queue did not take these ids."""
     await session.execute(update(Job).where(Job.id.in_(job_ids)).values(enqueued_at=None))
+
+
+async def find_first(session: AsyncSession, job_id: UUID) -> UUID | None:
+    """Find the job that goes before this one, as it is due and its owner has fewer jobs running; None if there is none.
+
+    Of several it is the one that has waited longest.
+    """
+    owner_id = await session.scalar(select(Job.owner_id).where(Job.id == job_id, Job.state == JobState.QUEUED))
+    running = select(Job.owner_id, func.count()).where(Job.finished_at.is_(None), Job.state == JobState.RUNNING)
+    rows = await session.execute(running.group_by(Job.owner_id))
+    counted = {row[0]: row[1] for row in rows}
+    if owner_id not in counted:
+        return None
+    behind = [owner for owner, count in counted.items() if count >= counted[owner_id]]
+    firsts = _first_of_each_owner()
+    due = select(firsts.c.id).where(firsts.c.run_after <= func.now(), firsts.c.owner_id.not_in(behind))
+    return await session.scalar(due.order_by(firsts.c.run_after).limit(1))
 
 
 async def claim(session: AsyncSession, job_id: UUID, lease: UUID, seconds: float) -> Job | None:
@@ -201,6 +219,18 @@ async def _change_held(
 ) -> bool:
     statement = update(Job).where(Job.id == job_id, Job.lease == lease, Job.state == expected).values(values)
     return await session.scalar(statement.returning(Job.id)) is not None
+
+
+def _first_of_each_owner() -> CTE:
+    """Go from owner to owner along the index: those who have many jobs waiting cost no more than others."""
+    first = select(Job.id, Job.owner_id, Job.run_after).where(Job.finished_at.is_(None), Job.state == JobState.QUEUED)
+    found = first.order_by(Job.owner_id, Job.run_after).limit(1).cte("first_of_each_owner", recursive=True)
+    job = aliased(Job)
+    further = select(job.id, job.owner_id, job.run_after).where(
+        job.finished_at.is_(None), job.state == JobState.QUEUED, job.owner_id > found.c.owner_id
+    )
+    following = further.order_by(job.owner_id, job.run_after).limit(1).lateral()
+    return found.union_all(select(following).select_from(found).join(following, true()))
 
 
 def _has_work() -> ColumnElement[bool]:

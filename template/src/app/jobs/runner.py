@@ -51,6 +51,7 @@ class JobRunner:
     async def run(self, job_id: UUID) -> None:
         """Work on a job if there is something to do for it and nobody else does it.
 
+        Another goes first if it is due and its owner has fewer jobs running; the sweeper then sends this one again.
         Cancelling this call gives the job back, to be run again without a try having been counted.
         """
         lease = await claim(self.database, job_id, self.settings, self.announcer)
@@ -59,8 +60,8 @@ class JobRunner:
             return
         job = lease.job
         with (
-            structlog.contextvars.bound_contextvars(job_id=str(job_id), kind=job.kind, attempt=job.attempt),
-            first_span(f"job {job.kind}", {"app.job_id": str(job_id), "app.attempt": job.attempt}, job.trace_parent),
+            structlog.contextvars.bound_contextvars(job_id=str(job.id), kind=job.kind, attempt=job.attempt),
+            first_span(f"job {job.kind}", {"app.job_id": str(job.id), "app.attempt": job.attempt}, job.trace_parent),
         ):
             if job.state == JobState.CANCELLED:
                 await self._withdraw(lease, JobState.CANCELLED)
