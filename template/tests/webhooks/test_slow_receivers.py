@@ -1,5 +1,6 @@
 """A receiver that is slow, or silent, keeps the workers for one call, and then rests."""
 
+import asyncio
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
@@ -103,3 +104,37 @@ async def test_other_receivers_of_the_same_owner_do_not_wait(
         await services.job_runner.run(job_id)
         assert len(other.messages) == 1
     assert (await read_job(services.ports.database, job_id)).state == JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("deleted", ["during the call", "after it"])
+async def test_an_endpoint_that_is_deleted_and_made_anew_goes_on_resting(
+    services: Services, owner: Caller, receiver: Receiver, deleted: str
+) -> None:
+    receiver.seconds = 1
+    endpoint = await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    [job_id] = await tell(services, owner)
+    call = asyncio.create_task(services.job_runner.run(job_id))
+    async with asyncio.timeout(30):
+        while not receiver.messages:
+            await asyncio.sleep(0.02)
+    if deleted == "after it":
+        await call
+    await services.webhooks.delete(endpoint.id, caller=owner)
+    await call
+    anew = await services.webhooks.create(f"{receiver.url}/anew", ["job.succeeded"], caller=owner)
+    assert anew.rests_until is not None
+    assert await tell(services, owner) == []
+    others = await services.auth.ensure_account("eve@example.com")
+    assert (await services.webhooks.create(receiver.url, ["job.succeeded"], caller=others)).rests_until is None
+
+
+async def test_what_was_deleted_long_ago_lets_nobody_rest(
+    services: Services, owner: Caller, receiver: Receiver
+) -> None:
+    receiver.seconds = 0.2
+    endpoint = await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)
+    [job_id] = await tell(services, owner)
+    await services.job_runner.run(job_id)
+    await end_rest(services)
+    await services.webhooks.delete(endpoint.id, caller=owner)
+    assert (await services.webhooks.create(receiver.url, ["job.succeeded"], caller=owner)).rests_until is None

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database import Record
+from app.database import Record, Table
 
 
 class WebhookEndpoint(Record):
@@ -26,3 +26,12 @@ class WebhookEndpoint(Record):
     events: Mapped[list[str]] = mapped_column(ARRAY(String))
     disabled_at: Mapped[datetime | None]
     rests_until: Mapped[datetime | None]
+
+
+class WebhookRest(Table):
+    """The rest that an owner's deleted endpoints would still have, which new ones of that owner take over."""
+
+    __tablename__ = "webhook_rests"
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True)
+    rests_until: Mapped[datetime]

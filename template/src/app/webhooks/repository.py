@@ -3,21 +3,27 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import Account
 from app.pages import PageRequest, read_page
-from app.webhooks.models import WebhookEndpoint
+from app.webhooks.models import WebhookEndpoint, WebhookRest
 
 
 async def add(session: AsyncSession, endpoint: WebhookEndpoint, *, most: int) -> bool:
-    """Store an endpoint unless its owner has so many already; tells whether it did."""
+    """Store an endpoint unless its owner has so many already; tells whether it did.
+
+    It takes over the rest of those that its owner has deleted.
+    """
     # Of several that are made at once, each must count the others: they take turns at the account.
     await session.execute(select(Account.id).where(Account.id == endpoint.owner_id).with_for_update(key_share=True))
     mine = select(func.count()).select_from(WebhookEndpoint).where(WebhookEndpoint.owner_id == endpoint.owner_id)
     if (await session.scalar(mine) or 0) >= most:
         return False
+    kept = select(WebhookRest.rests_until).where(WebhookRest.owner_id == endpoint.owner_id)
+    endpoint.rests_until = await session.scalar(kept.where(WebhookRest.rests_until > func.now()))
     session.add(endpoint)
     await session.flush()
     await session.refresh(endpoint)
@@ -56,13 +62,27 @@ async def disable(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> N
 
 
 async def rest(session: AsyncSession, owner_id: UUID, endpoint_id: UUID, seconds: float) -> None:
-    """Let an endpoint rest for so many seconds at least."""
+    """Let an endpoint rest for so many seconds at least; if it was deleted, the next ones of its owner do."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
-    until = func.greatest(WebhookEndpoint.rests_until, func.now() + timedelta(seconds=seconds))
-    await session.execute(update(WebhookEndpoint).where(*mine).values(rests_until=until))
+    end = func.now() + timedelta(seconds=seconds)
+    longer = update(WebhookEndpoint).where(*mine).values(rests_until=func.greatest(WebhookEndpoint.rests_until, end))
+    if await session.scalar(longer.returning(WebhookEndpoint.id)) is None:
+        await _keep_rest(session, owner_id, end)
 
 
 async def remove(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> bool:
-    """Delete an endpoint; tells whether there was one."""
+    """Delete an endpoint, but keep its rest; tells whether there was one."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
-    return await session.scalar(delete(WebhookEndpoint).where(*mine).returning(WebhookEndpoint.id)) is not None
+    gone = delete(WebhookEndpoint).where(*mine).returning(WebhookEndpoint.rests_until)
+    removed = (await session.execute(gone)).one_or_none()
+    if removed is not None and removed.rests_until is not None:
+        await _keep_rest(session, owner_id, removed.rests_until)
+    return removed is not None
+
+
+async def _keep_rest(session: AsyncSession, owner_id: UUID, until: datetime | ColumnElement[datetime]) -> None:
+    statement = insert(WebhookRest).values(owner_id=owner_id, rests_until=until)
+    longest = func.greatest(WebhookRest.rests_until, statement.excluded.rests_until)
+    await session.execute(
+        statement.on_conflict_do_update(index_elements=[WebhookRest.owner_id], set_={"rests_until": longest})
+    )
