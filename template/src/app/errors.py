@@ -9,6 +9,7 @@
     │   ├── ConflictError               409
     │   │   └── EmbeddingModelError     the index belongs to another embedding model
     │   ├── PayloadTooLargeError        413
+    │   │   └── StorageExhaustedError   the caller's documents take what an account may store
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
     │   │   ├── GuardrailRefusedError   a check of what goes into a model, or comes out, says no
@@ -130,6 +131,12 @@ class PayloadTooLargeError(CallerError):
 
     status = 413
     code = "payload_too_large"
+
+
+class StorageExhaustedError(PayloadTooLargeError):
+    """What the caller has stored leaves no room for this."""
+
+    code = "storage_exhausted"
 
 
 class UnsupportedMediaTypeError(CallerError):

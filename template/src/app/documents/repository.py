@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, up
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.auth.models import Account
 from app.documents.chunking import Chunk
 from app.documents.models import Document, DocumentStatus, Passage
 from app.pages import PageRequest, read_page
@@ -20,6 +21,14 @@ async def add(session: AsyncSession, document: dict[str, Any]) -> Document | Non
     statement = postgresql.insert(Document).values(document).on_conflict_do_nothing().returning(Document)
     added: Document | None = await session.scalar(statement)
     return added
+
+
+async def count_bytes(session: AsyncSession, owner_id: UUID) -> int:
+    """Add up the sizes of an owner's files; whoever else asks for them waits for the end of this transaction."""
+    # Of several uploads at once each must count the others.
+    await session.execute(select(Account.id).where(Account.id == owner_id).with_for_update(key_share=True))
+    total = await session.scalar(select(func.sum(Document.size)).where(Document.owner_id == owner_id))
+    return int(total or 0)
 
 
 async def find(session: AsyncSession, owner_id: UUID, document_id: UUID) -> Document | None:

@@ -16,7 +16,7 @@ from app.documents.media_types import detect_media_type
 from app.documents.models import Document, DocumentStatus
 from app.documents.ports import FileStore
 from app.documents.uploads import Upload
-from app.errors import NotFoundError, UnprocessableError
+from app.errors import NotFoundError, StorageExhaustedError, UnprocessableError
 from app.jobs.models import Job
 from app.jobs.service import JobService
 from app.pages import PageRequest
@@ -31,6 +31,9 @@ class DocumentsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted")
+    max_stored_bytes: int = Field(
+        default=1_000_000_000, ge=0, description="most that the files of one account take together; 0 is no limit"
+    )
     max_pages: int = Field(default=5_000, ge=1, description="longest PDF that is read")
     max_characters: int = Field(default=50_000_000, ge=1, description="longest text that is read from a file")
     reading_seconds: float = Field(default=300, gt=0, description="longest that reading a file may take")
@@ -68,6 +71,7 @@ class DocumentService:
         Raises:
             UnsupportedMediaTypeError: the content cannot be read.
             PayloadTooLargeError: the file is longer than allowed.
+            StorageExhaustedError: the caller's files would take more than allowed together.
         """
         caller.require(Scope.DOCUMENTS_WRITE)
         if not file.head:
@@ -171,12 +175,19 @@ class DocumentService:
 
     async def _record(self, row: dict[str, Any], caller: Caller) -> tuple[Document, Job | None]:
         """Store the row and its job together, or find what the same idempotency key made before."""
+        most = self.settings.max_stored_bytes
         async with self.database.transaction() as session:
+            used = await repository.count_bytes(session, caller.id) if most else 0
             added = await repository.add(session, row)
             if added is None:
                 key = row["idempotency_key"]
                 document = _found(await repository.find_by_idempotency_key(session, caller.id, key))
                 return document, await self.jobs.find(session, document.job_id)
+            if most and used + added.size > most:
+                raise StorageExhaustedError(
+                    f"Your files take {used:,} of the {most:,} bytes that an account may store, and this one has "
+                    f"{added.size:,}: delete some first."
+                )
             job = await self._record_ingestion(session, caller, added.id)
             return _found(await repository.change(session, caller.id, added.id, job_id=job.id)), job
 
