@@ -8,11 +8,11 @@ from uuid import UUID
 
 from pgvector.sqlalchemy import HALFVEC
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from sqlalchemy import ColumnElement, Float, Index, Select, String, Uuid
-from sqlalchemy import bindparam, cast, delete, exc, func, select, text
+from sqlalchemy import Float, Index, Select, String, Uuid, bindparam, cast, delete, exc, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import ColumnElement
 
 from app.adapters.pgvector_index import build, is_indexed, lock_builds
 from app.database import Table
