@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app.account_commands import account
 from app.budget_commands import budget
 from app.errors import AppError, UnavailableError
 from app.job_commands import jobs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from app.bootstrap import Services
 
 app = typer.Typer(help="Operate this service.", no_args_is_help=True, add_completion=False)
+app.add_typer(account, name="account")
 app.add_typer(budget, name="budget")
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
@@ -130,9 +132,9 @@ async def _create_key(email: str, name: str, role: Role, *, existing: bool) -> s
     settings = load_settings()
     async with open_database(settings.database) as database:
         auth = AuthService(database, settings.auth)
-        account = await auth.ensure_account(email, existing=existing)
+        holder = await auth.ensure_account(email, existing=existing)
         scopes = {"account": ACCOUNT_SCOPES, "reviewer": REVIEWER_SCOPES, "operator": frozenset(Scope)}
-        return (await auth.give_key(name, scopes[role], account_id=account.id)).secret
+        return (await auth.give_key(name, scopes[role], account_id=holder.id)).secret
 
 
 async def _ingest(paths: list[Path], email: str, *, existing: bool) -> None:

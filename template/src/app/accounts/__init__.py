@@ -1,0 +1,1 @@
+"""Accounts as operators look after them: shown, locked, deleted with all that belongs to them."""
