@@ -70,12 +70,21 @@ async def test_a_dead_queue_does_not_fail_the_use_case_and_leaves_the_job_to_the
     assert (await read_job(database, job_id)).enqueued_at is None
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param({"attempt": 1, "error": "The archive is closed."}, id="its first try has failed"),
+        pytest.param({"error": "The archive is away."}, id="its first try has failed and does not count"),
+        pytest.param({"run_after": func.now() + timedelta(seconds=9)}, id="it has been put off"),
+        pytest.param({"state": JobState.RUNNING, "attempt": 1}, id="it is under way"),
+    ],
+)
 async def test_a_worker_that_was_quicker_than_the_note_keeps_its_word(
-    service: JobService, database: Database, account_id: UUID
+    service: JobService, database: Database, account_id: UUID, row: Mapping[str, Any]
 ) -> None:
     """A retry that waits must not look enqueued, or nobody would enqueue it."""
     job_id = await add_job(database, account_id)
-    await change_job(database, job_id, {"attempt": 1})
+    await change_job(database, job_id, row)
     await service.enqueue(job_id)
     assert (await read_job(database, job_id)).enqueued_at is None
 

@@ -88,9 +88,10 @@ async def put_off(
 async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:
     """Note that the queue has the id of a new job.
 
-    A worker may have been quicker: what it has written about the job's first try stays.
+    A worker may have been quicker: what it has written about the job's first try, counted or not, stays.
     """
-    statement = update(Job).where(Job.id == job_id, Job.attempt == 0)
+    untried = (Job.state == JobState.QUEUED, Job.attempt == 0, Job.error.is_(None), Job.run_after <= func.now())
+    statement = update(Job).where(Job.id == job_id, *untried)
     await session.execute(statement.values(enqueued_at=func.now()))
 
 
