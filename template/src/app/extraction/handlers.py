@@ -52,7 +52,8 @@ class ExtractBatch:
 
         Raises:
             DropJobError: the batch can no longer be worked on, for instance because its model is gone.
-            RetryJobError: the model failed in a way that may pass; texts are left.
+            RetryJobError: the model failed in a way that may pass, or a quota is used up; texts are left.
+            UpstreamError: the model failed in a way that may pass, and not one text has been settled.
         """
         batch_id = UUID(attempt.payload["batch_id"])
         async with self.database.transaction() as session:
@@ -74,8 +75,12 @@ class ExtractBatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if work.trouble is not None:
-            raise RetryJobError(work.trouble.detail) from work.trouble
+        if work.trouble is None:
+            return
+        if isinstance(work.trouble, UpstreamError) and work.done == total - len(waiting):
+            # That is an outage, which uses up no tries.
+            raise work.trouble
+        raise RetryJobError(work.trouble.detail) from work.trouble
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
         """Show the owner why nothing will become of what still waits."""
