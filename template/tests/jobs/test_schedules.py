@@ -50,17 +50,45 @@ async def test_a_try_that_fails_for_want_of_a_dependency_does_not_count(database
         await once(database, failing(AWAY)).run(job_id)
         job = await read_job(database, job_id)
         assert (job.state, job.attempt, job.error) == (JobState.QUEUED, 0, AWAY.detail)
-        # It has waited for no time yet, so that it waits for the shortest.
+        # It has been away for no time yet, so that the job waits for the shortest.
         assert 1 <= (job.run_after - job.created_at).total_seconds() < 60
         await change_job(database, job_id, {"run_after": job.created_at})
     await once(database, FakeHandler()).run(job_id)
     assert (await read_job(database, job_id)).state == JobState.SUCCEEDED
 
 
+async def test_how_long_a_job_has_waited_for_a_worker_does_not_lengthen_its_waits_in_an_outage(
+    database: Database, account_id: UUID
+) -> None:
+    job_id = await add_job(database, account_id)
+    await change_job(database, job_id, {"created_at": func.now() - FAR, "run_after": func.now() - FAR})
+    before = await read_job(database, job_id)
+    for _ in range(3):
+        await once(database, failing(AWAY)).run(job_id)
+        waits = await read_job(database, job_id)
+        assert waits.away_since is not None
+        assert (waits.run_after - waits.away_since).total_seconds() < 60
+        await change_job(database, job_id, {"run_after": before.run_after})
+
+
+async def test_the_waits_of_an_outage_grow_until_a_try_is_counted(database: Database, account_id: UUID) -> None:
+    job_id = await add_job(database, account_id)
+    due = (await read_job(database, job_id)).run_after
+    away_since = func.now() - text("interval '10 minutes'")
+    for error, least, most in ((AWAY, 300, 660), (RetryJobError("Not yet."), 0, 60), (AWAY, 0, 60)):
+        await change_job(database, job_id, {"attempt": 0, "run_after": due})
+        if least:
+            await change_job(database, job_id, {"away_since": away_since})
+        await JobRunner(database, {KIND: failing(error)}, QUICK).run(job_id)
+        job = await read_job(database, job_id)
+        assert least <= (job.run_after - due).total_seconds() < most
+        assert (job.away_since is None) == isinstance(error, RetryJobError)
+
+
 @pytest.mark.parametrize("kind", [KIND, "test.unknown"], ids=["a dependency is away", "no worker knows its kind"])
 async def test_a_job_waits_for_others_for_a_day_and_then_fails(database: Database, account_id: UUID, kind: str) -> None:
     job_id = await add_job(database, account_id, kind)
-    await change_job(database, job_id, {"created_at": func.now() - FAR})
+    await change_job(database, job_id, {"created_at": func.now() - FAR, "away_since": func.now() - FAR})
     before = (await read_job(database, job_id)).run_after
     await once(database, failing(AWAY)).run(job_id)
     job = await read_job(database, job_id)

@@ -29,8 +29,9 @@ class Job(Record):
     running job belongs to the worker that holds `lease`, until `lease_until` passes without a
     heartbeat. A queued job waits for `run_after`; `enqueued_at` is null until its id has been handed
     to the queue. `finished_at` is null while there is work left: a job that was cancelled keeps it
-    null until a worker has left everything in order. `trace_parent` names the span in which the job
-    was asked for, if that was traced.
+    null until a worker has left everything in order. `away_since` is when the first of its last tries
+    failed that were not counted, for want of something else; null if the last one was counted.
+    `trace_parent` names the span in which the job was asked for, if that was traced.
     """
 
     __tablename__ = "jobs"
@@ -52,4 +53,5 @@ class Job(Record):
     lease: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    away_since: Mapped[datetime | None]
     trace_parent: Mapped[str | None]

@@ -153,13 +153,14 @@ async def close(session: AsyncSession, job_id: UUID, lease: UUID, state: JobStat
 
 async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
     """Let a job wait for its next try; tells whether the lease still held."""
-    values = _UNENQUEUED | {"error": error, "run_after": _in(seconds)}
+    values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "away_since": None}
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
 async def postpone(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
     """Let a job wait, its try not counted; tells whether the lease still held."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
+    values["away_since"] = func.coalesce(Job.away_since, func.now())
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 

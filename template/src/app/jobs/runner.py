@@ -14,7 +14,7 @@ from app.announcing import Announcer
 from app.database import Database
 from app.errors import AppError, DropJobError, UpstreamError
 from app.jobs.lease import Lease, claim
-from app.jobs.models import Job, JobState
+from app.jobs.models import JobState
 from app.jobs.ports import Attempt, JobHandler
 from app.jobs.settings import JobsSettings
 from app.observability.spans import first_span, mark_failed
@@ -91,7 +91,7 @@ class JobRunner:
         handler = self.handlers.get(job.kind)
         if handler is None:
             # While one release takes the place of another, a worker of the newer one may know it.
-            if _age(job) < PATIENCE:
+            if _seconds_since(job.created_at) < PATIENCE:
                 await self._wait(lease, UNKNOWN_KIND)
             else:
                 await self._fail(lease, UNKNOWN_KIND)
@@ -120,7 +120,7 @@ class JobRunner:
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
         away = isinstance(error, UpstreamError) and error.retryable and kind not in self.schedules
-        if away and _age(lease.job) < PATIENCE:
+        if away and _seconds_since(lease.job.created_at) < PATIENCE:
             await self._wait(lease, reason)
         elif isinstance(error, DropJobError) or number >= self._most_attempts(kind):
             await self._fail(lease, reason)
@@ -129,8 +129,10 @@ class JobRunner:
             await self._settle_retry(lease, delay, requeued=await lease.requeue(reason, delay))
 
     async def _wait(self, lease: Lease, reason: str) -> None:
-        # As long again as the job has waited by now, so that the waits grow although no try is counted.
-        delay = _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, _age(lease.job))))
+        # As long again as it has been away by now, so that the waits grow although no try is counted.
+        since = lease.job.away_since
+        away = 0 if since is None else _seconds_since(since)
+        delay = _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, away)))
         await self._settle_retry(lease, delay, requeued=await lease.postpone(reason, delay))
 
     async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:
@@ -173,9 +175,9 @@ class JobRunner:
         return _spread(min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1)))
 
 
-def _age(job: Job) -> float:
-    # By this machine's clock: against a day, what it is off does not matter.
-    return (datetime.now(UTC) - job.created_at).total_seconds()
+def _seconds_since(moment: datetime) -> float:
+    # By this machine's clock: against the waits that follow from it, what it is off does not matter.
+    return (datetime.now(UTC) - moment).total_seconds()
 
 
 def _spread(longest: float) -> float:
