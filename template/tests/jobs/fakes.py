@@ -15,6 +15,7 @@ class FakeJobQueue:
 
     ids: list[UUID] = field(default_factory=list)
     down: bool = False
+    keeps_copies: bool = True
 
     async def enqueue(self, job_id: UUID) -> None:
         """Keep an id."""

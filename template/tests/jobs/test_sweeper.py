@@ -89,6 +89,17 @@ async def test_what_needs_nobody_is_left_alone(
     assert queue.ids == []
 
 
+async def test_a_queue_that_keeps_no_copies_is_soon_sent_again_whatever_it_may_have_lost(
+    database: Database, account_id: UUID
+) -> None:
+    job_id, recent = [await add_job(database, account_id) for _ in range(2)]
+    await change_job(database, job_id, {"run_after": minutes_ago(300), "enqueued_at": minutes_ago(2)})
+    await change_job(database, recent, {"run_after": minutes_ago(300), "enqueued_at": func.now()})
+    queue = FakeJobQueue(keeps_copies=False)
+    assert await sweep(database, queue, QUICK) == 1
+    assert queue.ids == [job_id]
+
+
 async def test_a_dead_workers_job_may_be_claimed_again_and_its_try_counts(
     database: Database, account_id: UUID, queue: FakeJobQueue
 ) -> None:

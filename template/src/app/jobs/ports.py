@@ -6,7 +6,13 @@ from uuid import UUID
 
 
 class JobQueue(Protocol):
-    """Carries the ids of jobs to the workers, at least once, in no promised order."""
+    """Carries the ids of jobs to the workers, at least once, in no promised order.
+
+    Attributes:
+        keeps_copies: an id that waits already is kept once more when it is handed over again.
+    """
+
+    keeps_copies: bool
 
     async def enqueue(self, job_id: UUID) -> None:
         """Hand an id over.

@@ -14,9 +14,6 @@ from app.jobs.models import Job, JobState
 from app.observability.spans import trace_parent
 from app.pages import PageRequest, read_page
 
-# Seconds after which an id that no worker took is sent once more at the latest, unless `requeue_after` is longer.
-LONGEST_REQUEUE = 3600
-
 _UNENQUEUED: dict[str, Any] = {
     "state": JobState.QUEUED,
     "enqueued_at": None,
@@ -182,14 +179,12 @@ async def requeue_expired(session: AsyncSession, limit: int) -> Sequence[UUID]:
     return (await session.scalars(statement.returning(Job.id))).all()
 
 
-async def take_due(session: AsyncSession, *, requeue_after: float, limit: int) -> Sequence[UUID]:
+async def take_due(session: AsyncSession, *, requeue_after: float, longest: float, limit: int) -> Sequence[UUID]:
     """Mark as enqueued what is due and the queue never had, or had so long ago that it may have lost it.
 
-    What the queue never had comes first. The wait for the others doubles: what waits long does so in a long queue,
-    which copies would only make longer.
+    What the queue never had comes first. The wait for the others doubles until it is the longest.
     """
-    longest = timedelta(seconds=LONGEST_REQUEUE)
-    waited = func.least(Job.enqueued_at - Job.run_after, longest)
+    waited = func.least(Job.enqueued_at - Job.run_after, timedelta(seconds=longest))
     patience = func.greatest(timedelta(seconds=requeue_after), waited)
     forgotten = or_(Job.enqueued_at.is_(None), Job.enqueued_at < func.now() - patience)
     due = select(Job.id).where(_has_work(), forgotten).order_by(Job.enqueued_at.nulls_first(), Job.run_after)

@@ -20,7 +20,9 @@ class JobsSettings(BaseModel):
     shutdown_grace: float = Field(default=20, ge=0, description="what a stopping worker leaves its running jobs")
     sweep_interval: float = Field(default=5, gt=0, description="time between two looks for forgotten jobs")
     requeue_after: float = Field(
-        default=60, gt=0, description="when an id that no worker took is sent once more; doubles with each, to an hour"
+        default=60,
+        gt=0,
+        description="when an id that no worker took is sent once more; with Celery it doubles each time, to an hour",
     )
 
     @property

@@ -75,6 +75,7 @@ async def test_a_job_that_waits_is_in_the_queue_once_and_keeps_its_place(
         # ARQ sorts by the millisecond.
         await asyncio.sleep(0.01)
     assert await redis.zcard(settings.job_queue.name) == 2
+    assert not queue.keeps_copies
     async with working(settings, 2) as runner:
         await runner.has(2)
     assert runner.begun == [first, second]

@@ -37,6 +37,8 @@ class JobQueueSettings(BaseModel):
 class ArqJobQueue:
     """Carries job ids through ARQ."""
 
+    keeps_copies = False
+
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
 

@@ -32,6 +32,8 @@ class JobQueueSettings(BaseModel):
 class CeleryJobQueue:
     """Carries job ids through Celery, whose blocking client is kept on threads of its own."""
 
+    keeps_copies = True
+
     def __init__(self, client: Celery, threads: ThreadPoolExecutor) -> None:
         self._client = client
         self._threads = threads
