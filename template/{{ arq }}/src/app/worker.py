@@ -45,6 +45,17 @@ RESERVED = 30
 SWEEP_LIMIT = 5.0
 
 
+class EntryWorker(Worker):
+    """ARQ's worker, for entries that leave the queue when their job begins, and may be back there before it ends."""
+
+    async def start_jobs(self, job_ids: list[bytes]) -> None:
+        """Start jobs; one that this worker is at has to end first, as ARQ would lose sight of it."""
+        await super().start_jobs([entry for entry in job_ids if entry.decode() not in self.tasks])
+
+    async def finish_job(self, *_: object, **__: object) -> None:
+        """Leave the queue alone: what is there by now was sent since the job began."""
+
+
 def main() -> None:
     """Run the worker until SIGTERM or Ctrl-C."""
     settings = Settings()
@@ -132,7 +143,7 @@ def make_worker(settings: Settings, runner: JobRunner, redis: ArqRedis) -> Worke
     async def say_ready(ctx: dict[Any, Any]) -> None:  # noqa: ARG001 - ARQ's signature
         log.info("worker.ready", queue=settings.job_queue.name, concurrency=settings.jobs.concurrency)
 
-    worker = Worker(
+    worker = EntryWorker(
         [func(run_job, name=RUN_JOB)],
         queue_name=settings.job_queue.name,
         redis_pool=redis,

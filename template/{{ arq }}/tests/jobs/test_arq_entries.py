@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from arq import ArqRedis
+from arq import ArqRedis, Worker
 
 from app.adapters.job_queue import connect, open_job_queue
 from app.cancellation import end
@@ -23,11 +23,16 @@ class HangingRunner:
     def __init__(self) -> None:
         self.begun: list[UUID] = []
         self.go_on = asyncio.Event()
+        self.worker: Worker
 
     async def run(self, job_id: UUID) -> None:
         """Begin, wait."""
         self.begun.append(job_id)
         await self.go_on.wait()
+
+    def tasks(self) -> list[asyncio.Task[Any]]:
+        """What the worker knows to be under way."""
+        return [task for task in self.worker.tasks.values() if not task.done()]
 
     async def has(self, count: int) -> None:
         """Wait until so many jobs have begun."""
@@ -43,6 +48,7 @@ async def working(settings: Settings, concurrency: int) -> AsyncIterator[Hanging
     jobs = settings.jobs.model_copy(update={"concurrency": concurrency})
     redis = connect(settings.job_queue)
     worker = make_worker(settings.model_copy(update={"jobs": jobs}), cast("JobRunner", runner), redis)
+    runner.worker = worker
     polling = asyncio.create_task(worker.async_run())
     try:
         yield runner
@@ -90,8 +96,28 @@ async def test_a_job_that_has_begun_is_no_longer_in_the_queue_and_may_be_sent_ag
         await runner.has(1)
         assert await redis.zcard(settings.job_queue.name) == 0
         assert [key async for key in redis.scan_iter(f"arq:*{job_id}")] == []
+        async with working(settings, 1) as other:
+            await queue.enqueue(job_id)
+            await other.has(1)
+
+
+async def test_a_job_that_is_sent_again_while_it_is_under_way_waits_for_its_end_and_hides_none(
+    settings: Settings, queue: JobQueue, redis: ArqRedis
+) -> None:
+    job_id, other_id = uuid4(), uuid4()
+    await queue.enqueue(job_id)
+    async with working(settings, 2) as runner:
+        await runner.has(1)
+        [under_way] = runner.tasks()
         await queue.enqueue(job_id)
+        await asyncio.sleep(0.01)
+        await queue.enqueue(other_id)
         await runner.has(2)
+        assert under_way in runner.tasks()
+        assert await redis.zcard(settings.job_queue.name) == 1
+        runner.go_on.set()
+        await runner.has(3)
+    assert runner.begun == [job_id, other_id, job_id]
 
 
 async def test_an_entry_that_was_lost_without_its_message_is_put_back(
