@@ -216,7 +216,7 @@ def _job_runner(
 ) -> JobRunner:
     schedules = {DELIVER: settings.webhooks.retry_after}
     handlers = _handlers(settings, ports, extractor, reviews, webhooks.jobs)
-    return JobRunner(ports.database, handlers, settings.jobs, webhooks, schedules)
+    return JobRunner(ports.database, handlers, settings.jobs, webhooks, schedules, ports.queue)
 
 
 def _handlers(

@@ -1,4 +1,4 @@
-"""A way to the queue that a test can cut."""
+"""A way to the queue, or to the database, that a test can cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,15 +7,15 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Carries bytes to the queue and back, unless it is cut.
+    """Carries bytes to a server and back, unless it is cut.
 
     Attributes:
-        url: where the queue seems to be.
+        url: where the server seems to be.
         missed: somebody has come while it was cut.
     """
 
-    def __init__(self, queue_url: str) -> None:
-        self._queue = urlsplit(queue_url)
+    def __init__(self, server_url: str) -> None:
+        self._server = urlsplit(server_url)
         self._cut = False
         self._writers: list[asyncio.StreamWriter] = []
         self.url = ""
@@ -25,9 +25,9 @@ class Relay:
     async def opened(self) -> AsyncIterator["Relay"]:
         """Relay until the end."""
         server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
-        user, at, _ = self._queue.netloc.rpartition("@")
+        user, at, _ = self._server.netloc.rpartition("@")
         port = server.sockets[0].getsockname()[1]
-        self.url = self._queue._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
+        self.url = self._server._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
         async with server:
             yield self
             self.cut()
@@ -48,7 +48,7 @@ class Relay:
             self.missed.set()
             writer.transport.abort()
             return
-        answers, questions = await asyncio.open_connection(self._queue.hostname, self._queue.port)
+        answers, questions = await asyncio.open_connection(self._server.hostname, self._server.port)
         self._writers += [writer, questions]
         if self._cut:
             # While this connection was made.

@@ -138,6 +138,23 @@ async def test_a_worker_whose_queue_was_away_takes_jobs_again_while_its_own_go_o
     assert workers.read_diary().index("ended") == 2
 
 
+async def test_a_worker_whose_database_was_away_runs_what_the_queue_brought_meanwhile(
+    workers: Workers, settings: Settings, database: Database, queue: JobQueue, account_id: UUID
+) -> None:
+    async with Relay(settings.database.url.get_secret_value()).opened() as relay:
+        workers.environment |= {"APP_DATABASE__URL": relay.url}
+        await workers.start()
+        relay.cut()
+        job_id = await add_job(database, account_id, KIND, diary=str(workers.diary))
+        await JobService(database, queue).enqueue(job_id)
+        await workers.have_said("job.claim_failed")
+        workers.let_jobs_end()
+        relay.mend()
+        # Long before it would be sent again.
+        assert (await state_becomes(database, job_id, JobState.SUCCEEDED)).attempt == 1
+        workers.close()
+
+
 @pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["its first process is told", "its whole group is told"])
 async def test_a_stopping_worker_lets_its_job_end(
     workers: Workers, database: Database, job_id: UUID, tell: Callable[[int, int], None]

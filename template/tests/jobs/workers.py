@@ -53,6 +53,12 @@ class Workers:
         """What has happened to the job so far."""
         return self.diary.read_text().split("\n")[:-1] if self.diary.exists() else []
 
+    async def have_said(self, event: str) -> None:
+        """Wait until a line of this kind is in their log."""
+        async with asyncio.timeout(60):
+            while event not in self._log.read_text():
+                await asyncio.sleep(0.05)
+
     async def diary_has(self, lines: int) -> None:
         """Wait until that much has happened."""
         async with asyncio.timeout(60):

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,10 +13,10 @@ from opentelemetry.trace import get_current_span
 
 from app.announcing import Announcer
 from app.database import Database
-from app.errors import AppError, DropJobError, UpstreamError
+from app.errors import AppError, DropJobError, UnavailableError, UpstreamError
 from app.jobs.lease import Lease, claim
 from app.jobs.models import JobState
-from app.jobs.ports import Attempt, JobHandler
+from app.jobs.ports import Attempt, JobHandler, JobQueue
 from app.jobs.settings import JobsSettings
 from app.observability.spans import first_span, mark_failed
 
@@ -32,6 +33,10 @@ UNKNOWN_KIND = "No worker knows this kind of job."
 PATIENCE = 24 * 3600
 LONGEST_WAIT = 3600
 
+# Seconds for which an id is kept while the database is away, and between two tries to claim its job.
+CLAIM_PATIENCE = 300.0
+CLAIM_PAUSE = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class JobRunner:
@@ -40,6 +45,7 @@ class JobRunner:
     Attributes:
         announcer: is told how jobs have ended.
         schedules: for kinds of jobs that are not tried again as the settings say, the seconds before each further try.
+        queue: takes ids back that could not be looked into.
     """
 
     database: Database
@@ -47,6 +53,7 @@ class JobRunner:
     settings: JobsSettings
     announcer: Announcer | None = None
     schedules: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    queue: JobQueue | None = None
 
     async def run(self, job_id: UUID) -> None:
         """Work on a job if there is something to do for it and nobody else does it.
@@ -54,7 +61,7 @@ class JobRunner:
         Another goes first if it is due and its owner has fewer jobs running; the sweeper then sends this one again.
         Cancelling this call gives the job back, to be run again without a try having been counted.
         """
-        lease = await claim(self.database, job_id, self.settings, self.announcer)
+        lease = await self._claim(job_id)
         if lease is None:
             log.debug("job.not_claimed", job_id=str(job_id))
             return
@@ -67,6 +74,25 @@ class JobRunner:
                 await self._withdraw(lease, JobState.CANCELLED)
             else:
                 await self._attempt(lease)
+
+    async def _claim(self, job_id: UUID) -> Lease | None:
+        # The queue has let go of the id: dropped as well, it would not come again before the sweeper takes it for lost.
+        clock = asyncio.get_running_loop().time
+        end = clock() + CLAIM_PATIENCE
+        try:
+            while True:
+                try:
+                    return await claim(self.database, job_id, self.settings, self.announcer)
+                except UnavailableError as error:
+                    if clock() >= end:
+                        raise
+                    log.warning("job.claim_failed", job_id=str(job_id), cause=repr(error.__cause__))
+                await asyncio.sleep(CLAIM_PAUSE)
+        except (UnavailableError, asyncio.CancelledError):
+            if self.queue is not None:
+                with suppress(UnavailableError):
+                    await self.queue.enqueue(job_id)
+            raise
 
     async def _attempt(self, lease: Lease) -> None:
         work = asyncio.create_task(self._work(lease))

@@ -19,7 +19,7 @@ from app.bootstrap import open_job_runner
 from app.cancellation import end
 from app.database import open_database
 from app.errors import StartupError
-from app.jobs.runner import JobRunner
+from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
 from app.predictions.retention import expire
@@ -35,7 +35,8 @@ FIRST = asyncio.FIRST_COMPLETED
 POLL_DELAY = 0.1
 RECONNECT_DELAY = 1.0
 
-# Seconds by which ARQ's own time limit lies above the job's: it is a net for a handler that ignores cancellation.
+# Seconds by which ARQ's own time limit lies above what a job may take with the wait for the database: it is a net for a
+# handler that ignores cancellation.
 SPARE = 30
 
 # Seconds after which an entry that a worker has reserved, but not taken out of the queue, is free again.
@@ -150,7 +151,7 @@ def make_worker(settings: Settings, runner: JobRunner, redis: ArqRedis) -> Worke
         on_startup=say_ready,
         handle_signals=False,
         max_jobs=settings.jobs.concurrency,
-        job_timeout=math.ceil(settings.jobs.time_limit) + SPARE,
+        job_timeout=math.ceil(settings.jobs.time_limit + CLAIM_PATIENCE) + SPARE,
         keep_result=0,
         log_results=False,
         poll_delay=POLL_DELAY,

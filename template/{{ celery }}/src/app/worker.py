@@ -19,7 +19,7 @@ from app.adapters.job_queue import RUN_JOB, open_job_queue
 from app.bootstrap import open_job_runner
 from app.database import open_database
 from app.errors import StartupError
-from app.jobs.runner import JobRunner
+from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
 from app.predictions.retention import expire
@@ -29,7 +29,8 @@ log = structlog.get_logger(__name__)
 
 OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
 
-# Seconds by which Celery's time limit lies above the job's: it kills a process whose handler ignores cancellation.
+# Seconds by which Celery's time limit lies above what a job may take with the wait for the database: it kills a process
+# whose handler ignores cancellation.
 SPARE = 30
 
 # As much of it is told of why a process could not start.
@@ -159,7 +160,7 @@ def make_app(settings: Settings) -> Celery:
         broker_transport_options={"health_check_interval": 30, "socket_keepalive": True},
         task_default_queue=settings.job_queue.name,
         task_ignore_result=True,
-        task_time_limit=math.ceil(settings.jobs.time_limit) + SPARE,
+        task_time_limit=math.ceil(settings.jobs.time_limit + CLAIM_PATIENCE) + SPARE,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_concurrency=settings.jobs.concurrency,
         worker_enable_remote_control=False,
