@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from aiapi.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 OLDEST = (2, 31)
@@ -91,6 +92,18 @@ def ask(*arguments: str, cwd: Path) -> str | None:
     """Return what git answers in `cwd`, stripped, or None when it fails."""
     result = attempt(*arguments, cwd=cwd)
     return result.stdout.strip() if result.returncode == 0 else None
+
+
+def contents(blobs: Iterable[str], cwd: Path) -> dict[str, bytes]:
+    """Return what the blobs hold, byte for byte; one that the repository does not have is left out."""
+    given = "".join(f"{blob}\n" for blob in blobs).encode()
+    told = subprocess.run(["git", "cat-file", "--batch"], cwd=cwd, input=given, capture_output=True, check=False)  # noqa: S607
+    stream, found = io.BytesIO(told.stdout), {}
+    while words := stream.readline().split():
+        if words[1] == b"blob":
+            found[words[0].decode()] = stream.read(int(words[2]))
+            stream.read(1)
+    return found
 
 
 def at(repository: Path) -> str:

@@ -15,6 +15,7 @@ from aiapi import (
     conflicts,
     git,
     living,
+    placing,
     source,
     steps,
     switches,
@@ -98,7 +99,7 @@ def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
         update_summary.still_open(screen, project, note, left)
         return 1
     # There was nothing uncommitted before, so whatever there is belongs to the update.
-    worktree.stage(project)
+    placing.stage(project)
     with _too_late(project):
         locked = _lock(project, screen) if lock else None
     unfinished.end(project)
@@ -190,7 +191,7 @@ def _put_in_place(tried: Trial, project: Living, request: Request) -> None:
         # First, so that an update of which a part is there can be finished or taken back.
         unfinished.begin(project, tried.before.commit, tried.after.commit)
         try:
-            worktree.apply(tried.outcome, project)
+            placing.apply(tried.outcome, project)
         finally:
             if not unfinished.is_in_place(project):
                 unfinished.end(project)

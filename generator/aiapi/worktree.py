@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from aiapi import git, unfinished
+from aiapi import git
 from aiapi.errors import ProjectError, ToolError
 from aiapi.interrupts import held_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from subprocess import CompletedProcess
 
     from aiapi.living import Living
 
@@ -90,7 +88,7 @@ def record(folder: Path, owned: Iterable[str], conflicts: Iterable[str]) -> Outc
 def refuse_to_bury(outcome: Outcome, living: Living) -> None:
     """Raise `ProjectError` when files that git does not track, ignored ones say, lie where the outcome puts others."""
     known = tracked(living.top)
-    new = _differing("A", outcome, living)
+    new = added(outcome, living)
     places = {str(each) for path in new for each in (Path(path), *Path(path).parents)} - known
     buried = [path for path in places if (living.top / path).is_symlink() or (living.top / path).is_file()]
     for path in new:
@@ -106,83 +104,15 @@ def refuse_to_bury(outcome: Outcome, living: Living) -> None:
         )
 
 
+def added(outcome: Outcome, living: Living) -> set[str]:
+    """Return the paths, from the root of the repository, at which the outcome has files and the last commit none."""
+    options = ("-r", "-z", "--no-renames", "--name-only", "--diff-filter=A")
+    return _names("diff-tree", *options, living.head, outcome.tree, cwd=living.top)
+
+
 def changes_anything(outcome: Outcome, living: Living) -> bool:
     """Tell whether the outcome differs from the project's last commit."""
     return outcome.tree != _git("rev-parse", f"{living.head}^{{tree}}", cwd=living.top).strip()
-
-
-def apply(outcome: Outcome, living: Living) -> None:
-    """Turn the project's clean working tree into the outcome, staged; conflicts are marked as such.
-
-    What git begins and cannot end is taken back. `git reset --hard` takes back the whole.
-
-    Raises:
-        ProjectError: When git refuses, or something lies where the outcome puts a file; or when the outcome is in
-            place and git cannot mark the conflicts.
-    """
-    refuse_to_bury(outcome, living)
-    added = [living.top / path for path in _differing("A", outcome, living)]
-    folders = {each for file in added for each in file.parents if not each.exists()}
-    result = git.attempt("read-tree", "-m", "-u", living.head, outcome.tree, cwd=living.top, apart=True)
-    if result.returncode:
-        reason = " ".join(result.stderr.split())
-        _take_back(reason, outcome, living, (added, folders))
-    if outcome.unmerged:
-        _mark_conflicts(outcome, living)
-
-
-def _mark_conflicts(outcome: Outcome, living: Living) -> None:
-    entries = [entry for entry in outcome.unmerged.split("\0") if entry]
-    paths = {entry.partition("\t")[2] for entry in entries}
-    removed = [f"0 {'0' * 40}\t{path}" for path in sorted(paths)]
-    listed = "\0".join([*removed, *entries]) + "\0"
-    end = time.monotonic() + PATIENCE_SECONDS
-    while (result := _update_index(listed, living)).returncode and time.monotonic() < end:
-        time.sleep(0.1)  # another program, an editor say, has the index for a moment
-    if result.returncode:
-        reason = " ".join(result.stderr.split())
-        raise ProjectError(
-            f"The update is in place, but git could not mark its conflicts: {reason}",
-            remedy=f"They are listed by: aiapi update --continue. Or take the update back: {unfinished.undo(living)}",
-        )
-
-
-def _update_index(entries: str, living: Living) -> CompletedProcess[str]:
-    return git.attempt("update-index", "-z", "--index-info", cwd=living.top, given=entries, apart=True)
-
-
-def _take_back(reason: str, outcome: Outcome, living: Living, new: tuple[Iterable[Path], Iterable[Path]]) -> NoReturn:
-    """Put back what git had begun to change, and raise `ProjectError` with the reason; `new` was not there before."""
-    added, folders = new
-    if living.uncommitted() or any(map(os.path.lexists, added)):
-        for file in added:
-            with suppress(OSError):
-                file.unlink()
-        for folder in sorted(folders, reverse=True):
-            with suppress(OSError):
-                folder.rmdir()
-        # git writes its index last, so that it still has what was there.
-        listed = "\0".join(_differing("MDT", outcome, living))
-        git.attempt("checkout-index", "--force", "-u", "-z", "--stdin", cwd=living.top, given=listed, apart=True)
-    left = living.uncommitted()
-    if left:
-        raise ProjectError(
-            f"git could not put the update in place, nor could what it had begun be taken back: {reason}",
-            remedy="Set right what it names, then put the files back that git status names: git restore .",
-            problems=left,
-        )
-    raise ProjectError(
-        f"git could not put the update in place, so everything is as it was: {reason}",
-        remedy="Set right what it names, then run the command again.",
-    )
-
-
-def stage(living: Living) -> None:
-    """Stage all that lies in the project, resolved conflicts included."""
-    result = git.attempt("add", "--all", "--", ".", cwd=living.folder)
-    if result.returncode:
-        reason = " ".join(result.stderr.split())
-        raise ToolError(f"git add failed: {reason}", remedy="Do it yourself, then commit.")
 
 
 def difference(outcome: Outcome, living: Living) -> str:
@@ -190,12 +120,6 @@ def difference(outcome: Outcome, living: Living) -> str:
     options = ("--no-color", "--no-ext-diff", "--no-textconv", "-M")
     shown = _git("diff", *options, living.head, outcome.tree, "--", cwd=living.top)
     return shown.encode(errors="surrogateescape").decode(errors="replace")
-
-
-def _differing(how: str, outcome: Outcome, living: Living) -> set[str]:
-    """Return the paths that the outcome adds (A), changes (M), deletes (D) or makes a link (T)."""
-    options = ("-r", "-z", "--no-renames", "--name-only", f"--diff-filter={how}")
-    return _names("diff-tree", *options, living.head, outcome.tree, cwd=living.top)
 
 
 def _prefix(folder: Path) -> str:

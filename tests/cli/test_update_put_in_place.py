@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
-from cli.update_scenes import edit, refused, state
+from cli.update_scenes import LINES, edit, refused, state
 from cli.upkeep_scenes import ANSWERS, commit
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cli.update_scenes import Newborn
 
 # git begins, as it does before a folder that cannot be written or on a disk that is full, and cannot go on.
-HALF_DONE = """if [ "$1" = read-tree ]; then
-  "$REAL" "$@" && cp "{kept}" "{index}"
+HALF_DONE = """if [ "$1" = read-tree ] && [ "$2" != -n ]; then
+  "$REAL" "$@" && {work} && cp "{kept}" "{index}"
   echo "error: unable to create file odd/$0: No space left on device" >&2
   exit 128
 fi
@@ -35,23 +35,47 @@ def test_what_git_begins_and_cannot_end_is_taken_back(
     index = demo.folder / ".git/index"
     kept = tmp_path / "index"
     kept.write_bytes(index.read_bytes())
-    error = refused(demo, "update", "--no-lock", PATH=stand_in("git", HALF_DONE.format(kept=kept, index=index)))
+    error = refused(
+        demo, "update", "--no-lock", PATH=stand_in("git", HALF_DONE.format(kept=kept, index=index, work=":"))
+    )
     assert "so everything is as it was: error: unable to create file" in error["message"]
     assert demo("update", "--no-lock").returncode == 0
     assert git(demo.folder, "diff", "--name-only") == ""
+
+
+def test_what_is_saved_after_the_last_look_is_left_alone(demo: Command, stand_in: Callable[[str, str], str]) -> None:
+    script = f'[ "$1" = read-tree ] && echo mine >> "{demo.folder}/plain.txt"\nexec "$REAL" "$@"'
+    result = demo("update", "--no-lock", PATH=stand_in("git", script))
+    assert result.returncode == 1
+    assert "so everything is as it was: error: Entry 'plain.txt' not uptodate" in result.stderr
+    assert (demo.folder / "plain.txt").read_text() == f"{LINES}mine\n"
+    assert git(demo.folder, "status", "--porcelain") == "M plain.txt"
+
+
+@pytest.mark.parametrize("name", ["plain.txt", "added.txt", "deleted/untouched.txt"])
+def test_what_is_saved_while_git_is_at_it_is_not_taken_back(
+    demo: Command, stand_in: Callable[[str, str], str], tmp_path: Path, name: str
+) -> None:
+    index, kept, file = demo.folder / ".git/index", tmp_path / "index", demo.folder / name
+    kept.write_bytes(index.read_bytes())
+    work = f'mkdir -p "{file.parent}" && echo mine > "{file}" && : > "{demo.folder}/same.txt"'
+    result = demo("update", "--no-lock", PATH=stand_in("git", HALF_DONE.format(kept=kept, index=index, work=work)))
+    assert result.returncode == 1
+    assert file.read_text() == "mine\n"
+    assert git(demo.folder, "status", "--porcelain").split() == ["??" if name == "added.txt" else "M", name]
 
 
 def test_what_cannot_be_taken_back_is_told(demo: Command, stand_in: Callable[[str, str], str], tmp_path: Path) -> None:
     index = demo.folder / ".git/index"
     kept = tmp_path / "index"
     kept.write_bytes(index.read_bytes())
-    script = HALF_DONE.format(kept=kept, index=index)
-    path = stand_in("git", f'[ "$1" = checkout-index ] && [ "$2" = --force ] && exit 128\n{script}')
+    script = HALF_DONE.format(kept=kept, index=index, work=":")
+    path = stand_in("git", f'[ "$1" = checkout-index ] && [ "$2" = -u ] && exit 128\n{script}')
     result = demo("update", "--no-lock", PATH=path)
     assert result.returncode == 1
     assert "nor could what it had begun be taken back" in result.stderr
-    assert " M plain.txt" in result.stderr
-    assert "git restore ." in result.stderr
+    assert "  - plain.txt\n" in result.stderr
+    assert "git restore FILE" in result.stderr
     before = state(demo.folder)
     git(demo.folder, "restore", ".")
     assert state(demo.folder) != before
