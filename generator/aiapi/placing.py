@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import sha1
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiapi import git, unfinished, worktree
+from aiapi.begun import begun
 from aiapi.errors import ProjectError, ToolError
+from aiapi.unfinished import Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
     from subprocess import CompletedProcess
 
@@ -22,26 +21,12 @@ if TYPE_CHECKING:
     from aiapi.worktree import Outcome
 
 PATIENCE_SECONDS = 2
-_ABSENT = ("000000", "0" * 40)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One path, from the root of the repository, that an outcome changes: git's mode and blob, before and after."""
+def apply(outcome: Outcome, living: Living, before: str, after: str) -> None:
+    """Turn the project's clean working tree into the outcome, staged and noted; conflicts are marked as such.
 
-    path: str
-    before: tuple[str, str]
-    after: tuple[str, str]
-
-    def has_become(self, mode: str, blob: str) -> bool:
-        """Tell whether what is kept like this is what the outcome has; modes count where nothing else differs."""
-        return blob == self.after[1] and (blob != self.before[1] or mode == self.after[0])
-
-
-def apply(outcome: Outcome, living: Living) -> None:
-    """Turn the project's clean working tree into the outcome, staged; conflicts are marked as such.
-
-    What git begins and cannot end is taken back. `git reset --hard` takes back the whole.
+    What git begins and cannot end is taken back. `before` and `after` are the versions of the template.
 
     Raises:
         ProjectError: When git refuses, or something lies where the outcome puts a file; or when the outcome is in
@@ -51,32 +36,18 @@ def apply(outcome: Outcome, living: Living) -> None:
     places = [living.top / path for path in worktree.added(outcome, living)]
     folders = {each for file in places for each in file.parents if not each.is_dir()}
     # First without writing: what git refuses by itself, say for a file that was saved just now, it does not begin.
-    reason = _read_tree(outcome, living, "-n")
-    if not reason and (reason := _read_tree(outcome, living)):
+    if reason := _read_tree(outcome, living, "-n"):
+        raise _refusal(reason)
+    # The note comes first, so that an update of which a part is there, after a power cut say, is known as such.
+    note = Unfinished(living.head, before, after, outcome.tree, complete=False)
+    unfinished.write(living, note)
+    if reason := _read_tree(outcome, living):
         _take_back(reason, outcome, living, folders)
-    if reason:
-        raise ProjectError(
-            f"git could not put the update in place, so everything is as it was: {reason}",
-            remedy="Set right what it names, then run the command again.",
-        )
+        unfinished.end(living)
+        raise _refusal(reason)
+    unfinished.write(living, replace(note, complete=True))
     if outcome.unmerged:
         _mark_conflicts(outcome, living)
-
-
-def begun(tree: str, living: Living) -> set[str]:
-    """Return the paths at which git has begun to put `tree` in the place of the last commit.
-
-    There lies what the tree has, whole or cut off, or nothing any more; anything else is work of the project's owner.
-    """
-    pieces = {piece.path: piece for piece in _pieces(tree, living)}
-    here = {path: living.top / path for path in pieces}
-    missing = {path for path, piece in pieces.items() if piece.before != _ABSENT and not os.path.lexists(here[path])}
-    kept = _kept(here, living.top)
-    whole = {path for path in kept if pieces[path].has_become(*kept[path])}
-    odd = {path for path in kept if kept[path][1] not in {pieces[path].before[1], pieces[path].after[1]}}
-    wanted = git.contents((pieces[path].after[1] for path in odd), living.top)
-    cut = {path for path in odd if wanted.get(pieces[path].after[1], b"").startswith(here[path].read_bytes())}
-    return missing | whole | cut
 
 
 def stage(living: Living) -> None:
@@ -92,6 +63,13 @@ def _read_tree(outcome: Outcome, living: Living, *dry_run: str) -> str:
     words = ("read-tree", *dry_run, "-m", "-u", living.head, outcome.tree)
     result = git.attempt(*words, cwd=living.top, apart=True)
     return (" ".join(result.stderr.split()) or "no reason given") if result.returncode else ""
+
+
+def _refusal(reason: str) -> ProjectError:
+    return ProjectError(
+        f"git could not put the update in place, so everything is as it was: {reason}",
+        remedy="Set right what it names, then run the command again.",
+    )
 
 
 def _take_back(reason: str, outcome: Outcome, living: Living, folders: Iterable[Path]) -> None:
@@ -114,7 +92,7 @@ def _take_back(reason: str, outcome: Outcome, living: Living, folders: Iterable[
     if left:
         raise ProjectError(
             f"git could not put the update in place, nor could what it had begun be taken back: {reason}",
-            remedy="Set right what it names, then put these files back: git restore FILE",
+            remedy=f"Set right what it names, then take it back: {unfinished.undo_half(living, outcome.tree)}",
             problems=left,
         )
 
@@ -137,26 +115,3 @@ def _mark_conflicts(outcome: Outcome, living: Living) -> None:
 
 def _update_index(entries: str, living: Living) -> CompletedProcess[str]:
     return git.attempt("update-index", "-z", "--index-info", cwd=living.top, given=entries, apart=True)
-
-
-def _pieces(tree: str, living: Living) -> Iterator[Piece]:
-    """Yield what differs between the last commit and a tree."""
-    told = git.attempt("diff-tree", "-r", "-z", "--no-renames", living.head, tree, cwd=living.top).stdout.split("\0")
-    for words, path in zip(told[::2], told[1::2], strict=False):
-        modes_and_blobs = words.removeprefix(":").split()
-        old_mode, new_mode, old_blob, new_blob = modes_and_blobs[:4]
-        yield Piece(path, (old_mode, old_blob), (new_mode, new_blob))
-
-
-def _kept(here: Mapping[str, Path], top: Path) -> dict[str, tuple[str, str]]:
-    """Return how git would keep the files that are there: their modes and blobs."""
-    files = [path for path, file in here.items() if file.is_file() and not file.is_symlink()]
-    quoted = "".join('"{}"\n'.format(re.sub(r'[\\"]', r"\\\g<0>", path).replace("\n", "\\n")) for path in files)
-    told = git.attempt("-c", "core.safecrlf=false", "hash-object", "--stdin-paths", cwd=top, given=quoted).stdout
-    modes = ("100755" if os.access(here[path], os.X_OK) else "100644" for path in files)
-    found = dict(zip(files, zip(modes, told.split(), strict=False), strict=False))
-    for path, file in here.items():
-        if file.is_symlink():
-            target = os.fsencode(file.readlink())
-            found[path] = ("120000", sha1(b"blob %d\0%b" % (len(target), target)).hexdigest())  # noqa: S324 - git's own
-    return found

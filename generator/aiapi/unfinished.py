@@ -11,6 +11,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from aiapi import engine, git
+from aiapi.begun import begun
+from aiapi.errors import ProjectError
 
 if TYPE_CHECKING:
     from aiapi.living import Living
@@ -20,18 +22,23 @@ if TYPE_CHECKING:
 class Unfinished:
     """Where an update started and where it leads.
 
-    `head` is the commit that it was put on; once another one is there, the update is history.
+    `head` is the commit that it was put on; once another one is there, the update is history. `tree` is what it gives,
+    and `complete` is false while that is being put in place.
     """
 
     head: str
     before: str
     after: str
+    tree: str = ""
+    complete: bool = True
 
 
-def begin(living: Living, before: str, after: str) -> None:
-    """Note that an update has been put in place."""
-    note = Unfinished(living.head, before, after)
-    _file(living).write_text(json.dumps(asdict(note)), "utf-8")
+def write(living: Living, note: Unfinished) -> None:
+    """Note how far an update is, as a whole or not at all."""
+    file = _file(living)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(note)), "utf-8")
+    fresh.replace(file)
 
 
 def find(living: Living) -> Unfinished | None:
@@ -40,7 +47,19 @@ def find(living: Living) -> Unfinished | None:
         note = Unfinished(**json.loads(_file(living).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return note if note.head == living.head and is_in_place(living) else None
+    if note.head != living.head:
+        return None
+    there = is_in_place(living) if note.complete else begun(note.tree, living)
+    return note if there else None
+
+
+def refuse_half(living: Living, note: Unfinished) -> None:
+    """Raise `ProjectError` where an update was broken off while it was put in place: nobody can finish it."""
+    if not note.complete:
+        raise ProjectError(
+            "An update was broken off while it was put in place: some files are new, others old.",
+            remedy=f"Take it back, then run the update again: {undo_half(living, note.tree)}",
+        )
 
 
 def end(living: Living) -> None:
@@ -60,6 +79,14 @@ def undo(living: Living) -> str:
     # What is unmerged cannot be restored before it is staged; what is untracked is the user's, and stays so.
     here = f"git -C {quote(str(living.folder))}"
     return f"{here} add --update . && {here} restore --source=HEAD --staged --worktree ."
+
+
+def undo_half(living: Living, tree: str) -> str:
+    """Return the command that takes back an update of which a part is there: git knows its files by `tree` alone."""
+    if living.folder == living.top:
+        return f"git read-tree {tree} && git reset --hard"
+    here = f"git -C {quote(str(living.folder))}"
+    return f"{here} add --update . && {here} restore --source={tree} --staged . && {undo(living)}"
 
 
 def _file(living: Living) -> Path:

@@ -93,6 +93,7 @@ def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
     note = unfinished.find(project)
     if note is None:
         raise ProjectError("No update waits to be finished.", remedy="Start one: aiapi update")
+    unfinished.refuse_half(project, note)
     # A conflict that git still notes is over once its markers are gone.
     left = tuple(each for each in conflicts.find(project.folder) if each.kind is not conflicts.Kind.UNMERGED)
     if left:
@@ -116,7 +117,8 @@ def refuse_with_continue(**given: object) -> None:
 def _ready(request: Request) -> Living:
     git.require()
     project = living.find(request.folder)
-    if unfinished.find(project):
+    if note := unfinished.find(project):
+        unfinished.refuse_half(project, note)
         raise ProjectError(
             "An update is in place and waits to be finished.",
             remedy=f"Finish it: aiapi update --continue. Or take it back: {unfinished.undo(project)}",
@@ -188,13 +190,7 @@ def _merge(merge: Merge, request: Request, screen: Screen) -> int:
 def _put_in_place(tried: Trial, project: Living, request: Request) -> None:
     with held_back():
         _refuse_later_work(project, request)
-        # First, so that an update of which a part is there can be finished or taken back.
-        unfinished.begin(project, tried.before.commit, tried.after.commit)
-        try:
-            placing.apply(tried.outcome, project)
-        finally:
-            if not unfinished.is_in_place(project):
-                unfinished.end(project)
+        placing.apply(tried.outcome, project, tried.before.commit, tried.after.commit)
 
 
 def _refuse_later_work(project: Living, request: Request) -> None:
