@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aiapi import git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from aiapi.living import Living
@@ -48,6 +48,14 @@ def begun(tree: str, living: Living) -> set[str]:
     return missing | whole | cut
 
 
+def hashed(paths: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return the blobs that git would make of those of the paths that are files and no links."""
+    files = [path for path in paths if (folder / path).is_file() and not (folder / path).is_symlink()]
+    quoted = "".join('"{}"\n'.format(re.sub(r'[\\"]', r"\\\g<0>", path).replace("\n", "\\n")) for path in files)
+    told = git.attempt("-c", "core.safecrlf=false", "hash-object", "--stdin-paths", cwd=folder, given=quoted).stdout
+    return dict(zip(files, told.split(), strict=False))
+
+
 def _pieces(tree: str, living: Living) -> Iterator[Piece]:
     """Yield what differs between the last commit and a tree."""
     told = git.attempt("diff-tree", "-r", "-z", "--no-renames", living.head, tree, cwd=living.top).stdout.split("\0")
@@ -59,11 +67,10 @@ def _pieces(tree: str, living: Living) -> Iterator[Piece]:
 
 def _kept(here: Mapping[str, Path], top: Path) -> dict[str, tuple[str, str]]:
     """Return how git would keep the files that are there: their modes and blobs."""
-    files = [path for path, file in here.items() if file.is_file() and not file.is_symlink()]
-    quoted = "".join('"{}"\n'.format(re.sub(r'[\\"]', r"\\\g<0>", path).replace("\n", "\\n")) for path in files)
-    told = git.attempt("-c", "core.safecrlf=false", "hash-object", "--stdin-paths", cwd=top, given=quoted).stdout
-    modes = ("100755" if os.access(here[path], os.X_OK) else "100644" for path in files)
-    found = dict(zip(files, zip(modes, told.split(), strict=False), strict=False))
+    found = {
+        path: ("100755" if os.access(here[path], os.X_OK) else "100644", blob)
+        for path, blob in hashed(here, top).items()
+    }
     for path, file in here.items():
         if file.is_symlink():
             target = os.fsencode(file.readlink())

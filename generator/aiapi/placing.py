@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiapi import git, unfinished, worktree
-from aiapi.begun import begun
+from aiapi.begun import begun, hashed
+from aiapi.carry import SUFFIX
 from aiapi.errors import ProjectError, ToolError
 from aiapi.unfinished import Unfinished
 
@@ -50,12 +51,25 @@ def apply(outcome: Outcome, living: Living, before: str, after: str) -> None:
         _mark_conflicts(outcome, living)
 
 
-def stage(living: Living) -> None:
-    """Stage all that lies in the project, resolved conflicts included."""
-    result = git.attempt("add", "--all", "--", ".", cwd=living.folder)
-    if result.returncode:
-        reason = " ".join(result.stderr.split())
-        raise ToolError(f"git add failed: {reason}", remedy="Do it yourself, then commit.")
+def stage(living: Living, note: Unfinished) -> tuple[str, ...]:
+    """Stage the project, resolved conflicts included; return the untracked files that are left as they are.
+
+    Those are their owner's, and what takes an update back must not take them along.
+    """
+    others = _names("ls-files", "--others", "--exclude-standard", "-z", cwd=living.folder)
+    listed = _names("ls-tree", "-r", "-z", note.tree, ".", cwd=living.folder)
+    given = {path: blob for words, _, path in (each.partition("\t") for each in listed) for blob in words.split()[2:]}
+    # Its owner may have renamed what was saved beside a file, to keep it.
+    saved = {blob for path, blob in given.items() if path.endswith(SUFFIX)}
+    kept = hashed(others, living.folder) if saved else {}
+    ours = [path for path in others if path in given or kept.get(path) in saved]
+    for words, paths in ((("--update",), ["."]), ((), ours)):
+        options = ("--pathspec-from-file=-", "--pathspec-file-nul")
+        result = git.attempt("add", *words, *options, cwd=living.folder, given="\0".join(paths), extra=worktree.LITERAL)
+        if result.returncode:
+            reason = " ".join(result.stderr.split())
+            raise ToolError(f"git add failed: {reason}", remedy="Do it yourself, then commit.")
+    return tuple(path for path in others if path not in ours)
 
 
 def _read_tree(outcome: Outcome, living: Living, *dry_run: str) -> str:
@@ -115,3 +129,7 @@ def _mark_conflicts(outcome: Outcome, living: Living) -> None:
 
 def _update_index(entries: str, living: Living) -> CompletedProcess[str]:
     return git.attempt("update-index", "-z", "--index-info", cwd=living.top, given=entries, apart=True)
+
+
+def _names(*arguments: str, cwd: Path) -> list[str]:
+    return [name for name in git.attempt(*arguments, cwd=cwd).stdout.split("\0") if name]

@@ -99,12 +99,11 @@ def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
     if left:
         update_summary.still_open(screen, project, note, left)
         return 1
-    # There was nothing uncommitted before, so whatever there is belongs to the update.
-    placing.stage(project)
+    beside = placing.stage(project, note)
     with _too_late(project):
         locked = _lock(project, screen) if lock else None
     unfinished.end(project)
-    update_summary.finished(screen, project, note, locked)
+    update_summary.finished(screen, project, note, update_summary.Staged(locked, beside))
     return 1 if locked and not locked.ok else 0
 
 

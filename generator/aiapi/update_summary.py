@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiapi import migrations, switches, unfinished
 from aiapi.changes import LOST, Kind
+from aiapi.conflicts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,14 @@ class Shown:
     dry_run: bool
     difference: str | None
     locked: Step | None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """How an update was finished: `locked` as above, and the owner's untracked files `beside` it, left unstaged."""
+
+    locked: Step | None
+    beside: tuple[str, ...]
 
 
 def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
@@ -91,8 +100,9 @@ def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Le
     screen.say(f"Take it back with: {undo}")
 
 
-def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | None) -> None:
+def finished(screen: Screen, project: Living, note: Unfinished, staged: Staged) -> None:
     """Tell that an update is finished, and what comes next."""
+    locked = staged.locked
     revisions = migrations.read(project.folder)
     screen.result(
         {
@@ -100,12 +110,18 @@ def finished(screen: Screen, project: Living, note: Unfinished, locked: Step | N
             "from": note.before,
             "to": note.after,
             "unresolved": [],
+            "not_staged": list(staged.beside),
             "alembic_heads": list(revisions.heads),
             "warnings": list(_warnings(locked, revisions)),
             "undo": unfinished.undo(project),
         }
     )
-    screen.say(f"{project.folder.name}: nothing is left to decide, everything is staged.", "bold")
+    what = "the update is staged" if staged.beside else "everything is staged"
+    screen.say(f"{project.folder.name}: nothing is left to decide, {what}.", "bold")
+    if staged.beside:
+        screen.say("  Not staged, because git does not track them and they are not of the update:")
+    for path in staged.beside:
+        screen.say(f"    {shown(path)}")
     _next(screen, project, note.after, locked, revisions)
     screen.say(f"Take it back with: {unfinished.undo(project)}")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 2
 # A name is a name, whatever characters it has.
-_LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
+LITERAL = {"GITLITERAL_PATHSPECS": "1"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def record(folder: Path, owned: Iterable[str], conflicts: Iterable[str]) -> Outc
     unmerged = "\0".join(f"{stage}\t{prefix}{path}" for stage, _, path in told if path in wanted)
     _git("add", "--all", "--", ".", cwd=folder)
     listed = "\0".join(path for path in owned if os.path.lexists(folder / path))
-    _git("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul", cwd=folder, given=listed, extra=_LITERAL)
+    _git("add", "--force", "--pathspec-from-file=-", "--pathspec-file-nul", cwd=folder, given=listed, extra=LITERAL)
     return Outcome(_git("write-tree", cwd=folder).strip(), unmerged)
 
 

@@ -24,7 +24,7 @@ from cli.command import (
     make_checkout,
     on_a_clean_machine,
 )
-from cli.upkeep_scenes import told
+from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +73,16 @@ def demo(newborn: update_scenes.Newborn, command_from: Callable[[Path], Command]
     aiapi = command_from(newborn.checkout)
     folder = Path(shutil.copytree(newborn.project, aiapi.folder / "demo", symlinks=True))
     return aiapi.within(folder)
+
+
+@pytest.fixture
+def conflicting(demo: Command) -> Command:
+    """A project whose update leaves a conflict and a saved file to decide, beside a conflict that is its own."""
+    (demo.folder / "merging.md").write_text("<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> topic\n")
+    update_scenes.edit(demo, "same.txt", 5)
+    update_scenes.edit(demo, "deleted/edited.txt", 2)
+    commit(demo.folder)
+    return demo
 
 
 @pytest.fixture

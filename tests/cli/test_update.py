@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cli.command import git
-from cli.update_scenes import LINES, changed, edit, files, state
+from cli.update_scenes import LINES, changed, decide, edit, files, state, undo
 from cli.upkeep_scenes import ANSWERS, commit, told
 
 if TYPE_CHECKING:
@@ -18,27 +17,6 @@ if TYPE_CHECKING:
 
     from cli.command import Command
     from cli.update_scenes import Newborn
-
-
-@pytest.fixture
-def conflicting(demo: Command) -> Command:
-    """A project whose update leaves a conflict and a saved file to decide, beside a conflict that is its own."""
-    (demo.folder / "merging.md").write_text("<<<<<<< HEAD\nmine\n=======\ntheirs\n>>>>>>> topic\n")
-    edit(demo, "same.txt", 5)
-    edit(demo, "deleted/edited.txt", 2)
-    commit(demo.folder)
-    return demo
-
-
-def undo(demo: Command, said: dict[str, Any]) -> None:
-    """Run the command that the update named, in the project."""
-    subprocess.run(["sh", "-c", said["undo"]], cwd=demo.folder, env=dict(demo.environment), check=True)
-
-
-def decide(demo: Command) -> None:
-    """Decide what the update of `conflicting` leaves open."""
-    shutil.copy(demo.folder / "plain.txt", demo.folder / "same.txt")
-    (demo.folder / "deleted/edited.txt.yours").unlink()
 
 
 def test_an_untouched_project_becomes_what_the_release_gives(demo: Command, newborn: Newborn) -> None:
@@ -140,49 +118,6 @@ def test_the_undo_that_is_named_gives_back_what_was(conflicting: Command, *, fin
         assert code == 0
     undo(conflicting, said)
     assert state(conflicting.folder) == before
-
-
-def test_after_an_undo_nothing_waits_and_new_work_is_safe(conflicting: Command) -> None:
-    _, said = told(conflicting, "update", "--no-lock")
-    undo(conflicting, said)
-    assert "No update waits" in told(conflicting, "update", "--continue")[1]["error"]["message"]
-    edit(conflicting, "plain.txt", 1)
-    error = told(conflicting, "update")[1]["error"]
-    assert "1 uncommitted change" in error["message"]
-    assert "reset --hard" not in error["remedy"]
-
-
-def test_continue_names_what_is_left_until_nothing_is(conflicting: Command) -> None:
-    shown = conflicting("update", "--no-lock").stdout
-    assert "same.txt: conflict in line 5" in shown
-    assert "deleted/edited.txt.yours: take over what you need, then delete it" in shown
-    code, said = told(conflicting, "update", "--continue")
-    assert (code, said["ok"]) == (1, False)
-    assert [(each["path"], each["kind"]) for each in said["unresolved"]] == [
-        ("deleted/edited.txt.yours", "saved edit"),
-        ("same.txt", "conflict markers"),
-    ]
-    shutil.copy(conflicting.folder / "plain.txt", conflicting.folder / "same.txt")
-    code, said = told(conflicting, "update", "--continue")
-    assert (code, [each["path"] for each in said["unresolved"]]) == (1, ["deleted/edited.txt.yours"])
-    (conflicting.folder / "deleted/edited.txt.yours").rename(conflicting.folder / "kept.txt")
-    result = conflicting("update", "--continue")
-    assert result.returncode == 0, result.stderr
-    assert "everything is staged" in result.stdout
-    assert git(conflicting.folder, "ls-files", "--unmerged") == ""
-    assert git(conflicting.folder, "diff", "--name-only") == ""
-    assert git(conflicting.folder, "ls-files", "kept.txt", "deleted") == "kept.txt"
-    assert "No update waits" in conflicting("update", "--continue").stderr
-
-
-def test_a_commit_without_continue_ends_the_update_too(conflicting: Command) -> None:
-    conflicting("update", "--no-lock", "--to", "0.2.0")
-    decide(conflicting)
-    commit(conflicting.folder)
-    assert git(conflicting.folder, "status", "--porcelain", "--ignored") == ""
-    code, said = told(conflicting, "update", "--no-lock")
-    assert (code, said["from"], said["to"]) == (0, "v0.2.0", "v0.3.0")
-    assert [change["path"] for change in said["changes"]] == ["third.txt"]
 
 
 def test_a_project_in_a_larger_repository_leaves_the_rest_alone(demo: Command, newborn: Newborn) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -212,3 +213,14 @@ def refused(demo: Command, *arguments: str, code: int = 1, **extra: str) -> dict
     assert error["message"] in result.stderr
     assert "\n" not in error["message"]
     return error
+
+
+def undo(demo: Command, said: dict[str, Any]) -> None:
+    """Run the command that the update named, in the project."""
+    subprocess.run(["sh", "-c", said["undo"]], cwd=demo.folder, env=dict(demo.environment), check=True)
+
+
+def decide(demo: Command) -> None:
+    """Decide what the update of the project `conflicting` leaves open."""
+    shutil.copy(demo.folder / "plain.txt", demo.folder / "same.txt")
+    (demo.folder / "deleted/edited.txt.yours").unlink()
