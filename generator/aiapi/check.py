@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiapi import bundle, git, living, releases, source
+from aiapi import advice, bundle, git, living, releases, source
 from aiapi.errors import ProjectError, TemplateError
 from aiapi.location import address
 
@@ -55,7 +55,7 @@ def check(folder: Path, screen: Screen) -> int:
     with screen.working("Asking the template's source for its releases"):
         verdict = _judge(project)
     screen.result(_as_data(verdict))
-    _show(verdict, screen)
+    _show(verdict, screen, advice.with_aiapi(project, "update --dry-run"))
     return OUTDATED if verdict.outdated else 0
 
 
@@ -97,7 +97,8 @@ def _unreleased(origin: Source, current: str) -> str | None:
 
 def _nothing_known(answer: releases.Answer, origin: Source, project: Living) -> TemplateError:
     if answer.problem:
-        remedy = "Try again with a network." if answer.offline else "If it has moved: aiapi relink SOURCE"
+        moved = f"If it has moved: {advice.with_aiapi(project, 'relink SOURCE')}"
+        remedy = "Try again with a network." if answer.offline else moved
         return TemplateError(
             f"Whether there is a newer release cannot be known: {origin.location} could not be asked:"
             f" {answer.problem}.",
@@ -123,7 +124,7 @@ def _described(project: Living, origin: Source) -> Version:
     if known is None or version is None:
         raise ProjectError(
             f"The template version {commit} of this project is not known at {origin.location}.",
-            remedy="Record a source that has it: aiapi relink SOURCE",
+            remedy=f"Record a source that has it: {advice.with_aiapi(project, 'relink SOURCE')}",
         )
     return version
 
@@ -143,7 +144,7 @@ def _as_data(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _show(verdict: Verdict, screen: Screen) -> None:
+def _show(verdict: Verdict, screen: Screen, command: str) -> None:
     if verdict.problem:
         screen.warn(f"the source could not be asked: {verdict.problem}. Judged by this installation alone.")
     if verdict.unreleased:
@@ -156,4 +157,4 @@ def _show(verdict: Verdict, screen: Screen) -> None:
     screen.say(f"{made}; {verdict.newest} is released.", "yellow")
     if verdict.upgrade_first:
         screen.say(f"Upgrade aiapi first: this installation knows the template up to {verdict.installed}.")
-    screen.say("See what would change: aiapi update --dry-run")
+    screen.say(f"See what would change: {command}")

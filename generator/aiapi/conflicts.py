@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from aiapi import git
@@ -157,6 +158,8 @@ def _names(*arguments: str, cwd: Path) -> list[str]:
         if command := git.trust(result.stderr):
             raise ProjectError(f"{cwd} belongs to another user.", remedy=f"If you trust it: {command}")
         reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        remedy = "Updates need git: git init && git add -A && git commit -m 'Before the update'"
+        remedy = (
+            f"Updates need git: cd {quote(str(cwd))} && git init && git add -A && git commit -m 'Before the update'"
+        )
         raise ProjectError(f"git cannot list the files of {cwd}: {reason}", remedy=remedy)
     return [name for name in result.stdout.split("\0") if name]

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiapi import conflicts, engine, git, machine, releases, source
+from aiapi import conflicts, engine, git, living, machine, releases, source
 from aiapi.errors import AiapiError
 from aiapi.machine import Check
 
@@ -37,7 +37,7 @@ def report(screen: Screen) -> bool:
 
 def project(folder: Path, screen: Screen) -> list[Check]:
     """Check the project that `folder` is or lies in; nothing where there is none."""
-    root = next((each for each in (folder, *folder.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
+    root = living.root(folder)
     if root is None:
         return []
     checks = [*_leftovers(root)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from aiapi import engine, git
 from aiapi.errors import ProjectError, ToolError
@@ -27,6 +28,11 @@ class Living:
         """The project's folder, relative to the root of its repository."""
         return self.folder.relative_to(self.top)
 
+    @property
+    def is_whole(self) -> bool:
+        """True when the repository holds nothing but the project."""
+        return self.folder == self.top
+
     def uncommitted(self) -> tuple[str, ...]:
         """Return a line for each change that is not committed, as `git status` tells of it.
 
@@ -40,26 +46,31 @@ class Living:
         return tuple(told.stdout.splitlines())
 
 
+def root(folder: Path) -> Path | None:
+    """Return the folder of the project that `folder` is or lies in; None where there is none."""
+    start = folder.resolve()
+    return next((each for each in (start, *start.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
+
+
 def find(folder: Path) -> Living:
     """Return the project that `folder` is or lies in.
 
     Raises:
         ProjectError: When there is none, or it is not in a git repository that has a commit.
     """
-    start = folder.resolve()
-    root = next((each for each in (start, *start.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
-    if root is None:
+    place = root(folder)
+    if place is None:
         raise ProjectError(
-            f"{start} is not in a project: there is no {engine.ANSWERS_FILE}.",
+            f"{folder.resolve()} is not in a project: there is no {engine.ANSWERS_FILE}.",
             remedy="Run the command in a project that `aiapi new` or `copier copy` made.",
         )
-    top = git.attempt("rev-parse", "--show-toplevel", cwd=root)
+    top = git.attempt("rev-parse", "--show-toplevel", cwd=place)
     if command := git.trust(top.stderr):
-        raise ProjectError(f"{root} belongs to another user.", remedy=f"If you trust it: {command}")
-    head = git.ask("rev-parse", "--verify", "HEAD", cwd=root)
+        raise ProjectError(f"{place} belongs to another user.", remedy=f"If you trust it: {command}")
+    head = git.ask("rev-parse", "--verify", "HEAD", cwd=place)
     if top.returncode or head is None:
         raise ProjectError(
-            f"{root} is not in a git repository with a commit, which is what keeps your edits safe.",
-            remedy="Run: git init && git add -A && git commit -m 'Before the update'",
+            f"{place} is not in a git repository with a commit, which is what keeps your edits safe.",
+            remedy=f"Run: cd {quote(str(place))} && git init && git add -A && git commit -m 'Before the update'",
         )
-    return Living(root, Path(top.stdout.removesuffix("\n")).resolve(), head, engine.read_answers(root))
+    return Living(place, Path(top.stdout.removesuffix("\n")).resolve(), head, engine.read_answers(place))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aiapi import git, unfinished, worktree
+from aiapi import advice, git, unfinished, worktree
 from aiapi.begun import begun, hashed
 from aiapi.carry import SUFFIX
 from aiapi.errors import ProjectError, ToolError
@@ -123,7 +123,8 @@ def _mark_conflicts(outcome: Outcome, living: Living) -> None:
         reason = " ".join(result.stderr.split())
         raise ProjectError(
             f"The update is in place, but git could not mark its conflicts: {reason}",
-            remedy=f"They are listed by: aiapi update --continue. Or take the update back: {unfinished.undo(living)}",
+            remedy=f"They are listed by: {advice.with_aiapi(living, 'update --continue')}. "
+            f"Or take the update back: {unfinished.undo(living)}",
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from aiapi import bundle, engine, git, living, releases, source
+from aiapi import advice, bundle, engine, git, living, releases, source
 from aiapi.errors import ProjectError, TemplateError
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def relink(given: str, folder: Path, screen: Screen) -> None:
         screen.say(f"{location} is recorded already; nothing was changed.")
         return
     screen.say(f"{project.folder.name} is now updated from {location}, which has its version {commit}.", "green")
-    screen.say(f"Commit it: git commit -m 'Take the template from its new place' -- {engine.ANSWERS_FILE}")
+    message = "'Take the template from its new place'"
+    screen.say(f"Commit it: {advice.with_git_on(project, f'commit -m {message}', engine.ANSWERS_FILE)}")
 
 
 def _warnings(given: str, wanted: Source) -> list[str]:
@@ -59,9 +60,9 @@ def _warnings(given: str, wanted: Source) -> list[str]:
 def _refuse_changes(project: Living) -> None:
     changes = git.ask("status", "--porcelain", "--", engine.ANSWERS_FILE, cwd=project.folder)
     if changes:
+        drop = advice.with_git_on(project, "restore --staged --worktree", engine.ANSWERS_FILE)
         raise ProjectError(
-            f"{engine.ANSWERS_FILE} has changes that are not committed.",
-            remedy=f"Commit them, or drop them: git restore --staged --worktree {engine.ANSWERS_FILE}",
+            f"{engine.ANSWERS_FILE} has changes that are not committed.", remedy=f"Commit them, or drop them: {drop}"
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from aiapi import engine, git
+from aiapi import advice, engine, git
 from aiapi.begun import begun
 from aiapi.errors import ProjectError
 
@@ -74,8 +74,8 @@ def is_in_place(living: Living) -> bool:
 
 def undo(living: Living) -> str:
     """Return the command that takes an unfinished update back and touches nothing else."""
-    if living.folder == living.top:
-        return "git reset --hard"
+    if living.is_whole:
+        return advice.with_git(living, "reset --hard")
     # What is unmerged cannot be restored before it is staged; what is untracked is the user's, and stays so.
     here = f"git -C {quote(str(living.folder))}"
     return f"{here} add --update . && {here} restore --source=HEAD --staged --worktree ."
@@ -83,8 +83,8 @@ def undo(living: Living) -> str:
 
 def undo_half(living: Living, tree: str) -> str:
     """Return the command that takes back an update of which a part is there: git knows its files by `tree` alone."""
-    if living.folder == living.top:
-        return f"git read-tree {tree} && git reset --hard"
+    if living.is_whole:
+        return f"{advice.with_git(living, f'read-tree {tree}')} && {undo(living)}"
     here = f"git -C {quote(str(living.folder))}"
     return f"{here} add --update . && {here} restore --source={tree} --staged . && {undo(living)}"
 

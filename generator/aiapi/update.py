@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiapi import (
+    advice,
     answers,
     conflicts,
     git,
@@ -92,7 +93,9 @@ def finish(folder: Path, screen: Screen, *, lock: bool) -> int:
     project = living.find(folder)
     note = unfinished.find(project)
     if note is None:
-        raise ProjectError("No update waits to be finished.", remedy="Start one: aiapi update")
+        raise ProjectError(
+            "No update waits to be finished.", remedy=f"Start one: {advice.with_aiapi(project, 'update')}"
+        )
     unfinished.refuse_half(project, note)
     # A conflict that git still notes is over once its markers are gone.
     left = tuple(each for each in conflicts.find(project.folder) if each.kind is not conflicts.Kind.UNMERGED)
@@ -120,12 +123,13 @@ def _ready(request: Request) -> Living:
         unfinished.refuse_half(project, note)
         raise ProjectError(
             "An update is in place and waits to be finished.",
-            remedy=f"Finish it: aiapi update --continue. Or take it back: {unfinished.undo(project)}",
+            remedy=f"Finish it: {advice.with_aiapi(project, 'update --continue')}. "
+            f"Or take it back: {unfinished.undo(project)}",
         )
     if changed := project.uncommitted():
         raise ProjectError(
             f"{len(changed)} uncommitted {'change' if len(changed) == 1 else 'changes'} in {project.folder}.",
-            remedy="Commit them, or put them aside (git stash -u), then run the command again.",
+            remedy=f"Commit them, or put them aside ({advice.put_aside(project)}), then run the command again.",
             problems=tuple(line.strip() for line in changed[:10]),
         )
     return project

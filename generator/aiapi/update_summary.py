@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aiapi import migrations, switches, unfinished
+from aiapi import advice, migrations, switches, unfinished
 from aiapi.changes import LOST, Kind
 from aiapi.conflicts import shown
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from aiapi.trial import Trial
     from aiapi.unfinished import Unfinished
 
-CONTINUE = "aiapi update --continue"
 # Longer lists are cut on the screen, unless they are about the user's own edits.
 SHOWN = 8
 MEANING = {
@@ -83,7 +82,7 @@ def merged(screen: Screen, project: Living, tried: Trial, shown: Shown) -> None:
     if not tried.changes_anything:
         return
     if tried.unresolved:
-        _open(screen, [(change.place, change.lines) for change in tried.unresolved])
+        _open(screen, project, [(change.place, change.lines) for change in tried.unresolved])
     else:
         _next(screen, project, after, shown.locked, tried.revisions)
     for step in (step for step in steps if not step.with_old_code):
@@ -96,7 +95,7 @@ def still_open(screen: Screen, project: Living, note: Unfinished, left: tuple[Le
     data = [{"path": each.path, "kind": each.kind.value, "lines": list(each.lines)} for each in left]
     undo = unfinished.undo(project)
     screen.result({"ok": False, "from": note.before, "to": note.after, "unresolved": data, "undo": undo})
-    _open(screen, [(each.path, each.lines) for each in left])
+    _open(screen, project, [(each.path, each.lines) for each in left])
     screen.say(f"Take it back with: {undo}")
 
 
@@ -152,22 +151,21 @@ def _place(change: Change) -> str:
     return f"{change.path}{moved}{lines}"
 
 
-def _open(screen: Screen, places: list[tuple[str, tuple[int, ...]]]) -> None:
+def _open(screen: Screen, project: Living, places: list[tuple[str, tuple[int, ...]]]) -> None:
     screen.say(f"\nLeft to decide ({len(places)}):", "bold")
     for path, lines in places:
         if path.endswith(".yours"):
             screen.say(f"  {path}: take over what you need, then delete it (or rename it, to keep it)")
         else:
             screen.say(f"  {path}" + (f": conflict in line {', '.join(map(str, lines))}" if lines else ""))
-    screen.say(f"Then: {CONTINUE}")
+    screen.say(f"Then: {advice.with_aiapi(project, 'update --continue')}")
 
 
 def _next(screen: Screen, project: Living, version: str, locked: Step | None, revisions: Revisions) -> None:
     _warn(screen, _warnings(locked, revisions))
     screen.say("\nNext:", "bold")
-    screen.say("  git diff --staged    # what has changed")
-    screen.say("  uv sync && uv run poe check && uv run poe test")
-    screen.say(f'  git commit -am "Update {project.folder.name} to aiapi {version}"')
+    for line in advice.after_update(project, version):
+        screen.say(f"  {line}")
 
 
 def _warnings(locked: Step | None, revisions: Revisions) -> tuple[str, ...]:

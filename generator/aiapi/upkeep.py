@@ -47,7 +47,7 @@ def update(  # noqa: PLR0913 - one parameter a flag
 
     It is tried in a second working tree first and put in place, staged, as a whole. What Copier alone would lose is
     kept: edits move along with a renamed file, or are saved beside it as `.yours`. The exit code is 1 while conflicts
-    are left: decide them, then run `aiapi update --continue`. `git reset --hard` takes everything back.
+    are left: decide them, then run `aiapi update --continue`. The command that it prints takes everything back.
     """
     from aiapi import update as updating  # noqa: PLC0415 - `--help` does not need it
 
