@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from aiapi.manifest import Manifest, read_manifest
 from aiapi.steps import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from aiapi.project import Project
     from aiapi.report import Screen
@@ -106,6 +107,7 @@ def _publish(folder: Path, destination: Path, *, existed: bool) -> None:
     done: list[tuple[Path, Path]] = []
     try:
         with held_back():
+            _refuse_to_overwrite([target for _, target in moves])
             for origin, target in moves:
                 origin.rename(target)
                 done.append((origin, target))
@@ -116,6 +118,17 @@ def _publish(folder: Path, destination: Path, *, existed: bool) -> None:
         raise DestinationError(f"{destination} could not be written: {reason}.", remedy="Try again.") from error
     except KeyboardInterrupt as late:
         raise LateInterrupt from late
+
+
+def _refuse_to_overwrite(targets: Iterable[Path]) -> None:
+    """Raise `DestinationError` where something lies already: a move would overwrite it without a word."""
+    taken = tuple(sorted(str(target) for target in targets if os.path.lexists(target)))
+    if taken:
+        raise DestinationError(
+            "Somebody has put something there while the project was made, so it was not made.",
+            remedy="Move it away, or choose another folder with --into.",
+            problems=taken,
+        )
 
 
 @contextmanager
