@@ -43,6 +43,30 @@ def gather(
     return given, tuple(problems)
 
 
+def anew(pairs: Sequence[str], recorded: Mapping[str, str], options: tuple[Option, ...] | None) -> Mapping[str, str]:
+    """Return the answers that a project shall have instead of those that it records.
+
+    Raises:
+        UsageError: When one of the pairs has no value.
+        AnswersError: When the template would refuse one.
+    """
+    if not pairs:
+        return {}
+    bare = [pair for pair in pairs if not pair.partition("=")[0] or "=" not in pair]
+    if bare:
+        raise UsageError(
+            f"{', '.join(map(repr, bare))} {'names' if len(bare) == 1 else 'name'} no value.",
+            remedy="Write it as KEY=VALUE, like task_queue=arq.",
+        )
+    others = [pair for pair in pairs if not pair.startswith("project_name=")]
+    given, problems = gather(recorded.get("project_name", ""), {}, others, None)
+    if len(others) < len(pairs):
+        problems = (*problems, "project_name: a project keeps the name that it was made with.")
+    del given["project_name"]
+    check(given, options, problems)
+    return given
+
+
 def _pair(item: str) -> tuple[str, str]:
     key, separator, value = item.partition("=")
     if not separator or not key:

@@ -40,7 +40,7 @@ def project(folder: Path, screen: Screen) -> list[Check]:
     root = living.root(folder)
     if root is None:
         return []
-    checks = [*_leftovers(root)]
+    checks = [*_leftovers(root), *_overlooked(root)]
     try:
         recorded = engine.read_answers(root)
     except AiapiError as error:
@@ -119,6 +119,13 @@ def _leftovers(root: Path) -> list[Check]:
         return [Check("leftovers", ok=True, detail="no conflict is open")]
     remedy = "Decide each, delete what is done with, and commit."
     return [Check("leftovers", ok=False, detail=_listed(left), remedy=remedy)]
+
+
+def _overlooked(root: Path) -> list[Check]:
+    """Check that git looks at every file: an update refuses where it is told not to."""
+    found = living.overlooked(root)
+    remedy = "Let git look at them again, each by its command."
+    return [Check("overlooked files", ok=False, detail="; ".join(found[:_SHOWN]), remedy=remedy)] if found else []
 
 
 def _listed(items: Sequence[str | conflicts.Leftover]) -> str:

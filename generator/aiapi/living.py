@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from aiapi import engine, git
+from aiapi import conflicts, engine, git
 from aiapi.errors import ProjectError, ToolError
+
+_SKIP, _ASSUME = "--no-skip-worktree", "--no-assume-unchanged"
+# What `git ls-files -v` says of files that git does not look at, and what of update-index makes it look again.
+_FLAGS = {"S": (_SKIP,), "s": (_SKIP, _ASSUME), "h": (_ASSUME,)}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,27 @@ def root(folder: Path) -> Path | None:
     """Return the folder of the project that `folder` is or lies in; None where there is none."""
     start = folder.resolve()
     return next((each for each in (start, *start.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
+
+
+def overlooked(folder: Path) -> tuple[str, ...]:
+    """Return a line for each file whose changes git is told to overlook, with the command that ends it."""
+    told = git.attempt("ls-files", "-v", "-z", "--", ".", cwd=folder).stdout.split("\0")
+    here = f"git -C {quote(str(folder))} update-index"
+    return tuple(
+        f"{conflicts.shown(path)}: " + " && ".join(f"{here} {flag} -- {quote(path)}" for flag in _FLAGS[tag])
+        for tag, _, path in (each.partition(" ") for each in told)
+        if tag in _FLAGS
+    )
+
+
+def refuse_blind(living: Living) -> None:
+    """Raise `ProjectError` where git is told to overlook files: what they hold can be neither seen nor kept."""
+    if problems := overlooked(living.folder):
+        raise ProjectError(
+            f"git is told to overlook {len(problems)} file{'s' * (len(problems) > 1)} of {living.folder}.",
+            remedy="Run the command beside each (or: git sparse-checkout disable), then this one again.",
+            problems=problems[:10],
+        )
 
 
 def find(folder: Path) -> Living:

@@ -71,7 +71,7 @@ def update(request: Request, screen: Screen) -> int:
     """Bring a newer template into the project; returns 1 while something is left to decide, else 0."""
     project = _ready(request)
     found = source.of_project(project.recorded)
-    answered = _answers(request, project, found)
+    answered = answers.anew(request.pairs, project.recorded.answers, found.questions)
     ref = target.newest(project, found, screen) if request.to is None else target.wanted(request.to, project, found)
     return _merge(Merge(project, found, ref, answered), request, screen)
 
@@ -80,7 +80,9 @@ def switch(request: Request, screen: Screen) -> int:
     """Change answers of the project at its template's version; returns 1 while something is left to decide, else 0."""
     project = _ready(request)
     found = source.of_project(project.recorded)
-    merge = Merge(project, found, project.recorded.commit, _answers(request, project, found))
+    merge = Merge(
+        project, found, project.recorded.commit, answers.anew(request.pairs, project.recorded.answers, found.questions)
+    )
     if not merge.changed:
         update_summary.nothing_to_set(screen, project, merge.answers)
         return 0
@@ -119,6 +121,7 @@ def refuse_with_continue(**given: object) -> None:
 def _ready(request: Request) -> Living:
     git.require()
     project = living.find(request.folder)
+    living.refuse_blind(project)
     if note := unfinished.find(project):
         unfinished.refuse_half(project, note)
         raise ProjectError(
@@ -135,28 +138,11 @@ def _ready(request: Request) -> Living:
     return project
 
 
-def _answers(request: Request, project: Living, found: Source) -> Mapping[str, str]:
-    if not request.pairs:
-        return {}
-    bare = [pair for pair in request.pairs if not pair.partition("=")[0] or "=" not in pair]
-    if bare:
-        raise UsageError(
-            f"{', '.join(map(repr, bare))} {'names' if len(bare) == 1 else 'name'} no value.",
-            remedy="Write it as KEY=VALUE, like task_queue=arq.",
-        )
-    pairs = [pair for pair in request.pairs if not pair.startswith("project_name=")]
-    given, problems = answers.gather(project.recorded.answers.get("project_name", ""), {}, pairs, None)
-    if len(pairs) < len(request.pairs):
-        problems = (*problems, "project_name: a project keeps the name that it was made with.")
-    answers.check(given, found.questions, problems)
-    return {key: value for key, value in given.items() if key != "project_name"}
-
-
-def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
-    """Make sure that the steps which need the old code have been taken."""
+def _confirmed(merge: Merge, request: Request, screen: Screen) -> bool:
+    """Make sure that the steps which need the old code have been taken; false when the user says that they are not."""
     first = [str(step) for step in switches.steps(merge.changed) if step.with_old_code]
     if not first or request.yes or request.dry_run:
-        return
+        return True
     if screen.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The data comes first, with the code as it is.",
@@ -171,12 +157,15 @@ def _confirm(merge: Merge, request: Request, screen: Screen) -> None:
     except EOFError as error:  # Ctrl-D
         raise KeyboardInterrupt from error
     if answer.strip().lower() not in {"y", "yes"}:
-        raise UsageError("Nothing was changed.", remedy="Run the command again once it is done.")
+        screen.say("Nothing was changed. Run the command again once it is done.")
+        return False
     _refuse_later_work(merge.project, request)
+    return True
 
 
 def _merge(merge: Merge, request: Request, screen: Screen) -> int:
-    _confirm(merge, request, screen)
+    if not _confirmed(merge, request, screen):
+        return 1
     project = merge.project
     with _too_late(project), _scratch() as scratch:
         with screen.working("Trying the update in a second working tree"):

@@ -102,7 +102,7 @@ def test_a_dry_run_names_all_steps_and_changes_nothing(demo: Command) -> None:
     assert state(demo.folder) == before
 
 
-@pytest.mark.parametrize(("answer", "code"), [("n", 2), ("", 2), ("y", 0)])
+@pytest.mark.parametrize(("answer", "code"), [("n", 1), ("", 1), ("y", 0)])
 def test_on_a_terminal_it_asks(
     demo: Command, terminal: Callable[..., Terminal], newborn: Newborn, answer: str, code: int
 ) -> None:
@@ -116,7 +116,8 @@ def test_on_a_terminal_it_asks(
     ended, shown = screen.end()
     assert ended == code, shown
     if code:
-        assert "Nothing was changed." in shown
+        assert "Nothing was changed. Run the command again once it is done." in shown
+        assert "Error" not in shown
         assert state(demo.folder) == before
     else:
         assert (demo.folder / "store.txt").read_text().startswith("qdrant\n")
