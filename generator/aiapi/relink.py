@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from aiapi import advice, bundle, engine, git, living, releases, source
 from aiapi.errors import ProjectError, TemplateError
+from aiapi.location import on_network, without_password
 
 if TYPE_CHECKING:
     from aiapi.living import Living
@@ -28,7 +29,7 @@ def relink(given: str, folder: Path, screen: Screen) -> None:
     """
     git.require()
     project = living.find(folder)
-    wanted = source.find(given)
+    wanted = source.find(without_password(given) if on_network(given) else given)
     location = source.recordable(wanted.location)
     before = project.recorded.template
     changed = location != before

@@ -81,16 +81,26 @@ def of_project(recorded: Rendered) -> Source:
 def _given(given: str) -> Source:
     path = Path(given).expanduser()
     if not path.exists():
+        _refuse_credentials(given)
         if is_file_url(given):
             return Source(recordable(given), given=given, warnings=(_only_here(given),))
         if on_network(given):
-            return Source(without_password(given), given=given)
+            return Source(given, given=given)
         raise TemplateError(f"There is no template at {given}.", remedy="Give a folder that exists, or a git URL.")
     path = path.resolve()
     if path.is_file() or not (path / "copier.yml").is_file():  # a bundle or a bare repository
         return Source(str(path), given=given, warnings=(_only_here(path),))
     head, questions, warnings = _inspect(path)
     return Source(str(path), head, None, questions, given, (*warnings, _only_here(path)))
+
+
+def _refuse_credentials(given: str) -> None:
+    """Raise `TemplateError` for an address with a user or a password: it is printed, recorded and shared."""
+    if "://" in given and (clean := without_password(given)) != given:
+        raise TemplateError(
+            "The address of the template has a user or a password in it, and it would be recorded and shared.",
+            remedy=f"Give {clean}, and let a credential helper of git log in: git help credentials",
+        )
 
 
 def _checkout(root: Path) -> Source:
