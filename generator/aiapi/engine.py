@@ -239,9 +239,8 @@ def _translated() -> Iterator[None]:
     except InteractiveSessionError as error:  # Ctrl-D; whether there is a terminal was checked before
         raise KeyboardInterrupt from error
     except ProcessExecutionError as error:
-        lines = [line for line in str(error.stderr).splitlines() if line.startswith(("fatal:", "error:"))]
-        reason = lines[0].partition(": ")[2] if lines else f"exit code {error.retcode}"
-        raise TemplateError(f"git could not fetch the template: {reason}", remedy="Check the source.") from error
+        told = git.told(error.argv, error.retcode, str(error.stderr))
+        raise TemplateError(told, remedy="Check the source, and that git works in the project.") from error
     except JinjaError as error:
         place = f"{getattr(error, 'name', None) or 'a path'}, line {getattr(error, 'lineno', None) or '?'}"
         raise TemplateError(f"The template does not render ({place}): {error}") from error

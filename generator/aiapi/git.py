@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiapi.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 OLDEST = (2, 31)
@@ -46,6 +47,8 @@ _PLAIN = {
     "status.showUntrackedFiles": "all",
 }
 
+_FETCHING = {"clone", "fetch", "ls-remote"}
+
 
 def forget_surroundings() -> None:
     """Drop the variables by which an outer git command would redirect ours."""
@@ -56,7 +59,7 @@ def forget_surroundings() -> None:
 def plain(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that, added to an environment, keep users' habits out of what git does."""
     first = int(environment.get("GIT_CONFIG_COUNT") or "0")
-    variables = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
+    variables = {"GIT_ATTR_NOSYSTEM": "1", "GIT_DEFAULT_HASH": "sha1", "GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
     for number, (name, value) in enumerate(_PLAIN.items(), start=first):
         variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     return variables
@@ -106,6 +109,16 @@ def contents(blobs: Iterable[str], cwd: Path) -> dict[str, bytes]:
     return found
 
 
+def told(command: Sequence[str], code: object, stderr: str) -> str:
+    """Say in one line how a git that somebody else ran has failed: to fetch something, or at what else it was to do."""
+    verb = next((word for word in command[1:] if word in _FETCHING), None)
+    lines = [line for line in stderr.splitlines() if line.startswith(("fatal:", "error:"))]
+    reason = lines[0].partition(": ")[2] if lines else f"exit code {code}"
+    if verb:
+        return f"git could not fetch the template: {reason}"
+    return f"git failed ({shlex.join(['git', *command[1:]])}): {reason}"
+
+
 def at(repository: Path) -> str:
     """Return the argument that names a repository: git may have been told not to find a bare one by itself."""
     inner = repository / ".git"
@@ -151,7 +164,7 @@ def start_repository(folder: Path, message: str) -> tuple[str, bool]:
     Raises:
         ToolError: When git refuses one of the steps.
     """
-    _checked("init", "--quiet", "--initial-branch=main", cwd=folder)
+    _checked("init", "--quiet", "--initial-branch=main", "--object-format=sha1", cwd=folder)
     _checked("-c", f"core.excludesFile={os.devnull}", "-c", "core.safecrlf=false", "add", "--all", cwd=folder)
     commit = (
         *("-c", "user.useConfigOnly=true", "-c", "commit.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"),

@@ -67,8 +67,13 @@ def overlooked(folder: Path) -> tuple[str, ...]:
     )
 
 
-def refuse_blind(living: Living) -> None:
-    """Raise `ProjectError` where git is told to overlook files: what they hold can be neither seen nor kept."""
+def refuse_unfit(living: Living) -> None:
+    """Raise `ProjectError` where git is told to overlook files, which could not be kept, or Copier cannot merge."""
+    if git.ask("rev-parse", "--show-object-format", cwd=living.folder) == "sha256":
+        raise ProjectError(
+            f"{living.top} is a repository of SHA-256 objects, in which Copier cannot merge.",
+            remedy="Updates need one of SHA-1: git init --object-format=sha1 in a copy without .git, and commit all.",
+        )
     if problems := overlooked(living.folder):
         raise ProjectError(
             f"git is told to overlook {len(problems)} file{'s' * (len(problems) > 1)} of {living.folder}.",

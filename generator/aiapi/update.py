@@ -121,7 +121,7 @@ def refuse_with_continue(**given: object) -> None:
 def _ready(request: Request) -> Living:
     git.require()
     project = living.find(request.folder)
-    living.refuse_blind(project)
+    living.refuse_unfit(project)
     if note := unfinished.find(project):
         unfinished.refuse_half(project, note)
         raise ProjectError(
