@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -11,6 +12,13 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line; Ctrl-C ends it with 130 even while it is still loading."""
+    if os.name == "nt":
+        sys.exit(
+            "Error: aiapi needs Linux or macOS; on Windows, run it in WSL: https://learn.microsoft.com/windows/wsl"
+        )
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character shall not end an update
+            stream.reconfigure(errors="backslashreplace")
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:  # a background job ignores it, and shall go on doing so
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))

@@ -33,9 +33,25 @@ def test_every_option_is_shown_with_its_choices_default_and_cost(aiapi: Command)
         choices = question.get("choices", [])
         expected = list(choices.values()) if isinstance(choices, dict) else choices
         assert [choice["value"] for choice in told[name]["choices"]] == expected
+        assert told[name]["flag"] == (None if name == "project_name" else f"--{name.replace('_', '-')}")
     plain = aiapi("options").stdout
     assert re.search(r"^  \* celery +Celery: .+$", plain, re.MULTILINE)
     assert "maintenance-only upstream" in plain
+
+
+def test_options_in_two_forms_at_once_are_refused(aiapi: Command) -> None:
+    result = aiapi("options", "--json", "--markdown")
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["error"]["remedy"] == "Leave one of them out."
+    assert "JSON array" in aiapi("options", "--help").stdout
+
+
+def test_on_windows_it_says_where_it_runs(aiapi: Command) -> None:
+    program = "import os, signal; from aiapi.__main__ import main; os.name = 'nt'; del signal.SIGHUP; main()"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=dict(aiapi.environment), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "needs Linux or macOS" in done.stderr
 
 
 def test_every_question_has_a_flag_that_shows_its_choices(aiapi: Command) -> None:

@@ -55,6 +55,12 @@ def test_several_options_change_at_once_and_say_what_comes_afterwards(demo: Comm
     assert "author: Ada\n" in (demo.folder / ".copier-answers.yml").read_text()
 
 
+def test_a_terminal_that_lacks_a_character_of_the_steps_is_no_reason_to_fail(demo: Command) -> None:
+    result = demo("set", "task_queue=arq", "--yes", PYTHONIOENCODING="latin-1")
+    assert result.returncode == 0, result.stderr
+    assert "APP_JOB_QUEUE__\\u2026" in result.stdout
+
+
 def test_an_answer_that_is_there_already_is_nothing_to_do(demo: Command) -> None:
     before = state(demo.folder)
     result = demo("set", "vector_store=pgvector", "task_queue=celery")
