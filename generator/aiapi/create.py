@@ -83,7 +83,7 @@ def _rendered(project: Project, space: Path, screen: Screen) -> Made:
     manifest = read_manifest(folder)
     if project.name in manifest.dependency_names:
         raise TemplateError(
-            f"The service itself depends on a package named {project.name}, so it cannot have that name.",
+            f"The service or its tests depend on a package named {project.name}, so it cannot have that name.",
             remedy="Choose another name.",
         )
     return Made(rendered, manifest)

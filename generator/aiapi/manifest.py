@@ -17,12 +17,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Manifest:
     """What a rendered project consists of.
 
-    `files` maps each path to its size in bytes; `containers` maps each service of compose.yaml to its image, or to
+    `files` maps each path to its size in bytes; `dependencies` are those of the service at run time, `others` those of
+    its extras and of its developers; `containers` maps each service of compose.yaml to its image, or to
     "built from this project".
     """
 
     files: dict[str, int]
     dependencies: tuple[str, ...]
+    others: tuple[str, ...]
     containers: dict[str, str]
 
     @property
@@ -32,21 +34,26 @@ class Manifest:
 
     @property
     def dependency_names(self) -> frozenset[str]:
-        """The normalised names of the packages that the service needs at run time."""
-        found = (_NAME.match(requirement) for requirement in self.dependencies)
+        """The normalised names of all packages that the project asks for."""
+        found = (_NAME.match(requirement) for requirement in (*self.dependencies, *self.others))
         return frozenset(re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Take stock of a project that was just rendered and holds nothing else."""
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return Manifest(dict(sorted(files.items())), _dependencies(folder), _containers(folder))
+    return Manifest(dict(sorted(files.items())), *_dependencies(folder), _containers(folder))
 
 
-def _dependencies(folder: Path) -> tuple[str, ...]:
+def _dependencies(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what the service needs at run time, and what its extras and groups add."""
     file = folder / "pyproject.toml"
-    project = tomllib.loads(file.read_text("utf-8")).get("project", {}) if file.is_file() else {}
-    return tuple(sorted(project.get("dependencies", ())))
+    content = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
+    project = content.get("project", {})
+    groups = [*project.get("optional-dependencies", {}).values(), *content.get("dependency-groups", {}).values()]
+    # A group may include another one, which is no text.
+    others = (each for group in groups for each in group if isinstance(each, str))
+    return tuple(sorted(project.get("dependencies", ()))), tuple(sorted(others))
 
 
 def _containers(folder: Path) -> dict[str, str]:

@@ -29,6 +29,8 @@ SMALL_TEMPLATE = {
         '[project]\nname = "{{ project_name }}"\nversion = "0.1.0"\ndescription = "{{ description }}"\n'
         'requires-python = ">={{ python_version }}"\n'
         "dependencies = [{{ '\"attrs>=23\"' if vector_store == 'qdrant' else '' }}]\n"
+        "[project.optional-dependencies]\nextra = [\"iniconfig; python_version < '3'\"]\n"
+        "[dependency-groups]\ndev = [{include-group = 'test'}]\ntest = [\"Py_Test; python_version < '3'\"]\n"
     ),
     "compose.yaml": "services:\n  api:\n    build: .\n  database:\n    image: postgres:18\n",
     ".gitignore": ".venv/\n",

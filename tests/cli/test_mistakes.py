@@ -130,10 +130,11 @@ def test_a_git_that_is_too_old_is_refused(aiapi: Command, stand_in: Callable[[st
     assert "git 2.30.9 is too old" in result.stderr
 
 
-def test_a_project_is_not_named_like_a_package_it_needs(aiapi: Command) -> None:
-    result = aiapi("new", "attrs", "--defaults", "--vector-store", "qdrant")
+@pytest.mark.parametrize("name", ["attrs", "iniconfig", "py-test"])
+def test_a_project_is_not_named_like_a_package_it_needs(aiapi: Command, name: str) -> None:
+    result = aiapi("new", name, "--defaults", "--vector-store", "qdrant")
     assert result.returncode == 1
-    assert "depends on a package named attrs" in result.stderr
+    assert f"depend on a package named {name}" in result.stderr
     assert aiapi.leftovers() == []
 
 
