@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from aiapi.errors import AnswersError, UsageError
+from aiapi.options import NAME, bundled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -94,9 +95,10 @@ def check(answers: Mapping[str, str], options: tuple[Option, ...] | None, found:
     """Raise `AnswersError` with every unknown key and every value that the template would refuse.
 
     `found` holds problems that are known already. Without `options` (a template that is not fetched yet) only
-    those count; Copier judges the rest.
+    those count and the project's name, which is that of a folder whatever the template is; Copier judges the rest.
     """
-    known = {option.name: option for option in options or ()}
+    rules = [option for option in bundled() if option.name == NAME] if options is None else options
+    known = {option.name: option for option in rules}
     problems = list(found)
     if options is not None:
         problems += [_unknown(key, tuple(known)) for key in answers if key not in known]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aiapi import git, options
+from aiapi.errors import UsageError
 from aiapi.interrupts import interruptible
 from aiapi.report import Screen
 
@@ -122,17 +123,20 @@ def new(  # noqa: PLR0913 - one parameter a flag
 @app.command("options")
 def show_options(
     *,
-    as_json: Json = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array to stdout.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Write the table that README shows.")] = False,
 ) -> None:
     """Show what can be chosen and what it costs."""
     screen = Screen(as_json)
+    with screen.outcome():
+        if as_json and as_markdown:
+            raise UsageError("--json and --markdown are two forms of the same.", remedy="Leave one of them out.")
     if as_markdown:
         typer.echo(options.as_markdown(options.bundled()), nl=False)
         return
     screen.result(options.as_data(options.bundled()))
     for option in options.bundled():
-        if option.name == "project_name":
+        if option.name == options.NAME:
             continue
         screen.say(f"{option.flag}  {option.help}", "bold")
         if not option.choices:

@@ -9,6 +9,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 # In a wheel the questions travel inside the package; in a checkout they stand at its root.
+NAME = "project_name"
 PLACES = (HERE / "copier.yml", HERE.parents[1] / "copier.yml")
 
 
@@ -80,11 +81,11 @@ def bundled() -> tuple[Option, ...]:
 
 
 def as_data(options: tuple[Option, ...]) -> list[dict[str, Any]]:
-    """Describe the options for `--json`."""
+    """Describe the options for `--json`; the name of a project is the argument of `aiapi new` and has no flag."""
     return [
         {
             "name": option.name,
-            "flag": option.flag,
+            "flag": None if option.name == NAME else option.flag,
             "help": option.help,
             "default": option.default,
             "choices": [{"value": c.value, "title": c.title, "cost": c.cost} for c in option.choices],
@@ -96,7 +97,7 @@ def as_data(options: tuple[Option, ...]) -> list[dict[str, Any]]:
 def as_markdown(options: tuple[Option, ...]) -> str:
     """Write the table that README shows between its `options` comments, one row a choice."""
     lines = ["| option | choice | what it means |", "| --- | --- | --- |"]
-    for option in (option for option in options if option.name != "project_name"):
+    for option in (option for option in options if option.name != NAME):
         default = "" if option.choices or not option.default else f" (default: {option.default})"
         if not option.choices:
             lines.append(f"| `{option.flag}` | text | {option.help}{default} |")
