@@ -56,6 +56,9 @@ class Carrier:
     def _checked(self, change: Change) -> Change:
         """Take git's merge where Copier's is another: a patch goes to whatever lines look like those that it knows."""
         path = change.path
+        if change.kind is Kind.UPDATED and change.lines:  # Copier takes line ends that git has converted for edits
+            (self.folder / path).write_bytes(self.trees.new[path])
+            return replace(change, lines=())
         if change.kind is not Kind.MERGED or path in self.trees.links:
             return change
         merged = self._merge(path, path)
@@ -78,7 +81,9 @@ class Carrier:
             file.chmod(0o755)
         lines = markers(merged.splitlines())
         if lines:
-            stages = {1: self.scratch / "old", 2: edited, 3: self.scratch / "renamed"}
+            mine = self.scratch / "mine as kept"
+            mine.write_bytes(self.trees.mine[path])
+            stages = {1: self.scratch / "old", 2: mine, 3: self.scratch / "renamed"}
             worktree.mark(self.folder, target, stages, executable=executable)
         if target != path:
             return Change(path, Kind.RENAMED_WITH_EDITS, target, lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from aiapi import changes, engine, migrations, worktree
+from aiapi import changes, endings, engine, migrations, worktree
 from aiapi.answers import refuse
 from aiapi.carry import Carrier
 from aiapi.changes import Change, Kind
@@ -68,11 +68,12 @@ def attempt(living: Living, source: Source, ref: str | None, answers: Mapping[st
         offered = changes.read(new)
         paths = {*given, *offered} - {engine.ANSWERS_FILE}
         mine = worktree.last_commit(living, paths, scratch / "mine")
+        converted = endings.converted(folder, paths)
         trees = changes.Trees(
-            base=_only(given, paths),
-            new=_only(offered, paths),
-            mine=changes.read(mine),
-            result=changes.read(folder, paths),
+            base=endings.kept(_only(given, paths), converted),
+            new=endings.kept(_only(offered, paths), converted),
+            mine=endings.kept(changes.read(mine), converted),
+            result=endings.kept(changes.read(folder, paths), converted),
             links=frozenset(path for path in paths if (mine / path).is_symlink()),
         )
         carrier = Carrier(mine, folder, trees, changes.renames(base, new), scratch)
