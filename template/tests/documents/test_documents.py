@@ -146,6 +146,8 @@ async def test_a_repeated_upload_with_the_same_key_makes_one_document(ada: Perso
     first, second = [(await ada.upload("a.txt", TEXT, headers=key)).json() for _ in range(2)]
     assert first["document"]["id"] == second["document"]["id"]
     assert first["job"]["id"] == second["job"]["id"]
+    other = await ada.upload("b.txt", b"Another text.", headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "unprocessable")
     assert len((await ada.request("GET", "/v1/documents")).json()["items"]) == 1
     assert len([path for path in settings.file_store.folder.rglob("*") if path.is_file()]) == 1
 

@@ -72,6 +72,7 @@ class DocumentService:
             UnsupportedMediaTypeError: the content cannot be read.
             PayloadTooLargeError: the file is longer than allowed.
             StorageExhaustedError: the caller's files would take more than allowed together.
+            UnprocessableError: the file is empty, or its idempotency key came with another one before.
         """
         caller.require(Scope.DOCUMENTS_WRITE)
         if not file.head:
@@ -182,6 +183,8 @@ class DocumentService:
             if added is None:
                 key = row["idempotency_key"]
                 document = _found(await repository.find_by_idempotency_key(session, caller.id, key))
+                if document.sha256 != row["sha256"]:
+                    raise UnprocessableError("This idempotency key came with another file before.")
                 return document, await self.jobs.find(session, document.job_id)
             if most and used + added.size > most:
                 raise StorageExhaustedError(
