@@ -132,7 +132,7 @@ async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) ->
 
 
 async def list_settled(session: AsyncSession, *, except_model: str | None) -> list[tuple[UUID, UUID]]:
-    """List owner and identifier of every owner's documents that are ready or have failed.
+    """List owner and identifier of every owner's documents that are ready or have failed, oldest first.
 
     With `except_model`, those alone that another model has indexed.
     """
@@ -140,6 +140,7 @@ async def list_settled(session: AsyncSession, *, except_model: str | None) -> li
     statement = select(Document.owner_id, Document.id).where(Document.status.in_(settled))
     if except_model is not None:
         statement = statement.where(Document.embedding_model != except_model)
+    statement = statement.order_by(Document.created_at, Document.id)
     return [(row.owner_id, row.id) for row in await session.execute(statement)]
 
 
