@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 
 from conftest import Released, Render
-from template_repository import RELEASE, combinations, name_of, options, save
+from template_repository import ALL_CHOICES, RELEASE, combinations, name_of, options, save
 from updates.life import copy, files, rendered, update
 
+# A file varies along one option, so that each switch in two projects that share no choice is enough.
 SWITCHES = [
     pytest.param(combination, {**combination, option: value}, id=f"{name_of(combination)}-to-{value}")
     for combination in combinations()
+    if name_of(combination) in ALL_CHOICES
     for option, values in options().items()
-    for value in values[values.index(combination[option]) + 1 :]
+    for value in values
+    if value != combination[option]
 ]
 
 
