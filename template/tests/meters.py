@@ -46,6 +46,6 @@ class Meters:
 @pytest.fixture
 def meters() -> Meters:
     """The meters, without what other tests have told them."""
-    meters = Meters(collect_metrics())
+    meters = Meters(collect_metrics("tests"))
     meters.read()
     return meters

@@ -50,7 +50,7 @@ from app.jobs.ports import JobHandler, JobQueue
 from app.jobs.runner import JobRunner
 from app.jobs.service import JobService
 from app.model_loading import open_models
-from app.observability.tracing import open_tracing
+from app.observability.telemetry import open_telemetry
 from app.open_inference.service import OpenInferenceService
 from app.predictions.keeper import Keeper, open_keeper
 from app.predictions.service import PredictionService
@@ -246,5 +246,5 @@ def _pings(settings: Settings, ports: Ports) -> Mapping[str, Ping]:
 @asynccontextmanager
 async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
     """Open what a worker needs: the runner of jobs, on ports of its own."""
-    async with open_tracing(settings.tracing, settings.service.name), open_ports(settings) as ports:
+    async with open_telemetry(settings.tracing, settings.metrics, settings.service.name), open_ports(settings) as ports:
         yield build_services(settings, ports).job_runner

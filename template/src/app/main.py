@@ -25,11 +25,12 @@ from app.health import metrics_routes
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
+from app.jobs.backlog import following_backlog
 from app.mcp.server import open_mcp
 from app.observability.logging import configure_logging
-from app.observability.metrics import collect_metrics
+from app.observability.metrics import INTERVAL, collect_metrics
 from app.observability.requests import QUIET, RequestMiddleware
-from app.observability.tracing import open_tracing
+from app.observability.telemetry import open_telemetry
 from app.open_inference import repository_routes as model_repository
 from app.open_inference import routes as open_inference
 from app.playground.files import PlaygroundFiles
@@ -107,7 +108,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     for feature in FEATURES:
         app.include_router(feature.router)
     if settings.metrics.enabled:
-        collect_metrics()
+        app.state.collected = collect_metrics(settings.service.name)
         app.state.metrics = settings.metrics
         app.include_router(metrics_routes.router)
     if settings.playground.enabled:
@@ -130,9 +131,11 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(open_tracing(settings.tracing, settings.service.name))
+            await stack.enter_async_context(open_telemetry(settings.tracing, settings.metrics, settings.service.name))
             opened = await stack.enter_async_context(_opened(settings)) if ports is None else ports
             services = build_services(settings, opened)
+            if settings.metrics.endpoint:
+                await stack.enter_async_context(following_backlog(services.jobs.count_backlog, INTERVAL))
             mcp = await stack.enter_async_context(
                 open_mcp(
                     settings.service.name, auth=services.auth, retrieval=services.retrieval, answers=services.answers

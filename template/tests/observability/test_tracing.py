@@ -2,68 +2,22 @@
 
 import asyncio
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
-from app.auth.caller import ACCOUNT_SCOPES
-from app.bootstrap import Services
 from app.documents.service import INGEST
 from app.observability import spans
 from app.observability.tracing import Redaction
 from tests.chat.service import run_process
-from tests.conftest import ROOT
-from tests.observability.collector import Collector, collecting
+from tests.observability.collector import Collector
+from tests.observability.processes import run_worker, wait_until_indexed
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 MANUAL = b"# Kettle\n\nThe warranty of the kettle is 24 months.\n"
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    with collecting() as collector:
-        yield collector
-
-
-@pytest.fixture
-async def key(services: Services) -> str:
-    caller = await services.auth.ensure_account("ada@example.com")
-    return (await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
-
-
-@asynccontextmanager
-async def run_worker(environment: dict[str, str], log: Path) -> AsyncIterator[None]:
-    """Run a worker while the block runs, and tell it to end as an operator does."""
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "app.worker"]
-        worker = subprocess.Popen(  # noqa: ASYNC220, S603 - a worker that is signalled by its number
-            command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
-        )
-    try:
-        yield
-        worker.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.to_thread(worker.wait), 60)
-    finally:
-        worker.kill()
-        worker.wait()
-
-
-async def wait_until_indexed(client: httpx2.AsyncClient, document: dict[str, Any]) -> None:
-    async with asyncio.timeout(90):
-        while document["status"] != "ready":
-            assert document["status"] != "failed", document
-            await asyncio.sleep(0.1)
-            document = (await client.get(f"/v1/documents/{document['id']}")).json()
 
 
 async def test_a_trace_goes_from_the_caller_through_the_api_and_the_worker(
@@ -103,7 +57,8 @@ async def test_a_trace_goes_from_the_caller_through_the_api_and_the_worker(
 
 async def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(key: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        environment = {"APP_TRACING__ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = {"APP_TRACING__ENDPOINT": url, "APP_METRICS__ENDPOINT": url}
         async with run_process(environment, tmp_path / "api.log") as (url, api):
             async with httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
                 for _ in range(20):

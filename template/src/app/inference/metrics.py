@@ -1,4 +1,4 @@
-"""What batching tells the meters of OpenTelemetry; where nobody collects it, in a worker, it costs next to nothing."""
+"""What batching tells the meters of OpenTelemetry; where nobody collects it, it costs next to nothing."""
 
 from collections.abc import Callable, Iterable
 from weakref import WeakSet

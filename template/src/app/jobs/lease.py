@@ -25,11 +25,13 @@ class Lease:
 
     Attributes:
         job: the row as it was claimed.
-        deadline: when the lease ends unless it is extended, by the event loop's clock.
+        began: when it was claimed, by the event loop's clock.
+        deadline: when the lease ends unless it is extended, by the same clock.
         progress: what the next heartbeat writes, 0 to 1.
     """
 
     job: Job
+    began: float
     deadline: float
     _id: UUID
     _database: Database
@@ -98,7 +100,7 @@ async def claim(
 ) -> Lease | None:
     """Take a job, or the one that goes before it; None if there is nothing to do, or somebody else does it."""
     lease = uuid4()
-    deadline = asyncio.get_running_loop().time() + settings.lease
+    began = asyncio.get_running_loop().time()
     async with database.transaction() as session:
         first = await repository.find_first(session, job_id)
         job = None if first is None else await repository.claim(session, first, lease, settings.lease)
@@ -108,4 +110,4 @@ async def claim(
         # The id has left the queue. In a transaction of its own, as nobody may hold two jobs and wait for a third.
         async with database.transaction() as session:
             await repository.mark_not_enqueued(session, [job_id])
-    return None if job is None else Lease(job, deadline, lease, database, settings, announcer)
+    return None if job is None else Lease(job, began, began + settings.lease, lease, database, settings, announcer)

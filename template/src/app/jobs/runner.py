@@ -15,6 +15,7 @@ from app.announcing import Announcer
 from app.database import Database
 from app.errors import AppError, DropJobError, UnavailableError, UpstreamError
 from app.jobs.lease import Lease, claim
+from app.jobs.metrics import Outcome, record_attempt
 from app.jobs.models import JobState
 from app.jobs.ports import Attempt, JobHandler, JobQueue
 from app.jobs.settings import JobsSettings
@@ -107,6 +108,7 @@ class JobRunner:
         except asyncio.CancelledError:
             await _stop(work)
             if await lease.release():
+                _record(lease, "released")
                 log.info("job.released")
             raise
         finally:
@@ -135,6 +137,7 @@ class JobRunner:
 
     async def _settle(self, lease: Lease, *, succeeded: bool) -> None:
         if succeeded:
+            _record(lease, "succeeded")
             log.info("job.succeeded")
         else:
             await self._withdraw(lease, await lease.beat())
@@ -163,6 +166,7 @@ class JobRunner:
 
     async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:
         if requeued:
+            _record(lease, "retried")
             log.info("job.retry", seconds=round(delay, 3))
         else:
             await self._withdraw(lease, await lease.beat())
@@ -171,16 +175,19 @@ class JobRunner:
         # First the tidying, then the record of it: a crash between the two repeats the tidying, never skips it.
         await self._give_up(lease, reason)
         if await lease.close(JobState.FAILED, reason):
+            _record(lease, "failed")
             log.error("job.failed", reason=reason)
         else:
             await self._withdraw(lease, await lease.beat())
 
     async def _withdraw(self, lease: Lease, state: JobState | None) -> None:
         if state is not JobState.CANCELLED:
+            _record(lease, "lost")
             log.warning("job.lease_lost")
             return
         await self._give_up(lease, CANCELLED)
         await lease.close(JobState.CANCELLED)
+        _record(lease, "cancelled")
         log.info("job.cancelled")
 
     async def _give_up(self, lease: Lease, reason: str) -> None:
@@ -199,6 +206,10 @@ class JobRunner:
         if kind in self.schedules:
             return _spread(self.schedules[kind][number - 1])
         return _spread(min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1)))
+
+
+def _record(lease: Lease, outcome: Outcome) -> None:
+    record_attempt(lease.job.kind, outcome, asyncio.get_running_loop().time() - lease.began)
 
 
 def _seconds_since(moment: datetime) -> float:

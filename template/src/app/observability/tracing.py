@@ -1,7 +1,5 @@
 """Traces, sent to a collector of OpenTelemetry."""
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -17,10 +15,8 @@ from opentelemetry.trace import set_tracer_provider
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from app.guardrails.personal_data import redact_personal_data
+from app.observability.sending import SEND_SECONDS, address, send_the_rest
 
-# Seconds that one sending may take, and that the last ones together may hold up the end of the process.
-SEND_SECONDS = 5.0
-FLUSH_SECONDS = 5.0
 # Where a caller's own words can be.
 WORDS = ("url.path", "url.query")
 
@@ -51,14 +47,11 @@ async def open_tracing(settings: TracingSettings, service: str) -> AsyncIterator
     if settings.endpoint is None:
         yield
         return
-    provider = _send_to(f"{str(settings.endpoint).rstrip('/')}/v1/traces", settings.sample_ratio, service)
+    provider = _send_to(address(settings.endpoint, "traces"), settings.sample_ratio, service)
     try:
         yield
     finally:
-        # Flushing knows no limit of time, and must not keep the process.
-        flush = threading.Thread(target=provider.force_flush, daemon=True)
-        flush.start()
-        await asyncio.to_thread(flush.join, FLUSH_SECONDS)
+        await send_the_rest(provider.force_flush)
 
 
 @cache

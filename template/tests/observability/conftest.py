@@ -1,0 +1,23 @@
+"""What every test of telemetry needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from app.auth.caller import ACCOUNT_SCOPES
+from app.bootstrap import Services
+from tests.observability.collector import Collector, collecting
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """A collector of OpenTelemetry."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture
+async def key(services: Services) -> str:
+    """A key of an account of its own."""
+    caller = await services.auth.ensure_account("ada@example.com")
+    return (await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
