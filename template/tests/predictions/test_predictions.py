@@ -1,9 +1,7 @@
 """What models told callers is kept if that is wanted, shown to its owner, and deleted in time."""
 
-import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -16,13 +14,10 @@ from app.auth.models import Account
 from app.bootstrap import Services
 from app.database import Database
 from app.inference.model_folders import ModelsSettings
-from app.predictions import retention
-from app.predictions.retention import expire
 from app.predictions.settings import PredictionsSettings
 from app.settings import Settings
 from tests.http import Person, join
 from tests.inference.tensor_graphs import affine, register
-from tests.jobs.workers import Workers
 from tests.predictions.rows import add_prediction, become, read_predictions
 from tests.vision.drawings import base64, encode, shapes
 
@@ -152,44 +147,3 @@ async def test_predictions_go_with_their_account(database: Database, account_id:
     async with database.transaction() as session:
         await session.execute(delete(Account).where(Account.id == account_id))
     assert await read_predictions(database) == []
-
-
-async def test_what_is_too_old_is_deleted_whoever_does_it_at_the_same_time(
-    database: Database, account_id: UUID
-) -> None:
-    for days in (0, 6.9, 7.1, 8, 400):
-        await add_prediction(database, account_id, days)
-    wanted = PredictionsSettings(retention_days=7)
-    assert sum(await asyncio.gather(*(expire(database, wanted) for _ in range(3)))) == 3
-    assert len(await read_predictions(database)) == 2
-
-
-@pytest.mark.parametrize(("seconds", "gone"), [(60, 5), (0, 2)], ids=["while there is time", "then no longer"])
-async def test_one_sweep_deletes_batch_after_batch(
-    monkeypatch: pytest.MonkeyPatch, database: Database, account_id: UUID, seconds: float, gone: int
-) -> None:
-    monkeypatch.setattr(retention, "BATCH", 2)
-    monkeypatch.setattr(retention, "LONGEST", seconds)
-    for days in (0, 8, 8, 8, 8, 8):
-        await add_prediction(database, account_id, days)
-    assert await expire(database, PredictionsSettings(retention_days=7)) == gone
-    assert len(await read_predictions(database)) == 6 - gone
-
-
-@pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    environment = {
-        "APP_DATABASE__URL": settings.database.url.get_secret_value(),
-        "APP_JOB_QUEUE__NAME": settings.job_queue.name,
-        "APP_PREDICTIONS__RETENTION_DAYS": "7",
-    }
-    started = Workers(environment, tmp_path)
-    yield started
-    started.close()
-
-
-async def test_a_worker_deletes_what_is_too_old(workers: Workers, database: Database, account_id: UUID) -> None:
-    for days in (1, 8):
-        await add_prediction(database, account_id, days)
-    await workers.start()
-    assert len(await become(database, 1)) == 1

@@ -22,13 +22,15 @@ class DocumentStatus(StrEnum):
 class Document(Record):
     """An uploaded file.
 
-    `job_id` is its latest ingestion; `embedding_model` is the identity of the model that its vectors come from.
+    `job_id` is its latest ingestion, until that job is deleted; `embedding_model` is the identity of the model that its
+    vectors come from.
     """
 
     __tablename__ = "documents"
     __table_args__ = (
         Index("ix_documents_owner_id_created_at", "owner_id", "created_at", "id"),
         Index("ix_documents_owner_id_embedding_model", "owner_id", "embedding_model"),
+        Index("ix_documents_job_id", "job_id"),
         UniqueConstraint("owner_id", "idempotency_key"),
     )
 

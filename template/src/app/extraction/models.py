@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import Record, Table
@@ -26,7 +26,10 @@ class ExtractionBatch(Record):
     """Texts that are worked on together; `wish` is what is to be done with each."""
 
     __tablename__ = "extraction_batches"
-    __table_args__ = (UniqueConstraint("owner_id", "idempotency_key"),)
+    __table_args__ = (
+        Index("ix_extraction_batches_job_id", "job_id"),
+        UniqueConstraint("owner_id", "idempotency_key"),
+    )
 
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
     key_id: Mapped[UUID | None]

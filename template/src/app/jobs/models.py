@@ -38,6 +38,7 @@ class Job(Record):
     __table_args__ = (
         Index("ix_jobs_owner_id_created_at", "owner_id", "created_at", "id"),
         Index("ix_jobs_unfinished", "state", "run_after", postgresql_where=text("finished_at IS NULL")),
+        Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         Index("ix_jobs_turns", "state", "owner_id", "run_after", postgresql_where=text("finished_at IS NULL")),
     )
 

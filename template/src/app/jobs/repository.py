@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, and_, case, func, not_, or_, select, true, update
+from sqlalchemy import CTE, ColumnElement, and_, case, delete, func, not_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -209,6 +209,13 @@ async def count_backlog(session: AsyncSession) -> list[Waiting]:
     statement = select(Job.kind, Job.state, func.count(), waited).where(Job.finished_at.is_(None))
     rows = await session.execute(statement.group_by(Job.kind, Job.state))
     return [Waiting(kind, JobState(state), jobs, float(seconds)) for kind, state, jobs, seconds in rows]
+
+
+async def delete_ended(session: AsyncSession, *, days: int, limit: int) -> int:
+    """Delete jobs that ended longer ago, and return how many; what is being deleted elsewhere is left alone."""
+    old = select(Job.id).where(Job.finished_at < func.now() - timedelta(days=days)).order_by(Job.finished_at)
+    locked = old.limit(limit).with_for_update(skip_locked=True).scalar_subquery()
+    return len((await session.scalars(delete(Job).where(Job.id.in_(locked)).returning(Job.id))).all())
 
 
 async def _change_held(

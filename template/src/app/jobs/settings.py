@@ -19,6 +19,7 @@ class JobsSettings(BaseModel):
     concurrency: int = Field(default=2, ge=1, description="jobs that one worker runs at the same time")
     shutdown_grace: float = Field(default=20, ge=0, description="what a stopping worker leaves its running jobs")
     sweep_interval: float = Field(default=5, gt=0, description="time between two looks for forgotten jobs")
+    retention_days: int = Field(default=90, ge=1, le=36_500, description="days after its end that a job is deleted")
     requeue_after: float = Field(
         default=60,
         gt=0,

@@ -22,7 +22,7 @@ from app.errors import StartupError
 from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
-from app.predictions.retention import expire
+from app.retention import expire_all
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -167,7 +167,7 @@ async def _sweep(settings: Settings, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
             try:
                 await sweep(database, queue, settings.jobs)
-                await expire(database, settings.predictions)
+                await expire_all(database, settings)
             except Exception:
                 log.exception("sweep.failed")
             with suppress(TimeoutError):

@@ -22,7 +22,7 @@ from app.errors import StartupError
 from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
-from app.predictions.retention import expire
+from app.retention import expire_all
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -208,7 +208,7 @@ async def _sweep(settings: Settings) -> None:
         open_job_queue(settings.job_queue) as queue,
     ):
         await sweep(database, queue, settings.jobs)
-        await expire(database, settings.predictions)
+        await expire_all(database, settings)
 
 
 def _keep_logging(**_: object) -> None:
