@@ -5,16 +5,19 @@ from typing import Any
 
 import pytest
 
-from template_repository import EVERY_TWO
+from template_repository import ALL_CHOICES, EVERY_TWO
 
-MARK, HALVED = "combination", "where_every_two_choices_meet"
+MARK = "combination"
+# Marks that leave a test to some combinations.
+FEWER = {"where_every_two_choices_meet": EVERY_TWO, "where_every_choice_is_made": ALL_CHOICES}
 WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that puts a test into the table, and the one that leaves half of the table out."""
+    """Declare the mark that puts a test into the table, and those that leave parts of the table out."""
     config.addinivalue_line("markers", f"{MARK}(name, what): a row and a column of the table of combinations")
-    config.addinivalue_line("markers", f"{HALVED}: runs in half of the combinations, unless all is to be thorough")
+    for mark, some in FEWER.items():
+        config.addinivalue_line("markers", f"{mark}: runs in {len(some)} combinations, unless all is to be thorough")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,7 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _says_nothing_new(item: pytest.Item) -> bool:
     about = item.get_closest_marker(MARK)
-    return about is not None and item.get_closest_marker(HALVED) is not None and about.args[0] not in EVERY_TWO
+    told = [some for mark, some in FEWER.items() if item.get_closest_marker(mark)]
+    return about is not None and any(about.args[0] not in some for some in told)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -58,6 +58,8 @@ def project(combination: str, install: Install) -> Path:
 
 # For what takes long and hangs on no combination: every one is judged, tested, migrated and booted all the same.
 where_every_two_choices_meet = pytest.mark.where_every_two_choices_meet
+# For what takes long and hardly hangs on any choice.
+where_every_choice_is_made = pytest.mark.where_every_choice_is_made
 
 
 def each_combination(what: str, only: str = "") -> pytest.MarkDecorator:

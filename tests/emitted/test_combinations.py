@@ -3,14 +3,16 @@
 import subprocess
 from pathlib import Path
 
-from emitted.conftest import each_combination, where_every_two_choices_meet
+from emitted.conftest import each_combination, where_every_choice_is_made
 from emitted.knowledge import MANUAL, check_search
 from emitted.pdf import make_pdf
 from emitted.stack import Stack, answer_stream, clean_environment, no_device, run_own_tests, running, uv_run
 
 REPORT = ["Annual report of the harbour.", "In 2025 the harbour handled 4,210 ships.", "The director is Mirjam Vos."]
 TOUCHED = [
-    *("test_*.py", "devstack", "documents", "health", "jobs", "mcp", "answers/test_routes.py"),
+    *("test_*_commands.py", "test_cli.py", "test_migrations.py", "test_openapi.py", "test_retention.py"),
+    *("test_settings.py", "test_structure.py"),
+    *("devstack", "documents", "health", "jobs", "mcp", "answers/test_routes.py"),
     *(
         "adapters/test_job_queue.py",
         "adapters/test_vector_*.py",
@@ -78,7 +80,7 @@ def test_it_boots_and_answers_from_documents(project: Path, combination: str) ->
         check_search(stack)
 
 
-@where_every_two_choices_meet
+@where_every_choice_is_made
 @each_combination("hostile")
 def test_generated_requests_find_no_server_error_and_no_answer_beside_the_contract(
     project: Path, combination: str
