@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 
 
 async def _go_on(deaf_to: int) -> None:
@@ -21,7 +21,7 @@ async def _go_on(deaf_to: int) -> None:
 async def test_a_lost_cancellation_is_repeated(deaf_to: int) -> None:
     tasks = [asyncio.create_task(_go_on(deaf_to)), asyncio.create_task(_go_on(0))]
     await asyncio.sleep(0)
-    await end(*tasks, patience=0.01)
+    await cancel_and_wait(*tasks, patience=0.01)
     assert all(task.cancelled() for task in tasks)
 
 
@@ -31,9 +31,9 @@ async def test_a_task_that_has_failed_is_over() -> None:
 
     task = asyncio.create_task(fail())
     await asyncio.wait({task})
-    await end(task)
+    await cancel_and_wait(task)
     assert isinstance(task.exception(), ValueError)
 
 
 async def test_there_may_be_none() -> None:
-    await end()
+    await cancel_and_wait()

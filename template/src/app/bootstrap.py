@@ -24,8 +24,8 @@ from app.auth.passwords import Passwords
 from app.auth.service import AuthService
 from app.chat.answer_cache import AnswerCache
 from app.chat.caching import Caching
-from app.chat.capped_model import cap_calls
 from app.chat.circuits import CircuitBreaker
+from app.chat.concurrency_limit import cap_calls
 from app.chat.ports import DEFAULT, LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import Classifiers
@@ -52,7 +52,7 @@ from app.jobs.service import JobService
 from app.model_loading import open_models
 from app.observability.telemetry import open_telemetry
 from app.open_inference.service import OpenInferenceService
-from app.predictions.keeper import Keeper, open_keeper
+from app.predictions.recorder import PredictionRecorder, open_recorder
 from app.predictions.service import PredictionService
 from app.prompts.service import PromptService
 from app.reranking.registered import Rerankers
@@ -82,7 +82,7 @@ class Ports:
     detector: Detector
     embedder: Embedder
     files: FileStore
-    keeper: Keeper
+    recorder: PredictionRecorder
     language_models: Mapping[str, LanguageModel]
     models: ModelRepository
     passwords: Passwords
@@ -148,7 +148,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             detector=models.detector,
             embedder=models.embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
-            keeper=await stack.enter_async_context(open_keeper(settings.predictions, database)),
+            recorder=await stack.enter_async_context(open_recorder(settings.predictions, database)),
             language_models=await stack.enter_async_context(writers),
             models=models.repository,
             passwords=stack.enter_context(closing(Passwords())),
@@ -163,7 +163,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 
 def build_services(settings: Settings, ports: Ports) -> Services:
     """Join the use cases to the ports."""
-    jobs = JobService(ports.database, ports.queue, binding=frozenset({PURGE}))
+    jobs = JobService(ports.database, ports.queue, uncancellable=frozenset({PURGE}))
     retrieval = _retrieval(settings, ports)
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
@@ -182,16 +182,16 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
         auth=AuthService(ports.database, settings.auth, ports.passwords),
         chat=chat,
-        classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.keeper),
+        classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.recorder),
         conversations=ConversationService(ports.database, chat, prompts),
-        detections=DetectionService(ports.detector, ports.keeper),
+        detections=DetectionService(ports.detector, ports.recorder),
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
-        embeddings=EmbeddingService(ports.embedder, ports.keeper),
+        embeddings=EmbeddingService(ports.embedder, ports.recorder),
         extractions=ExtractionService(ports.database, extractor, prompts, jobs, reviews),
-        health=HealthService(_pings(settings, ports), spared={"job_queue"}),
+        health=HealthService(_pings(settings, ports), optional={"job_queue"}),
         job_runner=_job_runner(settings, ports, extractor, reviews, webhooks),
         jobs=jobs,
-        open_inference=OpenInferenceService(ports.models, ports.keeper),
+        open_inference=OpenInferenceService(ports.models, ports.recorder),
         predictions=PredictionService(ports.database),
         prompts=prompts,
         reranking=RerankService(ports.rerankers, ports.models.served),

@@ -7,7 +7,7 @@ from typing import Any
 PATIENCE = 1.0
 
 
-async def end(*tasks: asyncio.Future[Any], patience: float = PATIENCE) -> None:
+async def cancel_and_wait(*tasks: asyncio.Future[Any], patience: float = PATIENCE) -> None:
     """Cancel endless tasks until each has ended, whatever it ends with.
 
     Not for tasks that clean up for longer than `patience` seconds: they would be interrupted in it.

@@ -20,7 +20,6 @@ from app.documents import routes as documents
 from app.errors import StartupError
 from app.extraction import routes as extraction
 from app.garbage_collection import rare_collections
-from app.going_away import GoingAway, announced_by_signals
 from app.health import metrics_routes
 from app.health import routes as health
 from app.inference import routes as inference
@@ -40,6 +39,7 @@ from app.prompts import routes as prompts
 from app.reranking import routes as reranking
 from app.reviews import routes as reviews
 from app.settings import Settings
+from app.shutdown import ShutdownNotifier, notify_on_signals
 from app.usage import routes as usage
 from app.vision import routes as vision
 from app.vision import stream_routes as vision_stream
@@ -144,8 +144,8 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             # A GET would be a stream that never ends; a server without sessions has nothing to send on it.
             app.router.routes.append(Route("/mcp", mcp, methods=["POST"]))
             app.state.services = services
-            app.state.going_away = GoingAway()
-            stack.enter_context(announced_by_signals(app.state.going_away))
+            app.state.shutdown = ShutdownNotifier()
+            stack.enter_context(notify_on_signals(app.state.shutdown))
             stack.enter_context(rare_collections())
             yield
             # FastAPI's caches remember applications; the memory of the models shall not stay with them.

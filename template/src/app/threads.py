@@ -7,7 +7,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-async def work_beside(work: Callable[[], Result], *, size: int, at_once: int) -> Result:
+async def run_in_thread_if_large(work: Callable[[], Result], *, size: int, at_once: int) -> Result:
     """Do some work in a thread, or without one where there is so little that it is done before a thread is reached.
 
     Args:

@@ -157,7 +157,7 @@ async def test_jobs_that_are_put_off_run_later_and_no_sooner_than_they_would_hav
     await service.enqueue(job_id)
     async with database.transaction() as session:
         for owner_id, seconds in ((uuid4(), 1200), (caller.id, 600)):
-            await service.put_off(session, owner_id=owner_id, kind=KIND, payload={"to": "ada"}, seconds=seconds)
+            await service.delay_queued(session, owner_id=owner_id, kind=KIND, payload={"to": "ada"}, seconds=seconds)
     job = await read_job(database, job_id)
     assert 600 <= (job.run_after - job.created_at).total_seconds() < 1200
     assert (job.state, job.attempt, job.enqueued_at) == (JobState.QUEUED, 0, None)

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import ColumnElement, func, text
 
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.database import Database
 from app.jobs import sweeper
 from app.jobs.models import JobState
@@ -134,7 +134,7 @@ async def test_what_a_sweep_that_was_broken_off_did_not_send_is_enqueued_by_the_
     job_id = await add_job(database, account_id)
     sweeping = asyncio.create_task(sweep(database, SilentJobQueue(), QUICK))
     await asyncio.wait_for(asked.wait(), 30)
-    await end(sweeping)
+    await cancel_and_wait(sweeping)
     assert await sweep(database, queue, QUICK) == 1
     assert queue.ids == [job_id]
 

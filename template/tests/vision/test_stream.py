@@ -194,7 +194,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
         async with streaming(url, key) as socket:
             await socket.send(FRAME)
             assert (await read(socket))["type"] == "result"
-    assert not application.state.going_away.has_connections
+    assert not application.state.shutdown.has_connections
 
 
 async def test_a_service_that_stops_says_so_with_1001(key: str, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import func, select, update
 
-from app.announcing import Event
 from app.auth.caller import Caller
 from app.bootstrap import Services
+from app.event_publisher import Event
 from app.jobs.models import Job, JobState
 from app.settings import Settings
 from app.webhooks import handlers

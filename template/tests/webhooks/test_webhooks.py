@@ -12,11 +12,11 @@ import httpx2
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.announcing import Event
 from app.auth.caller import REVIEWER_SCOPES, Scope
 from app.bootstrap import Services
 from app.database import Database
 from app.errors import DropJobError
+from app.event_publisher import Event
 from app.extraction.release import EXTRACTION, check_release
 from app.jobs.models import JobState
 from app.jobs.runner import JobRunner

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from app.adapters.trust import trusted
+from app.adapters.tls import tls_context
 from app.errors import (
     AppError,
     ConflictError,
@@ -109,7 +109,7 @@ def _held(part: Path) -> Iterator[IO[bytes]]:
 def _fetch(file: HubFile, stream: IO[bytes], token: str | None, report: Report) -> None:
     """Add what is missing, for as long as every attempt comes further than all before."""
     headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
-    with httpx2.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True, verify=trusted()) as client:
+    with httpx2.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True, verify=tls_context()) as client:
         furthest = stream.tell()
         while True:
             try:

@@ -11,7 +11,7 @@ from functools import partial
 from app.chat.ports import Finished, FinishReason, Message, ModelEvent, ModelRequest, Source, TextDelta, Usage
 from app.chat.sentences import is_heading, split_sentences, terms, words
 from app.errors import UnsupportedParameterError
-from app.threads import work_beside
+from app.threads import run_in_thread_if_large
 
 NO_SOURCES = (
     "There is no language model configured: this service can only quote sentences from documents, or from the text of "
@@ -79,7 +79,7 @@ class OfflineLanguageModel:
         """Quote word by word; the last event is `Finished`."""
         _refuse(request)
         texts = [*(message.content for message in request.messages), *(source.text for source in request.sources)]
-        text, read = await work_beside(partial(_answer, request), size=sum(map(len, texts)), at_once=AT_ONCE)
+        text, read = await run_in_thread_if_large(partial(_answer, request), size=sum(map(len, texts)), at_once=AT_ONCE)
         pieces = text.split(" ") if text else []
         written = pieces[: request.max_tokens]
         for number, piece in enumerate(written):

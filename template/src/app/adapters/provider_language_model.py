@@ -17,7 +17,7 @@ from app.adapters.event_merging import merge_waiting_events
 from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
 from app.adapters.surrogates import Joiner, whole
-from app.adapters.trust import trusted
+from app.adapters.tls import tls_context
 from app.chat.ports import Finished, FinishReason, Hidden, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
     AppError,
@@ -158,7 +158,7 @@ async def _open_openai(settings: ProviderSettings) -> AsyncIterator[Callable[[st
         base_url=settings.base_url or OPENAI_URL,
         timeout=Timeout(settings.total_timeout, connect=settings.connect_timeout),
         max_retries=0,
-        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}, verify=trusted()),
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}, verify=tls_context()),
     ) as client:
         provider = (
             OpenAICompatibleProvider("openai-compatible", openai_client=client)
@@ -180,7 +180,7 @@ async def _open_anthropic(settings: ProviderSettings) -> AsyncIterator[Callable[
         base_url=settings.base_url or ANTHROPIC_URL,
         timeout=Timeout(settings.total_timeout, connect=settings.connect_timeout),
         max_retries=0,
-        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}, verify=trusted()),
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [merge_waiting_events]}, verify=tls_context()),
     ) as client:
         provider = AnthropicProvider(anthropic_client=client)
         yield lambda model_name: AnthropicModel(model_name, provider=provider)

@@ -13,7 +13,7 @@ from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_
 
 from app.adapters.remote_endpoints import Endpoint, EndpointFailedError, Endpoints
 from app.adapters.remote_messages import read_answer, read_metadata, write_request
-from app.adapters.trust import trusted
+from app.adapters.tls import tls_context
 from app.errors import OutOfMemoryError, RequestRefusedError, StartupError, UpstreamFailedError
 from app.inference.capacity import OpenSession
 from app.inference.ports import Tensor, TensorSpec
@@ -210,7 +210,7 @@ async def open_remote_inference(settings: RemoteInferenceSettings) -> AsyncItera
         headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
     limits = httpx2.Limits(max_connections=None, keepalive_expiry=KEPT_SECONDS)
     timeout = httpx2.Timeout(settings.timeout, connect=settings.connect_timeout)
-    with httpx2.Client(headers=headers, limits=limits, timeout=timeout, verify=trusted()) as client:
+    with httpx2.Client(headers=headers, limits=limits, timeout=timeout, verify=tls_context()) as client:
         yield RemoteInference(settings, client)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import httpx2
 
-from app.adapters.trust import trusted
+from app.adapters.tls import tls_context
 from app.errors import UnavailableError, UnprocessableError, UpstreamTimeoutError
 from app.webhooks.addresses import may_be_called
 from app.webhooks.settings import WebhooksSettings
@@ -78,4 +78,4 @@ class HttpWebhookSender:
 @asynccontextmanager
 async def open_webhook_sender(settings: WebhooksSettings) -> AsyncIterator[HttpWebhookSender]:
     """Offer a sender that trusts who the machine trusts."""
-    yield HttpWebhookSender(settings, trusted())
+    yield HttpWebhookSender(settings, tls_context())

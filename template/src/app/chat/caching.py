@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from uuid import uuid4
 
-from app.answer_headers import add_answer_headers
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.chat.answer_cache import AnswerCache, KeptAnswer
 from app.chat.metrics import count_cache_lookup
 from app.chat.ports import Finished, ModelEvent, ModelRequest, TextDelta, ToolCallDelta
 from app.chat.settings import AnswerCacheSettings
 from app.errors import AppError, UnsupportedParameterError
+from app.response_headers import add_response_headers
 
 HEADER = "X-Answer-Cache"
 WHOLE = ("stop", "tool_calls")  # the reasons of answers that have all that the model wanted to say
@@ -102,7 +102,7 @@ class Caching:
                 return
         await note(kept.end, round(time.monotonic() - started, 4))
         count_cache_lookup("hit")
-        add_answer_headers({HEADER: "hit", "Age": str(int(kept.age))})
+        add_response_headers({HEADER: "hit", "Age": str(int(kept.age))})
         for piece in kept.pieces:
             yield piece
         yield kept.end
@@ -122,7 +122,7 @@ class Caching:
                     return kept, False
             if claim != "taken" or kept is not None or time.monotonic() >= give_up:
                 return kept, claim == "granted"
-            add_answer_headers({HEADER: "wait"})
+            add_response_headers({HEADER: "wait"})
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -137,7 +137,7 @@ class Caching:
     async def _get(self, key: str, token: str, seconds: int, answering: Answering) -> AsyncGenerator[ModelEvent, None]:
         """Have the model answer, and keep that before its end is passed on."""
         count_cache_lookup("miss")
-        add_answer_headers({HEADER: "miss"})
+        add_response_headers({HEADER: "miss"})
         writing, is_over = _Writing(self.settings.max_bytes), False
         call_off = True
         try:
@@ -169,7 +169,7 @@ class Caching:
         try:
             yield
         finally:
-            await end(renewing)
+            await cancel_and_wait(renewing)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
-from app.answer_headers import collect_answer_headers
 from app.auth.caller import Caller
 from app.chat.batch import answer_each, check_batch
 from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
@@ -21,6 +20,7 @@ from app.dependencies import CallerDep, ServicesDep
 from app.errors import UnsupportedParameterError
 from app.event_stream import EventStream, ReadAhead
 from app.openai_errors import OPENAI_FAILURE
+from app.response_headers import collect_response_headers
 
 router = APIRouter(prefix="/v1", tags=["chat"])
 
@@ -91,7 +91,7 @@ async def _answer_apart(
     if isinstance(body, RequestValidationError):
         return body
     # What one answer says in headers is not true of all.
-    collect_answer_headers()
+    collect_response_headers()
     if body.stream:
         raise UnsupportedParameterError("A request of a batch is not streamed: leave `stream` out.", param="stream")
     asked, limit, wish, prompt = read_request(body), read_limit(body), read_cache_wish(body), read_prompt(body)

@@ -6,7 +6,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from app.answer_headers import add_answer_headers
 from app.auth.caller import Caller, Scope
 from app.chat.answer_cache import answer_key
 from app.chat.caching import Answering, CacheWish, Caching
@@ -37,6 +36,7 @@ from app.errors import (
 )
 from app.guardrails.service import Guardrails
 from app.prompts.service import FilledPrompt, PromptChoice
+from app.response_headers import add_response_headers
 
 ENDPOINT = "chat.completions"
 PROMPT_HEADER = "X-Prompt"
@@ -160,7 +160,7 @@ class ChatService:
         if prompt is None:
             return request, None
         filled = await self.prompts.fill(prompt, caller=caller)
-        add_answer_headers({PROMPT_HEADER: f"{filled.name}@{filled.version}"})
+        add_response_headers({PROMPT_HEADER: f"{filled.name}@{filled.version}"})
         return replace(request, messages=[Message("system", filled.text), *request.messages]), filled
 
     def _seconds_to_keep(self, request: ModelRequest, model: str, wish: CacheWish | None) -> int:

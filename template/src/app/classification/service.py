@@ -11,8 +11,8 @@ from app.classification.classifier import Classified, Classifiers, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
 from app.inference.served_models import ServedModels
-from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
+from app.predictions.recorder import PredictionRecorder
 
 PLACE = "{}"
 
@@ -49,7 +49,7 @@ class ClassificationService:
     embedder: Embedder
     classifiers: Classifiers
     models: ServedModels
-    keeper: Keeper = field(default_factory=Keeper)
+    recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
 
     async def classify(
         self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, *, caller: Caller
@@ -70,7 +70,7 @@ class ClassificationService:
         """
         caller.require(Scope.CLASSIFICATIONS)
         done = await self._classify(texts, model, hypotheses, caller)
-        await self.keeper.keep(partial(_outcomes, texts, done), caller=caller)
+        await self.recorder.record(partial(_outcomes, texts, done), caller=caller)
         return done
 
     async def _classify(

@@ -60,7 +60,9 @@ class IngestDocument:
         document_id = UUID(attempt.payload["document_id"])
         status = DocumentStatus.FAILED
         async with self.database.transaction() as session:
-            document = await repository.change_for(session, attempt.job_id, document_id, status=status, error=reason)
+            document = await repository.update_for_job(
+                session, attempt.job_id, document_id, status=status, error=reason
+            )
         if document is None:
             await self._remove_stale(attempt, document_id)
 
@@ -69,12 +71,12 @@ class IngestDocument:
         # Ready, if an earlier attempt was killed after its last step: then searches must not miss the document again.
         done = DocumentStatus.READY, self.embedder.model.identity
         async with self.database.transaction() as session:
-            document = await repository.lock_for(session, attempt.job_id, document_id)
+            document = await repository.lock_for_job(session, attempt.job_id, document_id)
             if document is not None:
                 if (document.status, document.embedding_model) == done:
                     return None
                 status = DocumentStatus.PROCESSING
-                return await repository.change_for(session, attempt.job_id, document_id, status=status, error=None)
+                return await repository.update_for_job(session, attempt.job_id, document_id, status=status, error=None)
         # The clean-up of whoever came between may have run before this job's last vectors were written.
         await self._remove_stale(attempt, document_id)
         return None
@@ -90,7 +92,7 @@ class IngestDocument:
 
     async def _store(self, attempt: Attempt, document_id: UUID, chunks: Sequence[Chunk]) -> bool:
         async with self.database.transaction() as session:
-            document = await repository.lock_for(session, attempt.job_id, document_id)
+            document = await repository.lock_for_job(session, attempt.job_id, document_id)
             if document is None:
                 return False
             if document.status == DocumentStatus.READY:
@@ -148,11 +150,11 @@ class IngestDocument:
         """Show the document if this passage, and with it all of this ingestion, is still what it has."""
         model = self.embedder.model.identity
         async with self.database.transaction() as session:
-            is_latest = await repository.lock_for(session, attempt.job_id, document_id) is not None
+            is_latest = await repository.lock_for_job(session, attempt.job_id, document_id) is not None
             is_current = await repository.is_current(session, attempt.job_id, passage_id)
             if is_current:
                 ready = {"status": DocumentStatus.READY, "error": None, "embedding_model": model}
-                await repository.change_for(session, attempt.job_id, document_id, **ready)
+                await repository.update_for_job(session, attempt.job_id, document_id, **ready)
         if is_current:
             return
         await self._remove_stale(attempt, document_id)

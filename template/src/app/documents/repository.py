@@ -55,14 +55,14 @@ async def change(session: AsyncSession, owner_id: UUID, document_id: UUID, **val
     return changed
 
 
-async def change_for(session: AsyncSession, job_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
+async def update_for_job(session: AsyncSession, job_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
     """Change columns of a document on behalf of its ingestion; None if this job is not, or no longer, its latest."""
     statement = update(Document).where(Document.id == document_id, Document.job_id == job_id)
     changed: Document | None = await session.scalar(statement.values(**values).returning(Document))
     return changed
 
 
-async def lock_for(session: AsyncSession, job_id: UUID, document_id: UUID) -> Document | None:
+async def lock_for_job(session: AsyncSession, job_id: UUID, document_id: UUID) -> Document | None:
     """Find a document on behalf of its ingestion, and let nobody change it until this transaction is over.
 
     None if this job is not, or no longer, its latest.

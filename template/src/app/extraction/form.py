@@ -16,7 +16,7 @@ from referencing import Registry
 
 from app.errors import SchemaRefusedError
 from app.extraction.keywords import Keyword, own_keywords
-from app.extraction.range import is_in_range
+from app.extraction.number_range import is_in_range
 from app.extraction.unfolding import Unfolding
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from app.extraction.form import WHOLE, Fault, Form
-from app.extraction.range import is_in_range
+from app.extraction.number_range import is_in_range
 
 FENCE = "```"
 

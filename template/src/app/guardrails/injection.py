@@ -8,9 +8,9 @@ such orders mostly lacks that form. docs/guardrails.md says how often the rules 
 
 from collections.abc import Iterator
 
-from app.guardrails.disguises import find_hidden, readings
 from app.guardrails.injection_rules import RULES
 from app.guardrails.injection_rules_by_language import RULES_BY_LANGUAGE
+from app.guardrails.normalization import find_hidden, readings
 
 WINDOW = 20_000  # characters that are searched in one go; longer texts leave other threads a turn in between
 OVERLAP = 400  # no rule reaches further

@@ -15,7 +15,7 @@ from app.guardrails.settings import CheckSettings, GuardrailSettings
 from app.guardrails.spans import redact
 from app.guardrails.topics import TopicPolicy, make_topics
 from app.guardrails.triggers import Trigger, report
-from app.threads import work_beside
+from app.threads import run_in_thread_if_large
 
 AT_ONCE = 500  # characters, of all texts together, that are read without a thread
 BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
@@ -145,7 +145,7 @@ def make_guardrails(
 async def read_beside(work: Callable[[], Result], texts: Sequence[str]) -> Result:
     """Do work on some texts, in a thread unless they are short in all."""
     # An empty text takes time as well.
-    return await work_beside(work, size=sum(map(len, texts)) + len(texts), at_once=AT_ONCE)
+    return await run_in_thread_if_large(work, size=sum(map(len, texts)) + len(texts), at_once=AT_ONCE)
 
 
 def _screen(texts: Sequence[str]) -> Sequence[str]:

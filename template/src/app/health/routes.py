@@ -25,8 +25,8 @@ async def startup(_: ServicesDep) -> Alive:
 async def ready(services: ServicesDep, response: Response) -> Readiness:
     """Look at what serving needs: database, vector store, models; and at the queue, which it can do without."""
     errors = await services.health.check()
-    spared = services.health.spared
-    checks = {name: Check(ok=error is None, needed=name not in spared, error=error) for name, error in errors.items()}
+    optional = services.health.optional
+    checks = {name: Check(ok=error is None, needed=name not in optional, error=error) for name, error in errors.items()}
     all_ok = all(check.ok for check in checks.values() if check.needed)
     if not all_ok:
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

@@ -20,11 +20,11 @@ class HealthService:
     """Pings the dependencies, each for at most `timeout` seconds.
 
     Attributes:
-        spared: those without which requests are served all the same.
+        optional: those without which requests are served all the same.
     """
 
     pings: Mapping[str, Ping]
-    spared: Collection[str] = ()
+    optional: Collection[str] = ()
     timeout: float = 2.0
 
     async def check(self) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from app.errors import StartupError
+from app.inference.batchability import sample, try_signature
 from app.inference.capacity import (
     ASSUMED_SECONDS,
     BatchingSettings,
@@ -24,7 +25,6 @@ from app.inference.placement import Placement, PlaceModel
 from app.inference.ports import ModelSession
 from app.inference.registration import Registration
 from app.inference.resident import Resident
-from app.inference.row_trial import sample, try_signature
 from app.inference.signature import Signature
 from app.inference.tensor_model import ServedModel, open_served_model
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from app.inference.batchability import Shapes
 from app.inference.ports import ModelSession
-from app.inference.row_trial import Shapes
 
 
 @dataclass(frozen=True, slots=True)

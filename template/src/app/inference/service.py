@@ -12,8 +12,8 @@ from app.auth.caller import Caller, Scope
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
-from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
+from app.predictions.recorder import PredictionRecorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class EmbeddingService:
     """Gives callers the vectors that the service itself searches with."""
 
     embedder: Embedder
-    keeper: Keeper = field(default_factory=Keeper)
+    recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
 
     async def embed(
         self,
@@ -53,7 +53,7 @@ class EmbeddingService:
             raise UnprocessableError(_no_such_length(served, length))
         ids = await self.embedder.read(inputs)
         embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
-        await self.keeper.keep(partial(_outcomes, inputs, served, length), caller=caller)
+        await self.recorder.record(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:
             return embeddings
         return replace(embeddings, vectors=_shorten(embeddings.vectors, length))

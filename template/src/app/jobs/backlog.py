@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.jobs.models import JobState
 
 log = structlog.get_logger(__name__)
@@ -59,7 +59,7 @@ async def following_backlog(count: Count, interval: float) -> AsyncIterator[None
     try:
         yield
     finally:
-        await end(following)
+        await cancel_and_wait(following)
 
 
 def _jobs(_: CallbackOptions) -> Iterable[Observation]:

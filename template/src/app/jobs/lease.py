@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from app.announcing import Announcer, Event, EventType
 from app.database import Database
+from app.event_publisher import Event, EventPublisher, EventType
 from app.jobs import repository
 from app.jobs.models import Job, JobState
 from app.jobs.settings import JobsSettings
@@ -36,7 +36,7 @@ class Lease:
     _id: UUID
     _database: Database
     _settings: JobsSettings
-    _announcer: Announcer | None = None
+    _publisher: EventPublisher | None = None
     progress: float = field(default=0.0)
 
     async def report(self, fraction: float) -> None:
@@ -72,11 +72,11 @@ class Lease:
         announced: Sequence[UUID] = ()
         async with self._database.transaction() as session:
             closed = await repository.close(session, self.job.id, self._id, state, error)
-            if closed and self._announcer and state in ANNOUNCED:
+            if closed and self._publisher and state in ANNOUNCED:
                 event = Event(ANNOUNCED[state], self.job.id, self.job.kind)
-                announced = await self._announcer.record(session, event, owner_id=self.job.owner_id)
-        if self._announcer:
-            await self._announcer.start(announced)
+                announced = await self._publisher.record(session, event, owner_id=self.job.owner_id)
+        if self._publisher:
+            await self._publisher.start(announced)
         return closed
 
     async def requeue(self, error: str, seconds: float) -> bool:
@@ -84,10 +84,10 @@ class Lease:
         async with self._database.transaction() as session:
             return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
 
-    async def postpone(self, error: str, seconds: float) -> bool:
+    async def requeue_uncounted(self, error: str, seconds: float) -> bool:
         """As `requeue`, but without this try being counted."""
         async with self._database.transaction() as session:
-            return await repository.postpone(session, self.job.id, self._id, error=error, seconds=seconds)
+            return await repository.requeue_uncounted(session, self.job.id, self._id, error=error, seconds=seconds)
 
     async def release(self) -> bool:
         """Give the job back untried; False if it was cancelled or the lease lost before."""
@@ -96,13 +96,13 @@ class Lease:
 
 
 async def claim(
-    database: Database, job_id: UUID, settings: JobsSettings, announcer: Announcer | None = None
+    database: Database, job_id: UUID, settings: JobsSettings, publisher: EventPublisher | None = None
 ) -> Lease | None:
     """Take a job, or the one that goes before it; None if there is nothing to do, or somebody else does it."""
     lease = uuid4()
     began = asyncio.get_running_loop().time()
     async with database.transaction() as session:
-        first = await repository.find_first(session, job_id)
+        first = await repository.find_fairer(session, job_id)
         job = None if first is None else await repository.claim(session, first, lease, settings.lease)
         job = job or await repository.claim(session, job_id, lease, settings.lease)
     if job is not None and job.id != job_id:
@@ -110,4 +110,4 @@ async def claim(
         # The id has left the queue. In a transaction of its own, as nobody may hold two jobs and wait for a third.
         async with database.transaction() as session:
             await repository.mark_not_enqueued(session, [job_id])
-    return None if job is None else Lease(job, began, began + settings.lease, lease, database, settings, announcer)
+    return None if job is None else Lease(job, began, began + settings.lease, lease, database, settings, publisher)

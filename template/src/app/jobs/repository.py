@@ -68,7 +68,7 @@ async def cancel(
     return await session.scalar(statement.values(state=JobState.CANCELLED, enqueued_at=None).returning(Job))
 
 
-async def put_off(
+async def delay_queued(
     session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
 ) -> None:
     """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least."""
@@ -97,7 +97,7 @@ async def mark_not_enqueued(session: AsyncSession, job_ids: Collection[UUID]) ->
     await session.execute(update(Job).where(Job.id.in_(job_ids)).values(enqueued_at=None))
 
 
-async def find_first(session: AsyncSession, job_id: UUID) -> UUID | None:
+async def find_fairer(session: AsyncSession, job_id: UUID) -> UUID | None:
     """Find the job that goes before this one, as it is due and its owner has fewer jobs running; None if there is none.
 
     Of several it is the one that has waited longest.
@@ -154,7 +154,7 @@ async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: st
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
-async def postpone(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
+async def requeue_uncounted(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
     """Let a job wait, its try not counted; tells whether the lease still held."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
     values["away_since"] = func.coalesce(Job.away_since, func.now())

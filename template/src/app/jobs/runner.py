@@ -11,9 +11,9 @@ from uuid import UUID
 import structlog
 from opentelemetry.trace import get_current_span
 
-from app.announcing import Announcer
 from app.database import Database
 from app.errors import AppError, DropJobError, UnavailableError, UpstreamError
+from app.event_publisher import EventPublisher
 from app.jobs.lease import Lease, claim
 from app.jobs.metrics import Outcome, record_attempt
 from app.jobs.models import JobState
@@ -44,7 +44,7 @@ class JobRunner:
     """Does what a job asks for. Running an id twice, at once or later, is harmless.
 
     Attributes:
-        announcer: is told how jobs have ended.
+        publisher: is told how jobs have ended.
         schedules: for kinds of jobs that are not tried again as the settings say, the seconds before each further try.
         queue: takes ids back that could not be looked into.
     """
@@ -52,7 +52,7 @@ class JobRunner:
     database: Database
     handlers: Mapping[str, JobHandler]
     settings: JobsSettings
-    announcer: Announcer | None = None
+    publisher: EventPublisher | None = None
     schedules: Mapping[str, Sequence[float]] = field(default_factory=dict)
     queue: JobQueue | None = None
 
@@ -83,7 +83,7 @@ class JobRunner:
         try:
             while True:
                 try:
-                    return await claim(self.database, job_id, self.settings, self.announcer)
+                    return await claim(self.database, job_id, self.settings, self.publisher)
                 except UnavailableError as error:
                     if clock() >= end:
                         raise
@@ -162,7 +162,7 @@ class JobRunner:
         since = lease.job.away_since
         away = 0 if since is None else _seconds_since(since)
         delay = _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, away)))
-        await self._settle_retry(lease, delay, requeued=await lease.postpone(reason, delay))
+        await self._settle_retry(lease, delay, requeued=await lease.requeue_uncounted(reason, delay))
 
     async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:
         if requeued:

@@ -26,12 +26,12 @@ class JobService:
     """Records jobs, starts them, shows them to their owners.
 
     Attributes:
-        binding: the kinds of jobs that nobody may cancel, because somebody relies on them.
+        uncancellable: the kinds of jobs that nobody may cancel, because somebody relies on them.
     """
 
     database: Database
     queue: JobQueue
-    binding: Collection[str] = field(default=(), kw_only=True)
+    uncancellable: Collection[str] = field(default=(), kw_only=True)
 
     async def record(
         self,
@@ -48,14 +48,14 @@ class JobService:
         """
         return await repository.add(session, owner_id=owner_id, kind=kind, payload=payload, run_after=run_after)
 
-    async def put_off(
+    async def delay_queued(
         self, session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
     ) -> None:
         """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least.
 
         No try of theirs is counted for it.
         """
-        await repository.put_off(session, owner_id=owner_id, kind=kind, payload=payload, seconds=seconds)
+        await repository.delay_queued(session, owner_id=owner_id, kind=kind, payload=payload, seconds=seconds)
 
     async def find(self, session: AsyncSession, job_id: UUID | None) -> Job | None:
         """Find the job that another use case has noted; None if there is none. Its owner is the other's business."""
@@ -97,13 +97,13 @@ class JobService:
 
         Raises:
             NotFoundError: the caller has no such job.
-            ConflictError: the job has ended, or is of a binding kind.
+            ConflictError: the job has ended, or is of a uncancellable kind.
         """
         caller.require(Scope.JOBS)
         async with self.database.transaction() as session:
-            cancelled = await repository.cancel(session, caller.id, job_id, except_kinds=self.binding)
+            cancelled = await repository.cancel(session, caller.id, job_id, except_kinds=self.uncancellable)
             job = cancelled or _found(await repository.find(session, caller.id, job_id))
-        if job.kind in self.binding:
+        if job.kind in self.uncancellable:
             raise ConflictError(f"Jobs of the kind {job.kind} cannot be cancelled.")
         if job.state != JobState.CANCELLED:
             raise ConflictError("The job has already ended.")

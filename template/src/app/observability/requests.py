@@ -10,8 +10,8 @@ from opentelemetry.trace import get_current_span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.answer_headers import collect_answer_headers
 from app.problems import problem_of, problem_response
+from app.response_headers import collect_response_headers
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         get_current_span().set_attribute("app.request_id", request_id)
-        more = collect_answer_headers()
+        more = collect_response_headers()
         started = time.perf_counter()
         status: int | None = None
 

@@ -9,9 +9,9 @@ from app.inference.model_repository import ModelRepository
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import Inferred, ServedModel
 from app.open_inference.messages import Asked, Message, read_request, write_answer
-from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
-from app.threads import work_beside
+from app.predictions.recorder import PredictionRecorder
+from app.threads import run_in_thread_if_large
 
 # So few bytes are read and written faster than a thread is reached.
 AT_ONCE = 20_000
@@ -33,7 +33,7 @@ class OpenInferenceService:
     """Describes models, lets them run what callers send, and loads and unloads them for the operator."""
 
     repository: ModelRepository
-    keeper: Keeper = field(default_factory=Keeper)
+    recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
 
     @property
     def models(self) -> ServedModels:
@@ -62,11 +62,11 @@ class OpenInferenceService:
         caller.require(Scope.INFERENCE)
         with self.models.lease(name, version) as model:
             read = partial(read_request, message, model.signature)
-            asked = await work_beside(read, size=len(message.content), at_once=AT_ONCE)
+            asked = await run_in_thread_if_large(read, size=len(message.content), at_once=AT_ONCE)
             inferred = await model.infer(asked.tensors, owner=caller.id)
         size = sum(tensor.nbytes for tensor in inferred.outputs)
-        answer = await work_beside(partial(write_answer, model, asked, inferred), size=size, at_once=AT_ONCE)
-        await self.keeper.keep(partial(_outcomes, message, model, asked, inferred), caller=caller)
+        answer = await run_in_thread_if_large(partial(write_answer, model, asked, inferred), size=size, at_once=AT_ONCE)
+        await self.recorder.record(partial(_outcomes, message, model, asked, inferred), caller=caller)
         return Inference(answer, model, inferred)
 
     async def index(self, *, caller: Caller) -> Mapping[tuple[str, str], bool]:

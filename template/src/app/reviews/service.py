@@ -9,10 +9,10 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.announcing import Announcer, Event
 from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError
+from app.event_publisher import Event, EventPublisher
 from app.pages import PageRequest
 from app.reviews import repository
 from app.reviews.models import Review, ReviewState
@@ -41,13 +41,13 @@ class ReviewService:
 
     Attributes:
         checks: by kind of item, what may be released.
-        announcer: is told of decisions.
+        publisher: is told of decisions.
     """
 
     database: Database
     checks: Mapping[str, ReleaseCheck]
     settings: ReviewsSettings
-    announcer: Announcer | None = None
+    publisher: EventPublisher | None = None
 
     async def record(self, session: AsyncSession, new: NewReview, *, owner_id: UUID) -> Review:
         """Put an item into the queue, in the transaction of the use case that it comes from."""
@@ -140,13 +140,13 @@ class ReviewService:
         announced: Sequence[UUID] = ()
         async with self.database.transaction() as session:
             decided = await repository.decide(session, review.id, caller.id, review.version, **values)
-            if decided and self.announcer:
+            if decided and self.publisher:
                 event = Event("review.decided", review.id, review.kind)
-                announced = await self.announcer.record(session, event, owner_id=review.owner_id)
+                announced = await self.publisher.record(session, event, owner_id=review.owner_id)
         if decided is None:
             raise ConflictError(NOT_YOURS)
-        if self.announcer:
-            await self.announcer.start(announced)
+        if self.publisher:
+            await self.publisher.start(announced)
         log.info("review.decided", review_id=str(review.id), kind=review.kind, state=decided.state)
         return decided
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.answer_headers import add_answer_headers
 from app.auth.caller import Caller
 from app.errors import PayloadTooLargeError, TooManyRequestsError
+from app.response_headers import add_response_headers
 from app.usage.ports import RateLimiter
 from app.usage.quotas import Charge, Level, Quota, Taken
 from app.usage.settings import LimitsSettings
@@ -33,7 +33,7 @@ class RateLimits:
         if not charges:
             return None
         taken = await self.limiter.take(str(caller.id), charges)
-        add_answer_headers({name: value for level in taken.levels for name, value in _headers(level)})
+        add_response_headers({name: value for level in taken.levels for name, value in _headers(level)})
         if not taken.allowed:
             raise _refusal(charges, taken.levels)
         return taken

@@ -8,8 +8,8 @@ from functools import partial
 
 from app.auth.caller import Caller, Scope
 from app.errors import AppError
-from app.predictions.keeper import Keeper
 from app.predictions.outcome import Outcome, sha256_of
+from app.predictions.recorder import PredictionRecorder
 from app.vision.detector import Detector, Looked
 from app.vision.manifest import Manifest
 from app.vision.opening import decode_base64
@@ -74,7 +74,7 @@ class DetectionService:
     """Reads pictures, runs the detector, and tells where things are in the original."""
 
     detector: Detector
-    keeper: Keeper = field(default_factory=Keeper)
+    recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
 
     async def detect(self, content: Content, wanted: Wanted, *, caller: Caller) -> Detections:
         """Find objects in one picture.
@@ -125,7 +125,7 @@ class DetectionService:
     async def _keep(
         self, contents: Sequence[Content], results: Sequence[Detections | AppError], caller: Caller
     ) -> None:
-        await self.keeper.keep(partial(_outcomes, contents, results, self.detector.model.manifest), caller=caller)
+        await self.recorder.record(partial(_outcomes, contents, results, self.detector.model.manifest), caller=caller)
 
     def _tell_all(self, pictures: Sequence[Picture], looked: Looked, wanted: Wanted) -> list[Detections]:
         model = self.detector.model.identity

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from app.auth.caller import Caller
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.errors import AppError, CallerError
 from app.vision.frames import POLICY_VIOLATION, Frame, FrameId, FrameRate, LatestFrame, StreamRefusedError, read_frame
 from app.vision.schemas import DetectionList, PictureProblem, detection_list, picture_problem
@@ -115,7 +115,7 @@ class DetectionStream:
                 newest.append(look)
                 self._looks.put_nowait(look)
         finally:
-            await end(*newest)
+            await cancel_and_wait(*newest)
 
     async def answer(self) -> FrameResult | FrameFailure:
         """Wait for what was seen in the next frame, in the order in which they came.
@@ -151,6 +151,6 @@ async def first_failure(*parts: Awaitable[None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await end(*tasks)
+        await cancel_and_wait(*tasks)
     for task in done:
         task.result()

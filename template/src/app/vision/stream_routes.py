@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.auth.caller import Caller, Scope
 from app.dependencies import ServicesDep
 from app.errors import UnauthenticatedError, UpstreamError
-from app.going_away import GoingAway
+from app.shutdown import ShutdownNotifier
 from app.vision.frames import POLICY_VIOLATION, FrameRate, StreamRefusedError
 from app.vision.schemas import DetectionOptions
 from app.vision.stream import DetectionStream, first_failure
@@ -32,10 +32,10 @@ REASON_BYTES = 123
 async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None:
     """Find objects in the newest of the frames that a client sends."""
     await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
-    going_away: GoingAway = websocket.app.state.going_away
-    with going_away.connection():
+    shutdown: ShutdownNotifier = websocket.app.state.shutdown
+    with shutdown.connection():
         try:
-            await _serve(websocket, services, going_away)
+            await _serve(websocket, services, shutdown)
         except WebSocketDisconnect:
             return
         except StreamRefusedError as refusal:
@@ -52,7 +52,7 @@ async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None
             await websocket.close(code, reason.encode()[:REASON_BYTES].decode(errors="ignore"))
 
 
-async def _serve(websocket: WebSocket, services: ServicesDep, going_away: GoingAway) -> None:
+async def _serve(websocket: WebSocket, services: ServicesDep, shutdown: ShutdownNotifier) -> None:
     """Serve until the process is about to end.
 
     Raises:
@@ -75,7 +75,7 @@ async def _serve(websocket: WebSocket, services: ServicesDep, going_away: GoingA
         while True:
             await websocket.send_text((await stream.answer()).model_dump_json())
 
-    await first_failure(receive(), stream.look(), answer(), going_away.wait())
+    await first_failure(receive(), stream.look(), answer(), shutdown.wait())
 
 
 def _open_stream(websocket: WebSocket, services: ServicesDep) -> DetectionStream:

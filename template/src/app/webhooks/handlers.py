@@ -70,4 +70,4 @@ class DeliverWebhook:
         async with self.database.transaction() as session:
             await repository.rest(session, owner_id, endpoint_id, seconds)
             theirs = {"endpoint_id": str(endpoint_id)}
-            await self.jobs.put_off(session, owner_id=owner_id, kind=DELIVER, payload=theirs, seconds=seconds)
+            await self.jobs.delay_queued(session, owner_id=owner_id, kind=DELIVER, payload=theirs, seconds=seconds)

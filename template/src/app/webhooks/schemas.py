@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field
 
-from app.announcing import EventType
+from app.event_publisher import EventType
 from app.payloads import Payload
 
 EVERY_EVENT: frozenset[EventType] = frozenset(get_args(EventType))

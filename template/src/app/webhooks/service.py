@@ -8,10 +8,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.announcing import Event, EventType
 from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError
+from app.event_publisher import Event, EventType
 from app.jobs.service import JobService
 from app.pages import PageRequest
 from app.webhooks import repository

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from app.answer_headers import collect_answer_headers
 from app.chat.answer_cache import AnswerCache, KeptAnswer, answer_key
 from app.chat.caching import HEADER, CacheWish
 from app.chat.ports import Finished, FinishReason, Message, ModelEvent, ModelRequest, TextDelta, Usage
 from app.chat.service import Answer, ChatService
 from app.chat.settings import ChatSettings
 from app.guardrails.settings import GuardrailSettings
+from app.response_headers import collect_response_headers
 from tests.answers.fakes import FakeUsage, caller
 
 REQUEST = ModelRequest([Message("user", "How long is the warranty?")])
@@ -65,7 +65,7 @@ class Asking:
         self.answer = asyncio.create_task(self._ask(chat, request, wish))
 
     async def _ask(self, chat: ChatService, request: ModelRequest, wish: CacheWish | None) -> Answer:
-        self.headers = collect_answer_headers()
+        self.headers = collect_response_headers()
         return await chat.complete(request, model="default", max_tokens=None, caller=caller(), cache=wish)
 
     async def text(self) -> str:

@@ -16,7 +16,7 @@ from arq import ArqRedis, Worker, func
 
 from app.adapters.job_queue import RUN_JOB, connect, open_job_queue, serialize, take_out
 from app.bootstrap import open_job_runner
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.database import open_database
 from app.errors import StartupError
 from app.jobs.runner import CLAIM_PATIENCE, JobRunner
@@ -90,7 +90,7 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
             stopping.set()
             # A sweep that is broken off may leave jobs that count as sent but are not.
             await asyncio.wait({sweeping}, timeout=SWEEP_LIMIT)
-            await end(sweeping)
+            await cancel_and_wait(sweeping)
     log.info("worker.stopped")
 
 
@@ -114,7 +114,7 @@ async def _consume(worker: Worker, running: set[asyncio.Task[Any]], stopping: as
         log.warning("worker.queue_lost", error=repr(polling.exception()))
         await asyncio.wait({stop}, timeout=RECONNECT_DELAY)
     worker.allow_pick_jobs = False
-    await end(stop, polling)
+    await cancel_and_wait(stop, polling)
     running.update(worker.tasks.values())
 
 

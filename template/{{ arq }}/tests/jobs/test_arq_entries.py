@@ -10,7 +10,7 @@ import pytest
 from arq import ArqRedis, Worker
 
 from app.adapters.job_queue import connect, open_job_queue
-from app.cancellation import end
+from app.cancellation import cancel_and_wait
 from app.jobs.ports import JobQueue
 from app.jobs.runner import JobRunner
 from app.settings import Settings
@@ -53,7 +53,7 @@ async def working(settings: Settings, concurrency: int) -> AsyncIterator[Hanging
     try:
         yield runner
     finally:
-        await end(polling)
+        await cancel_and_wait(polling)
         runner.go_on.set()
         await asyncio.gather(*worker.tasks.values())
         await redis.aclose()

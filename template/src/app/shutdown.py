@@ -14,7 +14,7 @@ from types import FrameType
 PATIENCE_SECONDS = 2.0
 
 
-class GoingAway:
+class ShutdownNotifier:
     """Knows whether the process is about to end, and how many connections have yet to say goodbye."""
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class GoingAway:
         """Wait until the process is about to end."""
         await self._begun.wait()
 
-    async def announce(self) -> None:
+    async def notify(self) -> None:
         """Say that the process is about to end, and wait until everybody has left, or for two seconds."""
         self._begun.set()
         with suppress(TimeoutError):
@@ -53,7 +53,7 @@ class GoingAway:
 
 
 @contextmanager
-def announced_by_signals(going_away: GoingAway) -> Iterator[None]:
+def notify_on_signals(shutdown: ShutdownNotifier) -> Iterator[None]:
     """Announce the end when the process is told to stop, and only then tell the server; a second signal passes."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -63,15 +63,15 @@ def announced_by_signals(going_away: GoingAway) -> Iterator[None]:
     handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
     farewells: list[asyncio.Task[None]] = []
 
-    async def announce_and_pass_on(number: int, frame: FrameType | None) -> None:
-        await going_away.announce()
+    async def notify_and_pass_on(number: int, frame: FrameType | None) -> None:
+        await shutdown.notify()
         handlers[signal.Signals(number)](number, frame)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if farewells or not going_away.has_connections:
+        if farewells or not shutdown.has_connections:
             handlers[signal.Signals(number)](number, frame)
             return
-        loop.call_soon_threadsafe(lambda: farewells.append(loop.create_task(announce_and_pass_on(number, frame))))
+        loop.call_soon_threadsafe(lambda: farewells.append(loop.create_task(notify_and_pass_on(number, frame))))
 
     for number in handlers:
         signal.signal(number, on_signal)

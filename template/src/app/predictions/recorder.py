@@ -74,7 +74,7 @@ class Waiting:
 Save = Callable[[Sequence[Waiting]], Awaitable[None]]
 
 
-class Keeper:
+class PredictionRecorder:
     """Takes predictions in passing, and saves them one batch after the other.
 
     Args:
@@ -104,7 +104,7 @@ class Keeper:
         """How many predictions are not saved yet."""
         return len(self._waiting)
 
-    async def keep(self, make: Callable[[], Iterable[Outcome]], *, caller: Caller) -> None:
+    async def record(self, make: Callable[[], Iterable[Outcome]], *, caller: Caller) -> None:
         """Take what a model told a caller, if that is wanted; never raises.
 
         Args:
@@ -183,33 +183,33 @@ class Keeper:
 
 
 @asynccontextmanager
-async def open_keeper(settings: PredictionsSettings, database: Database) -> AsyncIterator[Keeper]:
+async def open_recorder(settings: PredictionsSettings, database: Database) -> AsyncIterator[PredictionRecorder]:
     """Keep predictions if the settings say so; what waits at the end is saved first."""
     if not settings.keep:
-        yield Keeper()
+        yield PredictionRecorder()
         return
 
     async def save(batch: Sequence[Waiting]) -> None:
         async with database.transaction() as session:
             await repository.add_all(session, [each.row() for each in batch])
 
-    async with writing(Keeper(save)) as keeper:
-        yield keeper
+    async with writing(PredictionRecorder(save)) as recorder:
+        yield recorder
 
 
 @asynccontextmanager
-async def writing(keeper: Keeper, grace: float = GRACE_SECONDS) -> AsyncIterator[Keeper]:
-    """Let a keeper write in the background; at the end it has so many seconds for what still waits."""
-    task = asyncio.create_task(keeper.write())
+async def writing(recorder: PredictionRecorder, grace: float = GRACE_SECONDS) -> AsyncIterator[PredictionRecorder]:
+    """Let a recorder write in the background; at the end it has so many seconds for what still waits."""
+    task = asyncio.create_task(recorder.write())
     try:
-        yield keeper
+        yield recorder
     finally:
-        keeper.close()
+        recorder.close()
         try:
             async with asyncio.timeout(grace):
                 await task
         except TimeoutError:
-            log.error("predictions.lost", predictions=keeper.waiting)  # noqa: TRY400 - the time says it all
+            log.error("predictions.lost", predictions=recorder.waiting)  # noqa: TRY400 - the time says it all
 
 
 def _read(make: Callable[[], Iterable[Outcome]], owner_id: UUID) -> list[Waiting]:

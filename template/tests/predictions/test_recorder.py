@@ -13,8 +13,8 @@ from structlog.testing import capture_logs
 from app.auth.caller import Caller
 from app.database import Database, DatabaseSettings, open_database
 from app.errors import UnavailableError
-from app.predictions.keeper import BATCH_BYTES, MOST_OUTPUT_BYTES, Keeper, Waiting, open_keeper, writing
 from app.predictions.outcome import Outcome, sha256_of
+from app.predictions.recorder import BATCH_BYTES, MOST_OUTPUT_BYTES, PredictionRecorder, Waiting, open_recorder, writing
 from app.predictions.settings import PredictionsSettings
 from tests.predictions.rows import become, read_predictions
 
@@ -52,30 +52,30 @@ def many(count: int) -> Iterable[Outcome]:
 
 
 async def test_what_waits_at_the_end_is_saved(database: Database, account_id: UUID) -> None:
-    async with open_keeper(KEEP, database) as keeper:
-        await keeper.keep(lambda: many(1200), caller=Caller(account_id))
+    async with open_recorder(KEEP, database) as recorder:
+        await recorder.record(lambda: many(1200), caller=Caller(account_id))
     rows = await read_predictions(database)
     assert {row.outputs for row in rows} == set(range(1200))
     assert {row.owner_id for row in rows} == {account_id}
 
 
 async def test_nothing_is_kept_unless_it_is_wanted(database: Database, account_id: UUID) -> None:
-    async with open_keeper(PredictionsSettings(), database) as keeper:
-        await keeper.keep(lambda: pytest.fail("was made"), caller=Caller(account_id))
+    async with open_recorder(PredictionsSettings(), database) as recorder:
+        await recorder.record(lambda: pytest.fail("was made"), caller=Caller(account_id))
     assert await read_predictions(database) == []
 
 
 async def test_an_owner_who_is_gone_does_not_take_those_of_others_along(database: Database, account_id: UUID) -> None:
-    async with open_keeper(KEEP, database) as keeper:
-        await keeper.keep(lambda: many(2), caller=Caller(uuid4()))
-        await keeper.keep(lambda: many(3), caller=Caller(account_id))
+    async with open_recorder(KEEP, database) as recorder:
+        await recorder.record(lambda: many(2), caller=Caller(uuid4()))
+        await recorder.record(lambda: many(3), caller=Caller(account_id))
     assert len(await read_predictions(database)) == 3
 
 
 async def test_texts_and_numbers_that_the_database_lacks_are_replaced(database: Database, account_id: UUID) -> None:
     odd = {"nul\0": "a\0b", "numbers": [float("nan"), float("inf"), 1.5], "text": "\\u0000"}
-    async with open_keeper(KEEP, database) as keeper:
-        await keeper.keep(lambda: [outcome(odd)], caller=Caller(account_id))
+    async with open_recorder(KEEP, database) as recorder:
+        await recorder.record(lambda: [outcome(odd)], caller=Caller(account_id))
     [row] = await read_predictions(database)
     assert row.outputs is not None
     assert row.outputs["nul\ufffd"] == "a\ufffdb"
@@ -83,8 +83,8 @@ async def test_texts_and_numbers_that_the_database_lacks_are_replaced(database: 
 
 
 async def test_outputs_that_are_too_large_are_left_out(database: Database, account_id: UUID) -> None:
-    async with open_keeper(KEEP, database) as keeper:
-        await keeper.keep(lambda: [outcome("x" * MOST_OUTPUT_BYTES)], caller=Caller(account_id))
+    async with open_recorder(KEEP, database) as recorder:
+        await recorder.record(lambda: [outcome("x" * MOST_OUTPUT_BYTES)], caller=Caller(account_id))
     [row] = await read_predictions(database)
     assert (row.outputs, row.input_sha256) == (None, sha256_of("a text"))
 
@@ -97,8 +97,8 @@ async def test_outputs_are_made_into_json_once(database_url: str, account_id: UU
         return json.dumps(value)
 
     engine = create_async_engine(database_url, json_serializer=write)
-    async with open_keeper(KEEP, Database(engine)) as keeper:
-        await keeper.keep(lambda: [outcome({"scores": [0.5]}), outcome("ä")], caller=Caller(account_id))
+    async with open_recorder(KEEP, Database(engine)) as recorder:
+        await recorder.record(lambda: [outcome({"scores": [0.5]}), outcome("ä")], caller=Caller(account_id))
     rows = await read_predictions(Database(engine))
     await engine.dispose()
     assert ([row.outputs for row in rows], made) == ([{"scores": [0.5]}, "ä"], [])
@@ -106,8 +106,8 @@ async def test_outputs_are_made_into_json_once(database_url: str, account_id: UU
 
 async def test_a_batch_of_large_outputs_ends_early() -> None:
     shelf = Shelf()
-    async with writing(Keeper(shelf.save)) as keeper:
-        await keeper.keep(lambda: [outcome("x" * 50_000) for _ in range(40)], caller=ADA)
+    async with writing(PredictionRecorder(shelf.save)) as recorder:
+        await recorder.record(lambda: [outcome("x" * 50_000) for _ in range(40)], caller=ADA)
     assert len(shelf.saved) == 40
     assert max(shelf.sizes) < BATCH_BYTES + MOST_OUTPUT_BYTES
 
@@ -115,8 +115,8 @@ async def test_a_batch_of_large_outputs_ends_early() -> None:
 async def test_what_cannot_be_made_into_a_prediction_is_in_the_log_alone() -> None:
     shelf = Shelf()
     with capture_logs() as logs:
-        async with writing(Keeper(shelf.save)) as keeper:
-            await keeper.keep(lambda: [outcome(object())], caller=ADA)
+        async with writing(PredictionRecorder(shelf.save)) as recorder:
+            await recorder.record(lambda: [outcome(object())], caller=ADA)
     assert [line["event"] for line in logs] == ["predictions.lost"]
     assert shelf.saved == []
 
@@ -125,10 +125,10 @@ async def test_too_many_are_dropped_and_counted_and_told_of_once() -> None:
     shelf = Shelf()
     shelf.open.clear()
     with capture_logs() as logs:
-        async with writing(Keeper(shelf.save, most_bytes=10_000)) as keeper:
+        async with writing(PredictionRecorder(shelf.save, most_bytes=10_000)) as recorder:
             for _ in range(5):
-                await keeper.keep(lambda: many(4), caller=ADA)
-            assert keeper.waiting == 8
+                await recorder.record(lambda: many(4), caller=ADA)
+            assert recorder.waiting == 8
             assert [line["event"] for line in logs] == ["predictions.dropping"]
             shelf.open.set()
     assert len(shelf.saved) == 8
@@ -137,10 +137,10 @@ async def test_too_many_are_dropped_and_counted_and_told_of_once() -> None:
 
 async def test_after_a_flood_predictions_are_kept_again() -> None:
     shelf = Shelf()
-    async with writing(Keeper(shelf.save, most_bytes=5_000)) as keeper:
+    async with writing(PredictionRecorder(shelf.save, most_bytes=5_000)) as recorder:
         for _ in range(10):
-            await keeper.keep(lambda: many(4), caller=ADA)
-            while keeper.waiting:
+            await recorder.record(lambda: many(4), caller=ADA)
+            while recorder.waiting:
                 await asyncio.sleep(0)
     assert len(shelf.saved) == 40
 
@@ -148,8 +148,8 @@ async def test_after_a_flood_predictions_are_kept_again() -> None:
 async def test_a_database_that_is_away_for_a_while_loses_nothing() -> None:
     shelf = Shelf(UnavailableError("away"), UnavailableError("away"))
     with capture_logs() as logs:
-        async with writing(Keeper(shelf.save, retry_seconds=0)) as keeper:
-            await keeper.keep(lambda: many(3), caller=ADA)
+        async with writing(PredictionRecorder(shelf.save, retry_seconds=0)) as recorder:
+            await recorder.record(lambda: many(3), caller=ADA)
     assert len(shelf.saved) == 3
     assert [line["event"] for line in logs] == ["predictions.delayed"]
 
@@ -159,10 +159,10 @@ async def test_a_database_that_is_too_slow_for_a_while_loses_nothing(
 ) -> None:
     settings = DatabaseSettings.model_validate({"url": database_url, "statement_timeout": 200})
     with capture_logs() as logs:
-        async with open_database(settings) as impatient, open_keeper(KEEP, impatient) as keeper:
+        async with open_database(settings) as impatient, open_recorder(KEEP, impatient) as recorder:
             async with database.transaction() as session:
                 await session.execute(text("LOCK TABLE predictions"))
-                await keeper.keep(lambda: many(3), caller=Caller(account_id))
+                await recorder.record(lambda: many(3), caller=Caller(account_id))
                 async with asyncio.timeout(30):
                     while not logs:
                         await asyncio.sleep(0.02)
@@ -173,10 +173,10 @@ async def test_a_database_that_is_too_slow_for_a_while_loses_nothing(
 async def test_a_batch_that_the_database_refuses_is_told_of_and_the_next_is_saved() -> None:
     shelf = Shelf(ValueError("no"))
     with capture_logs() as logs:
-        async with writing(Keeper(shelf.save)) as keeper:
-            await keeper.keep(lambda: many(2), caller=ADA)
+        async with writing(PredictionRecorder(shelf.save)) as recorder:
+            await recorder.record(lambda: many(2), caller=ADA)
             await shelf.called.wait()
-            await keeper.keep(lambda: many(3), caller=ADA)
+            await recorder.record(lambda: many(3), caller=ADA)
     assert len(shelf.saved) == 3
     assert [(line["event"], line["predictions"]) for line in logs] == [("predictions.lost", 2)]
 
@@ -190,6 +190,6 @@ async def test_a_database_that_stays_away_does_not_hold_up_the_end() -> None:
                 await session.connection()
 
         with capture_logs() as logs:
-            async with writing(Keeper(save), grace=0.05) as keeper:
-                await keeper.keep(lambda: many(3), caller=ADA)
+            async with writing(PredictionRecorder(save), grace=0.05) as recorder:
+                await recorder.record(lambda: many(3), caller=ADA)
     assert (logs[-1]["event"], logs[-1]["predictions"]) == ("predictions.lost", 3)

@@ -7,6 +7,6 @@ import httpx2
 
 
 @cache
-def trusted() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Return the certificate authorities of this machine or of `SSL_CERT_FILE`: read once, as that takes 30 ms."""
     return httpx2.create_ssl_context()

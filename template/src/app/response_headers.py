@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 
-_headers: ContextVar[dict[str, str] | None] = ContextVar("answer_headers", default=None)
+_headers: ContextVar[dict[str, str] | None] = ContextVar("response_headers", default=None)
 
 
-def collect_answer_headers() -> Mapping[str, str]:
+def collect_response_headers() -> Mapping[str, str]:
     """Begin a request; what is added until its answer starts is found in the result."""
     headers: dict[str, str] = {}
     _headers.set(headers)
     return headers
 
 
-def add_answer_headers(headers: Mapping[str, str]) -> None:
+def add_response_headers(headers: Mapping[str, str]) -> None:
     """Add headers to the answer of the request at hand; nothing happens where there is none, as in a worker."""
     collected = _headers.get()
     if collected is not None:

@@ -19,7 +19,7 @@ class Event:
     kind: str
 
 
-class Announcer(Protocol):
+class EventPublisher(Protocol):
     """Tells owners of events, at least once."""
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from app.chat.capped_model import CappedLanguageModel, cap_calls
+from app.chat.concurrency_limit import CappedLanguageModel, cap_calls
 from app.chat.ports import Message, ModelRequest, TextDelta
 from app.errors import OverloadedError, UnavailableError
 from app.usage.settings import LimitsSettings
