@@ -18,7 +18,7 @@ from app.settings import Settings
 from tests.http import join
 
 TOKEN = "a-token-of-prometheus"
-OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "observability.md"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -103,7 +103,7 @@ async def test_it_can_be_switched_off(settings: Settings) -> None:
 
 def test_the_documentation_has_every_metric() -> None:
     """The names are looked for in the code, so that one that nothing has been told yet counts, too."""
-    code = "\n".join(path.read_text() for path in (OPERATIONS.parents[1] / "src").rglob("*.py"))
+    code = "\n".join(path.read_text() for path in (DOCUMENT.parents[1] / "src").rglob("*.py"))
     made = set(re.findall(r'create_\w+\(\s*"(app_\w+)"', code))
-    told = set(re.findall(r"^\| `(app_\w+)`", OPERATIONS.read_text(), re.MULTILINE))
+    told = set(re.findall(r"^\| `(app_\w+)`", DOCUMENT.read_text(), re.MULTILINE))
     assert made == told
