@@ -1,4 +1,4 @@
-"""A pytest plugin: what is tested in which combination, and a table at the end of which passed what."""
+"""A pytest plugin: select the combinations in which a test runs, and print a table of the results at the end."""
 
 from collections import defaultdict
 from typing import Any
@@ -8,36 +8,36 @@ import pytest
 from template_repository import ALL_CHOICES, EVERY_TWO
 
 MARK = "combination"
-# Marks that leave a test to some combinations.
+# Marks that limit a test to some combinations.
 FEWER = {"where_every_two_choices_meet": EVERY_TWO, "where_every_choice_is_made": ALL_CHOICES}
 WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that puts a test into the table, and those that leave parts of the table out."""
+    """Declare the mark that puts a test into the table, and those that limit it to some combinations."""
     config.addinivalue_line("markers", f"{MARK}(name, what): a row and a column of the table of combinations")
     for mark, some in FEWER.items():
-        config.addinivalue_line("markers", f"{mark}: runs in {len(some)} combinations, unless all is to be thorough")
+        config.addinivalue_line("markers", f"{mark}: runs in {len(some)} combinations, without --thorough")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is so marked to the combinations in which it says something new."""
+    """Deselect marked tests in the other combinations, unless `--thorough` is given."""
     if config.getoption("thorough"):
         return
-    repeated = [item for item in items if _says_nothing_new(item)]
+    repeated = [item for item in items if _is_redundant(item)]
     config.hook.pytest_deselected(items=repeated)
     items[:] = [item for item in items if item not in repeated]
 
 
-def _says_nothing_new(item: pytest.Item) -> bool:
+def _is_redundant(item: pytest.Item) -> bool:
     about = item.get_closest_marker(MARK)
-    told = [some for mark, some in FEWER.items() if item.get_closest_marker(mark)]
-    return about is not None and any(about.args[0] not in some for some in told)
+    limits = [some for mark, some in FEWER.items() if item.get_closest_marker(mark)]
+    return about is not None and any(about.args[0] not in some for some in limits)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401 - pytest's own protocol
-    """Note on the report where it belongs in the table; reports travel between processes, items do not."""
+    """Add the place in the table to the report; reports are sent between processes, items are not."""
     report = yield
     for mark in item.iter_markers(MARK):
         report.user_properties.append((MARK, mark.args))

@@ -1,4 +1,4 @@
-"""docs/updating.md shows what its commands print."""
+"""docs/updating.md shows the present output of its commands."""
 
 from pathlib import Path
 
@@ -8,4 +8,4 @@ from walkthrough import DOCUMENT, printed
 def test_the_document_shows_what_its_commands_print(tmp_path: Path) -> None:
     shown = DOCUMENT.read_text()
     assert "<<<<<<< before updating" in shown
-    assert printed(shown, tmp_path) == shown, "write it anew: uv run poe docs"
+    assert printed(shown, tmp_path) == shown, "to update it: uv run poe docs"

@@ -1,7 +1,7 @@
-"""A document whose commands are run: `uv run poe docs` writes into docs/updating.md what they print.
+"""Run the commands in docs/updating.md: `uv run poe docs` writes their output into it.
 
-In the document a `console` block holds commands behind `$ ` and what they print, and a `diff` block is applied to the
-project as its owner's edit. Everything runs in one project, from the top of the document to its end.
+In the document, a `console` block contains commands after `$ ` and their output, and a `diff` block is applied to the
+project as the user's edit. Everything runs in one project, from top to bottom.
 """
 
 import re
@@ -22,10 +22,10 @@ BLOCK = re.compile(r"```(console|diff)\n(.*?)```\n", re.DOTALL)
 
 
 def printed(text: str, folder: Path) -> str:
-    """Return the document with what its commands print today; `folder` is empty and may be written."""
+    """Return the document with the present output of its commands; `folder` is an empty folder for temporary files."""
     repository = make_repository(folder / "aiapi.git")
     run(f"git tag --delete {RELEASE}", repository, environment())
-    if NEW not in releases():  # what is being worked on stands in for it
+    if NEW not in releases():  # the working tree stands in for it
         run(f"git tag --annotate --message {NEW} v{NEW}", repository, environment())
     (folder / "gitconfig").write_text(
         f'[url "{repository}"]\n\tinsteadOf = {SOURCE}\n[user]\n\tname = Ada\n\temail = ada@example.com\n'
@@ -43,7 +43,7 @@ def printed(text: str, folder: Path) -> str:
 
 
 def run(command: str, folder: Path, variables: Mapping[str, str], given: str | None = None) -> str:
-    """Run a shell command and return what it prints, whatever its exit code."""
+    """Run a shell command and return its output, whatever its exit code."""
     done = subprocess.run(
         ["sh", "-c", command], cwd=folder, env=variables, input=given or "", capture_output=True, text=True, check=False
     )

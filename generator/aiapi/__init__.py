@@ -1,12 +1,12 @@
-"""The command line that starts a production AI service from the aiapi template."""
+"""The command line that creates production AI services from the aiapi template, and updates them."""
 
 from __future__ import annotations
 
 
 def __getattr__(name: str) -> str:
-    """Read `__version__` from the installed metadata on first use, so that importing the package stays free."""
+    """Return `__version__` from the installed metadata, read on first use to keep the import fast."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - paid only by who asks
+        from importlib.metadata import version  # noqa: PLC0415 - only on first use
 
         return version("aiapi")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

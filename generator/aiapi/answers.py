@@ -1,4 +1,4 @@
-"""Gathering a user's answers from flags, `--data` and files, and judging all of them at once."""
+"""Collect a user's answers from flags, `--data` and files, and check all of them at once."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
     from aiapi.options import Option
 
-# What Copier writes into a project's answers file beside the answers.
+# Keys of a project's answers file that are not answers.
 _COPIERS_OWN = frozenset({"_commit", "_src_path"})
 
 
 def gather(
     name: str, flags: Mapping[str, str | None], pairs: Sequence[str], file: Path | None
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Merge the answers, the more explicit first: the name, then flags and `--data`, then the file.
+    """Merge the answers: the name, flags and `--data` take precedence over the file.
 
     Returns:
-        The answers, and what contradicts itself or is no answer at all.
+        The answers, and the problems: contradictions, and values that are not text.
 
     Raises:
-        UsageError: When an item of `--data` has no `=`.
-        AnswersError: When the file cannot be read as a mapping.
+        UsageError: If an item of `--data` has no `=`.
+        AnswersError: If the file is not a mapping.
     """
     problems: list[str] = []
     given = {key: value for key, value in flags.items() if value is not None} | {"project_name": name}
     for key, value in map(_pair, pairs):
         if given.setdefault(key, value) != value:
-            problems.append(f"{key}: given twice: {given[key]!r} and {value!r}.")
+            problems.append(f"{key}: given twice, as {given[key]!r} and {value!r}.")
     read = _read(file) if file else {}
     for key, value in read.items():
         if isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -44,25 +44,27 @@ def gather(
     return given, tuple(problems)
 
 
-def anew(pairs: Sequence[str], recorded: Mapping[str, str], options: tuple[Option, ...] | None) -> Mapping[str, str]:
-    """Return the answers that a project shall have instead of those that it records.
+def changed_answers(
+    pairs: Sequence[str], recorded: Mapping[str, str], options: tuple[Option, ...] | None
+) -> Mapping[str, str]:
+    """Return the answers to change in a project, from pairs like `task_queue=arq`.
 
     Raises:
-        UsageError: When one of the pairs has no value.
-        AnswersError: When the template would refuse one.
+        UsageError: If a pair has no value.
+        AnswersError: If the template would reject an answer.
     """
     if not pairs:
         return {}
     bare = [pair for pair in pairs if not pair.partition("=")[0] or "=" not in pair]
     if bare:
         raise UsageError(
-            f"{', '.join(map(repr, bare))} {'names' if len(bare) == 1 else 'name'} no value.",
+            f"{', '.join(map(repr, bare))} {'has' if len(bare) == 1 else 'have'} no key or no value.",
             remedy="Write it as KEY=VALUE, like task_queue=arq.",
         )
     others = [pair for pair in pairs if not pair.startswith("project_name=")]
     given, problems = gather(recorded.get("project_name", ""), {}, others, None)
     if len(others) < len(pairs):
-        problems = (*problems, "project_name: a project keeps the name that it was made with.")
+        problems = (*problems, "project_name: the name of a project cannot be changed.")
     del given["project_name"]
     check(given, options, problems)
     return given
@@ -78,7 +80,7 @@ def _pair(item: str) -> tuple[str, str]:
 def _read(file: Path) -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - only with --answers
 
-    remedy = "Give a YAML or JSON file of answers, like `vector_store: qdrant`."
+    remedy = "Pass a YAML or JSON file of answers, like `vector_store: qdrant`."
     try:
         content = yaml.safe_load(file.read_text("utf-8")) or {}
     except (OSError, UnicodeDecodeError) as error:
@@ -87,15 +89,15 @@ def _read(file: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise AnswersError(f"{file} is neither YAML nor JSON.", remedy=remedy) from error
     if not isinstance(content, dict):
-        raise AnswersError(f"{file} holds no answers.", remedy=remedy)
+        raise AnswersError(f"{file} contains no answers.", remedy=remedy)
     return {str(key): value for key, value in content.items() if key not in _COPIERS_OWN}
 
 
 def check(answers: Mapping[str, str], options: tuple[Option, ...] | None, found: Sequence[str] = ()) -> None:
-    """Raise `AnswersError` with every unknown key and every value that the template would refuse.
+    """Raise `AnswersError` with every unknown key and every value that the template would reject.
 
-    `found` holds problems that are known already. Without `options` (a template that is not fetched yet) only
-    those count and the project's name, which is that of a folder whatever the template is; Copier judges the rest.
+    `found` are problems found before. Without `options`, as the template is not fetched yet, only these and the
+    project's name are checked, which must be a folder name in any template; Copier checks the rest.
     """
     rules = [option for option in bundled() if option.name == NAME] if options is None else options
     known = {option.name: option for option in rules}
@@ -108,21 +110,21 @@ def check(answers: Mapping[str, str], options: tuple[Option, ...] | None, found:
 
 
 def refuse(problems: Sequence[str]) -> None:
-    """Raise `AnswersError` with the problems, if there are any."""
+    """Raise `AnswersError` if there are problems."""
     if problems:
         count = f"{len(problems)} answers are" if len(problems) > 1 else "One answer is"
-        remedy = "`aiapi options` lists what can be chosen."
-        raise AnswersError(f"{count} not usable.", remedy=remedy, problems=tuple(sorted(problems)))
+        remedy = "`aiapi options` lists the choices."
+        raise AnswersError(f"{count} invalid.", remedy=remedy, problems=tuple(sorted(problems)))
 
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:
-    return f"{key}: there is no such option.{_suggestion(key, known)} Valid: {', '.join(known)}."
+    return f"{key}: no such option.{_suggestion(key, known)} Valid: {', '.join(known)}."
 
 
 def _value_problem(option: Option, value: str, validate: Callable[[Option, str], str]) -> str:
     if option.choices and value not in option.values:
         hint = _suggestion(value, option.values)
-        return f"{option.name}: {value!r} is not a choice.{hint} Valid: {', '.join(option.values)}."
+        return f"{option.name}: {value!r} is not a valid choice.{hint} Valid: {', '.join(option.values)}."
     message = validate(option, value) if option.validator else ""
     return f"{option.name}: {value!r} is not valid. {message}" if message else ""
 
@@ -134,8 +136,8 @@ def _suggestion(word: str, valid: tuple[str, ...]) -> str:
 
 
 def _validators() -> Callable[[Option, str], str]:
-    """Render validators as Copier does: its filters, in a sandbox, empty when the value is good."""
-    from jinja2 import StrictUndefined  # noqa: PLC0415 - 50 ms that only `new` pays
+    """Return a function that renders validators as Copier does; the result is empty if the value is valid."""
+    from jinja2 import StrictUndefined  # noqa: PLC0415 - takes 50 ms
     from jinja2.sandbox import SandboxedEnvironment  # noqa: PLC0415
 
     extensions = ["jinja2_ansible_filters.AnsibleCoreFiltersExtension"]

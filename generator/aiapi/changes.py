@@ -1,7 +1,7 @@
-"""What an update does to each file, seen by comparing four trees.
+"""Classify what an update does to each file by comparing four trees.
 
-`base` is the project as the template gave it, `new` as the newer template gives it, `mine` as its owner has it, and
-`result` what Copier has merged from these.
+`base` is the project as the old template renders it, `new` as the new template renders it, `mine` as the user committed
+it, and `result` is what Copier merged from these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """What becomes of a file."""
+    """What an update does to a file."""
 
     ADDED = "added"
     UPDATED = "updated"
@@ -36,15 +36,16 @@ class Kind(StrEnum):
     NOT_MERGED = "not merged"
 
 
-# What Copier alone would lose.
+# Edits that Copier alone would lose.
 LOST = (Kind.DELETED_WITH_EDITS, Kind.RENAMED_WITH_EDITS, Kind.BINARY_WITH_EDITS, Kind.NOT_MERGED)
 
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one file of the project, and where its owner's edits are when that is elsewhere.
+    """What an update does to one file of the project.
 
-    `lines` are those of the opening conflict markers, counted from 1, in the file that holds the edits.
+    `kept_in` is the file that holds the user's edits, if it is another one; `lines` are those that open a conflict
+    there, counted from 1.
     """
 
     path: str
@@ -54,18 +55,18 @@ class Change:
 
     @property
     def place(self) -> str:
-        """The file that holds its owner's edits."""
+        """The file that holds the user's edits."""
         return self.kept_in or self.path
 
     @property
     def unresolved(self) -> bool:
-        """True when its owner has to decide."""
+        """True if the user has to decide."""
         return bool(self.lines) or self.kept_in.endswith(".yours")
 
 
 @dataclass(frozen=True)
 class Trees:
-    """The four trees; in each a path is missing where the file is. `links` are the paths that are links in `mine`."""
+    """The contents of the four trees by path; `links` are the paths that are symbolic links in `mine`."""
 
     base: Mapping[str, bytes]
     new: Mapping[str, bytes]
@@ -74,7 +75,7 @@ class Trees:
     links: frozenset[str] = frozenset()
 
     def classify(self) -> list[Change]:
-        """Return what becomes of every file that changes, by path."""
+        """Return the changes, sorted by path."""
         paths = sorted({*self.base, *self.new})
         return [Change(path, kind, lines=self._lines(path)) for path in paths if (kind := self._kind(path))]
 
@@ -105,7 +106,7 @@ class Trees:
 
 
 def read(folder: Path, paths: Iterable[str] | None = None) -> dict[str, bytes]:
-    """Read the files of a folder, or those of the given paths that it has; a link counts as where it points."""
+    """Read all files of a folder, or those of the given paths that exist; the content of a link is its target."""
     if paths is None:
         every = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
         paths = [path.relative_to(folder).as_posix() for path in every]
@@ -118,14 +119,14 @@ def read(folder: Path, paths: Iterable[str] | None = None) -> dict[str, bytes]:
 
 
 def renames(base: Path, new: Path) -> dict[str, str]:
-    """Tell which files of one folder another one has under a different name, as git judges by their content."""
-    told = git.attempt(
+    """Map old paths to new ones for the files that git considers renamed between two folders."""
+    fields = git.run(
         *("diff", "--no-index", "--no-ext-diff", "-M", "--diff-filter=R", "--name-status", "-z"),
         *(base.name, os.path.relpath(new, base.parent)),
         cwd=base.parent,
-        extra=git.plain(os.environ),
+        extra=git.isolated_config(os.environ),
     ).stdout.split("\0")
-    pairs = zip(told[1::3], told[2::3], strict=False)
+    pairs = zip(fields[1::3], fields[2::3], strict=False)
     return {_below(old, base, base.parent): _below(renamed, new, base.parent) for old, renamed in pairs}
 
 
@@ -142,11 +143,10 @@ def _untouched(base: bytes | None, new: bytes | None) -> Kind | None:
 
 
 def _is_binary(*contents: bytes | None) -> bool:
-    # git's own rule, so that both judge alike.
-    return any(b"\0" in content[:8000] for content in contents if content)
+    return any(git.is_binary(content) for content in contents if content)
 
 
 def _keeps(base: bytes, mine: bytes, result: bytes) -> bool:
-    """Tell whether every line that the owner added is still there."""
+    """Tell whether every line that the user added is still there."""
     added = Counter(mine.splitlines()) - Counter(base.splitlines())
     return not added - Counter(result.splitlines())

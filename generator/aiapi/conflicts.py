@@ -1,4 +1,4 @@
-"""What a merge may leave in a project for its owner to decide: conflict markers, `.rej` and `.yours` files."""
+"""What a merge may leave for the user to resolve: conflict markers, `.rej` files and `.yours` files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-# Copier's own labels count even alone: half of a conflict that was taken out is still a conflict.
+# Copier's own labels count even alone: a conflict of which half was removed is still a conflict.
 _COPIERS = (b"<<<<<<< before updating", b">>>>>>> after updating")
 _OPEN, _DIVIDE, _CLOSE = b"<<<<<<<", b"=======", b">>>>>>>"
 _CHUNK = 2**20
-_BINARY_PROBE = 8000  # git's own rule: a zero byte this early
 
 
 class Kind(StrEnum):
-    """In what form something was left."""
+    """The form of a leftover."""
 
     MARKERS = "conflict markers"
     UNMERGED = "unmerged in git's index"
@@ -46,26 +45,28 @@ class Leftover:
     lines: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        """Name the file, the lines and the form, in one line that any terminal can show."""
+        """Return the path, the lines and the kind, printable on any terminal."""
         where = f":{','.join(map(str, self.lines))}" if self.lines else ""
-        return f"{shown(self.path)}{where} ({self.kind})"
+        return f"{printable(self.path)}{where} ({self.kind})"
 
 
-def shown(path: str) -> str:
-    """Return a path as any terminal can show it, whatever its bytes are."""
+def printable(path: str) -> str:
+    """Return a path in a form that any terminal can print, whatever its bytes are."""
     return path if path.isprintable() else ascii(path)
 
 
 def find(folder: Path) -> tuple[Leftover, ...]:
-    """Return what is left in the project, by path.
+    """Return the project's leftovers, sorted by path.
 
-    Seen are the files that are not as the last commit has them, and `.rej` and `.yours` files that git ignores.
+    They are searched in the files that differ from the last commit, and among ignored `.rej` and `.yours` files.
 
     Raises:
-        ProjectError: When `folder` is in no git repository, or a file in it cannot be read.
+        ProjectError: If `folder` is in no git repository, or a file cannot be read.
+        ToolError: If git fails.
     """
-    known = {*_changed(folder), *_names("ls-files", "--others", "--exclude-standard", cwd=folder)}
-    ignored = _names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", cwd=folder)
+    _require_repository(folder)
+    known = {*_changed(folder), *git.names("ls-files", "--others", "--exclude-standard", cwd=folder)}
+    ignored = git.names("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", cwd=folder)
     left = {path: kind for path in (*known, *ignored) if (kind := _kind(path)) and _is_file(folder / path)}
     found = [Leftover(path, kind) for path, kind in left.items()]
     found += [Leftover(path, Kind.UNMERGED) for path in _unmerged(folder)]
@@ -76,7 +77,7 @@ def find(folder: Path) -> tuple[Leftover, ...]:
 
 
 def markers(lines: Iterable[bytes]) -> tuple[int, ...]:
-    """Return the numbers of the lines that open a conflict, Copier's or git's; of half a conflict, what is there."""
+    """Return the numbers of the lines that open a conflict of Copier's or git's, or all that is left of one."""
     found: set[int] = set()
     opened: list[int] = []
     divided = False
@@ -92,6 +93,17 @@ def markers(lines: Iterable[bytes]) -> tuple[int, ...]:
             found.update(opened if divided else ())
             opened, divided = [], False
     return tuple(sorted(found))
+
+
+def _require_repository(folder: Path) -> None:
+    result = git.run("rev-parse", "--git-dir", cwd=folder)
+    if command := git.trust_command(result.stderr):
+        raise ProjectError(f"{folder} belongs to another user.", remedy=f"If you trust it: {command}")
+    if result.returncode:
+        commands = f"cd {quote(str(folder))} && git init && git add -A && git commit -m 'Before the update'"
+        raise ProjectError(
+            f"git cannot list the files of {folder}: {git.reason(result)}", remedy=f"Updates need git: {commands}"
+        )
 
 
 def _is_marker(line: bytes, mark: bytes) -> bool:
@@ -121,45 +133,32 @@ def _marked(folder: Path, path: str) -> tuple[int, ...]:
 
 
 def _may_be_marked(content: BinaryIO) -> bool:
-    """Tell whether a closer look is worth it: most files are done with here, a piece at a time."""
+    """Tell, reading a chunk at a time, whether a file is worth a closer look; most are not."""
     before = b""
-    while piece := content.read(_CHUNK):
-        if not before and b"\0" in piece[:_BINARY_PROBE]:
+    while chunk := content.read(_CHUNK):
+        if not before and git.is_binary(chunk):
             return False
-        if any(mark in before + piece for mark in (_OPEN, _CLOSE)):
+        if any(mark in before + chunk for mark in (_OPEN, _CLOSE)):
             return True
-        before = piece[-len(_OPEN) :]
+        before = chunk[-len(_OPEN) :]
     return False
 
 
 def _lines(content: BinaryIO) -> Iterator[bytes]:
     """Yield the beginning of every line, however long the line is."""
     fresh = True
-    while piece := content.readline(_CHUNK):
+    while chunk := content.readline(_CHUNK):
         if fresh:
-            yield piece
-        fresh = piece.endswith(b"\n")
+            yield chunk
+        fresh = chunk.endswith(b"\n")
 
 
 def _changed(folder: Path) -> list[str]:
-    """Return the files that git tracks and that differ from the last commit; all of them where there is none."""
-    if git.ask("rev-parse", "--verify", "--quiet", "HEAD", cwd=folder) is None:
-        return _names("ls-files", "--cached", cwd=folder)
-    return _names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "HEAD", cwd=folder)
+    """Return the tracked files that differ from the last commit; without a commit, all tracked files."""
+    if git.output("rev-parse", "--verify", "--quiet", "HEAD", cwd=folder) is None:
+        return git.names("ls-files", "--cached", cwd=folder)
+    return git.names("diff", "--name-only", "--no-renames", "--no-ext-diff", "--relative", "HEAD", cwd=folder)
 
 
 def _unmerged(folder: Path) -> set[str]:
-    return {entry.partition("\t")[2] for entry in _names("ls-files", "--unmerged", cwd=folder)}
-
-
-def _names(*arguments: str, cwd: Path) -> list[str]:
-    result = git.attempt(*arguments, "-z", cwd=cwd)
-    if result.returncode:
-        if command := git.trust(result.stderr):
-            raise ProjectError(f"{cwd} belongs to another user.", remedy=f"If you trust it: {command}")
-        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        remedy = (
-            f"Updates need git: cd {quote(str(cwd))} && git init && git add -A && git commit -m 'Before the update'"
-        )
-        raise ProjectError(f"git cannot list the files of {cwd}: {reason}", remedy=remedy)
-    return [name for name in result.stdout.split("\0") if name]
+    return {entry.partition("\t")[2] for entry in git.names("ls-files", "--unmerged", cwd=folder)}

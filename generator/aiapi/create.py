@@ -1,4 +1,4 @@
-"""Making a project: everything happens in a hidden folder beside the destination, which one rename publishes."""
+"""Create a project in a hidden folder beside the destination, and move it into place at the end."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from aiapi.steps import Step
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from aiapi.project import Project
+    from aiapi.new_project import NewProject
     from aiapi.report import Screen
 
 
 @dataclass(frozen=True)
-class Made:
-    """What came of `aiapi new`; `commit` is the first commit of the project, None where git had no part."""
+class Created:
+    """The result of `aiapi new`; `commit` is the project's first commit, or None if there is none."""
 
     rendered: engine.Rendered
     manifest: Manifest
@@ -36,29 +36,30 @@ class Made:
 
     @property
     def ok(self) -> bool:
-        """True when no step failed."""
+        """True if no step failed."""
         return all(step.ok for step in self.steps)
 
 
-def preview(project: Project, screen: Screen) -> Made:
-    """Render the project where nobody sees it, take stock, and leave nothing."""
+def preview(project: NewProject, screen: Screen) -> Created:
+    """Render the project in a temporary folder, and report what it contains."""
     with _workspace(Path(tempfile.gettempdir()), project.name) as space:
         return _rendered(project, space, screen)
 
 
-def create(project: Project, screen: Screen, *, lock: bool, repository: bool) -> Made:
-    """Make the project at its destination; on any failure or interrupt before the end nothing is left.
+def create(project: NewProject, screen: Screen, *, lock: bool, repository: bool) -> Created:
+    """Create the project at its destination.
 
-    A step that fails after rendering (locking, committing) is reported in the result: the project is there.
+    If locking or committing fails, the project is kept and the result says so. An interrupt and any other failure leave
+    nothing.
 
     Raises:
-        TemplateError: When the template cannot be rendered.
-        DestinationError: When something took the destination's place meanwhile.
+        TemplateError: If the template cannot be rendered.
+        DestinationError: If something has appeared at the destination meanwhile.
     """
     existed = project.destination.is_dir()
     parent = project.destination if existed else project.destination.parent
     with _workspace(parent, project.name) as space:
-        made = _rendered(project, space, screen)
+        created = _rendered(project, space, screen)
         folder = space / project.name
         done: list[Step] = []
         warnings: list[str] = []
@@ -68,12 +69,12 @@ def create(project: Project, screen: Screen, *, lock: bool, repository: bool) ->
         commit = None
         if repository:
             with screen.working("Making the first commit"):
-                commit = _commit(project, folder, made.rendered.commit, done, warnings)
+                commit = _commit(project, folder, created.rendered.commit, done, warnings)
         _publish(folder, project.destination, existed=existed)
-    return Made(made.rendered, made.manifest, tuple(done), tuple(warnings), commit)
+    return Created(created.rendered, created.manifest, tuple(done), tuple(warnings), commit)
 
 
-def _rendered(project: Project, space: Path, screen: Screen) -> Made:
+def _rendered(project: NewProject, space: Path, screen: Screen) -> Created:
     folder, scratch = space / project.name, space / ".scratch"
     scratch.mkdir()
     with screen.working("Rendering the template", animated=not project.ask):
@@ -83,13 +84,13 @@ def _rendered(project: Project, space: Path, screen: Screen) -> Made:
     manifest = read_manifest(folder)
     if project.name in manifest.dependency_names:
         raise TemplateError(
-            f"The service or its tests depend on a package named {project.name}, so it cannot have that name.",
+            f"The service cannot be named {project.name}: it or its tests depend on a package of that name.",
             remedy="Choose another name.",
         )
-    return Made(rendered, manifest)
+    return Created(rendered, manifest)
 
 
-def _commit(project: Project, folder: Path, version: str, done: list[Step], warnings: list[str]) -> str | None:
+def _commit(project: NewProject, folder: Path, version: str, done: list[Step], warnings: list[str]) -> str | None:
     try:
         commit, fallback = git.start_repository(folder, f"Start {project.name} from aiapi {version}")
     except ToolError as error:
@@ -97,12 +98,12 @@ def _commit(project: Project, folder: Path, version: str, done: list[Step], warn
         return None
     done.append(Step("git commit", ok=True))
     if fallback:
-        warnings.append("git does not know your name and email, so the first commit is signed 'aiapi'.")
+        warnings.append("git does not know your name and email, so the author of the first commit is 'aiapi'.")
     return commit
 
 
 def _publish(folder: Path, destination: Path, *, existed: bool) -> None:
-    """Move the finished project into place; an empty folder that was there stays the same folder."""
+    """Move the finished project into place; an empty destination folder is filled, not replaced."""
     moves = [(child, destination / child.name) for child in folder.iterdir()] if existed else [(folder, destination)]
     done: list[tuple[Path, Path]] = []
     try:
@@ -115,34 +116,34 @@ def _publish(folder: Path, destination: Path, *, existed: bool) -> None:
         for origin, target in done:
             target.rename(origin)
         reason = error.strerror or "unknown reason"
-        raise DestinationError(f"{destination} could not be written: {reason}.", remedy="Try again.") from error
+        raise DestinationError(f"Cannot write {destination}: {reason}.", remedy="Try again.") from error
     except KeyboardInterrupt as late:
         raise LateInterrupt from late
 
 
 def _refuse_to_overwrite(targets: Iterable[Path]) -> None:
-    """Raise `DestinationError` where something lies already: a move would overwrite it without a word."""
+    """Raise `DestinationError` if a target exists: a move would overwrite it silently."""
     taken = tuple(sorted(str(target) for target in targets if os.path.lexists(target)))
     if taken:
         raise DestinationError(
-            "Somebody has put something there while the project was made, so it was not made.",
-            remedy="Move it away, or choose another folder with --into.",
+            "These appeared while the project was being created, so it was not created.",
+            remedy="Move them away, or choose another folder with --into.",
             problems=taken,
         )
 
 
 @contextmanager
 def _workspace(parent: Path, name: str) -> Iterator[Path]:
-    """Offer a hidden folder in `parent` that is gone afterwards, also after an interrupt."""
+    """Yield a hidden folder in `parent`; it is deleted even after an interrupt."""
     try:
         space = Path(tempfile.mkdtemp(prefix=f".{name}.aiapi-", dir=parent))
     except OSError as error:
-        raise DestinationError(f"{parent} cannot be written: {error.strerror}.") from error
+        raise DestinationError(f"Cannot write to {parent}: {error.strerror}.") from error
     try:
         yield space
     finally:
         with held_back():
-            for _ in range(3):  # a child that is just ending may still write once
+            for _ in range(3):  # a child process that is ending may still write
                 shutil.rmtree(space, ignore_errors=True)
                 if not space.exists():
                     break

@@ -1,4 +1,4 @@
-"""Rendering the template: the only module that knows Copier, which it imports on first use."""
+"""Render and merge the template with Copier, which no other module uses and which is imported on first use."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from aiapi.location import spellings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from types import ModuleType
 
-    from aiapi.project import Project
+    from aiapi.new_project import NewProject
     from aiapi.source import Source
 
 ANSWERS_FILE = ".copier-answers.yml"
@@ -26,23 +27,21 @@ ANSWERS_FILE = ".copier-answers.yml"
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a project's answers file says about how it was made."""
+    """The contents of a project's answers file."""
 
     answers: dict[str, str]
     commit: str
     template: str
 
 
-def render(project: Project, folder: Path, scratch: Path) -> Rendered:
-    """Render the project into `folder`, which must not exist; temporary clones live and die under `scratch`.
+def render(project: NewProject, folder: Path, scratch: Path) -> Rendered:
+    """Render the project into `folder`, which must not exist; `scratch` is for temporary clones.
 
     Raises:
-        TemplateError: When the template cannot be fetched or rendered.
-        KeyboardInterrupt: When the user left a prompt.
+        TemplateError: If the template cannot be fetched or rendered.
+        KeyboardInterrupt: If the user left a prompt.
     """
-    import copier  # noqa: PLC0415 - costs 0.6 s
-
-    with _working(project.source, scratch):
+    with _working(project.source, scratch) as copier:
         copier.run_copy(
             project.source.location,
             folder,
@@ -55,14 +54,12 @@ def render(project: Project, folder: Path, scratch: Path) -> Rendered:
 
 
 def render_as_recorded(recorded: Rendered, source: Source, folder: Path, scratch: Path) -> None:
-    """Render into `folder`, which must not exist, what the template gave for these answers at that commit.
+    """Render the recorded template version with the recorded answers into `folder`, which must not exist.
 
     Raises:
-        TemplateError: When that version of the template cannot be fetched or rendered.
+        TemplateError: If that version of the template cannot be fetched or rendered.
     """
-    import copier  # noqa: PLC0415 - costs 0.6 s
-
-    with _working(source, scratch):
+    with _working(source, scratch) as copier:
         answers = dict(recorded.answers)
         copier.run_copy(recorded.template, folder, answers, vcs_ref=recorded.commit, defaults=True, quiet=True)
 
@@ -70,14 +67,12 @@ def render_as_recorded(recorded: Rendered, source: Source, folder: Path, scratch
 def update(folder: Path, ref: str | None, answers: Mapping[str, str], source: Source, scratch: Path) -> Rendered:
     """Merge another version of the template, or other answers, into a project as `copier update` does.
 
-    Without a `ref` it is the newest release. Questions that are new are answered with their defaults.
+    Without a `ref` the version is the newest release. New questions get their defaults.
 
     Raises:
-        TemplateError: When a version of the template cannot be fetched or rendered, or is older than the project's.
+        TemplateError: If a version of the template cannot be fetched or rendered, or is older than the project's.
     """
-    import copier  # noqa: PLC0415 - costs 0.6 s
-
-    with _working(source, scratch):
+    with _working(source, scratch) as copier:
         copier.run_update(folder, dict(answers), vcs_ref=ref, defaults=True, overwrite=True, quiet=True)
     return read_answers(folder)
 
@@ -86,7 +81,7 @@ def read_answers(folder: Path) -> Rendered:
     """Read the answers file of a project.
 
     Raises:
-        TemplateError: When there is none, it cannot be read, or it names no template version.
+        TemplateError: If it is missing or unreadable, or records no template version.
     """
     import yaml  # noqa: PLC0415 - loaded by Copier anyway
 
@@ -97,43 +92,44 @@ def read_answers(folder: Path) -> Rendered:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _damaged("cannot be read") from error
     if not isinstance(recorded, dict):
-        raise _damaged("holds no answers")
+        raise _damaged("contains no answers")
     commit, template = recorded.pop("_commit", None), recorded.pop("_src_path", None)
     if not commit or not template:
         raise TemplateError(
             f"The project records no template version in {ANSWERS_FILE}, so it could never be updated.",
-            remedy="Use a template that is a git repository and ships its answers file.",
+            remedy="Use a template that is a git repository and includes an answers file.",
         )
     return Rendered({str(key): str(value) for key, value in recorded.items()}, str(commit), str(template))
 
 
 def _damaged(how: str) -> TemplateError:
     return TemplateError(
-        f"{ANSWERS_FILE} {how}: it is damaged.", remedy=f"Put back the last good one: git log -- {ANSWERS_FILE}"
+        f"{ANSWERS_FILE} {how}: it is damaged.", remedy=f"Restore the last good version: git log -- {ANSWERS_FILE}"
     )
 
 
 @contextmanager
-def _working(source: Source, scratch: Path) -> Iterator[None]:
-    """Let Copier work so that what it gives depends on project and template alone, not on its user's git settings."""
-    from plumbum import local  # noqa: PLC0415 - Copier's own
+def _working(source: Source, scratch: Path) -> Iterator[ModuleType]:
+    """Yield Copier, set up so that its result depends on project and template only, not on the user's git settings."""
+    import copier  # noqa: PLC0415 - takes 0.6 s
+    from plumbum import local  # noqa: PLC0415 - loaded by Copier anyway
 
     with (
+        _translated(),
         _clones_in(scratch),
         _stand_in(source, scratch),
-        _modes_asked_once(),
+        _file_mode_read_once(),
         _paths_compiled_once(),
-        _translated(),
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("ignore")  # what Copier warns of (local changes, shallow clones) is said by `source`
-        with local.env(**git.plain(dict(local.env))):
-            yield
+        warnings.simplefilter("ignore")  # `source` reports what Copier warns about: local changes, shallow clones
+        with local.env(**git.isolated_config(dict(local.env))):
+            yield copier
 
 
 @contextmanager
 def _clones_in(scratch: Path) -> Iterator[None]:
-    """Keep Copier's temporary clones where an interrupt is sure to clear them."""
+    """Keep Copier's temporary clones in a folder that is deleted even after an interrupt."""
     before, tempfile.tempdir = tempfile.tempdir, str(scratch)
     try:
         yield
@@ -142,77 +138,89 @@ def _clones_in(scratch: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _modes_asked_once() -> Iterator[None]:
-    """Let git tell once for each folder, not for each file, whether it sees which files can be executed.
+def _file_mode_read_once() -> Iterator[None]:
+    """Make Copier read git's core.fileMode once per folder, not once per file: a third of the time of an update.
 
-    Copier starts a process for every file that it writes: a third of the time of an update. Where git does see it, as
-    by default, there is nothing for Copier to do.
+    Copier has to tell git which files are executable only if core.fileMode is false, which is not the default. This
+    wraps a private method; without it, Copier runs unchanged.
     """
-    from copier._main import Worker  # noqa: PLC0415
+    try:
+        from copier._main import Worker  # noqa: PLC0415
 
-    name = "_sync_git_index_executable_bit"
-    tell_git = getattr(Worker, name, None)
-    if tell_git is None:  # another release of Copier, with another way
+        original = Worker._sync_git_index_executable_bit  # noqa: SLF001
+    except (ImportError, AttributeError):
         yield
         return
 
     @functools.cache
-    def blind(folder: Path) -> bool:
-        return git.ask("config", "--type=bool", "--get", "core.fileMode", cwd=folder) == "false"
+    def ignores_modes(folder: Path) -> bool:
+        return git.output("config", "--type=bool", "--get", "core.fileMode", cwd=folder) == "false"
 
-    def tell_if_blind(worker: Worker, path: Path, mode: int) -> None:
-        if blind(worker.subproject.local_abspath):
-            tell_git(worker, path, mode)
+    def wrapper(worker: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - Copier's own
+        folder = getattr(getattr(worker, "subproject", None), "local_abspath", None)
+        if folder is None or ignores_modes(folder):
+            original(worker, *arguments, **named)
 
-    setattr(Worker, name, tell_if_blind)
-    try:
+    with _replaced(Worker, original.__name__, wrapper):
         yield
-    finally:
-        setattr(Worker, name, tell_git)
 
 
 @contextmanager
 def _paths_compiled_once() -> Iterator[None]:
-    """Let Jinja compile once, not for each file, the name of a folder and of the answers file.
+    """Make Jinja compile each part of a path once, not once per file: a third of the time of an update.
 
-    Copier renders every part of every path as a template of its own: a third of the time of an update.
+    This wraps a method of a private class; without it, Copier runs unchanged.
     """
-    from copier._jinja_ext import SandboxedEnvironment  # noqa: PLC0415
+    try:
+        from copier._jinja_ext import SandboxedEnvironment  # noqa: PLC0415
 
-    name = "compile"
-    compile_anew = getattr(SandboxedEnvironment, name)
-    compiled: dict[tuple[SandboxedEnvironment, object], object] = {}
+        original = SandboxedEnvironment.compile
+    except (ImportError, AttributeError):
+        yield
+        return
+    compiled: dict[tuple[Any, object], object] = {}
 
-    def compile_once(environment: SandboxedEnvironment, source: object, *place: object) -> object:
-        if place:  # a file, which is rendered once
-            return compile_anew(environment, source, *place)
+    def wrapper(environment: Any, source: Any, *place: Any, **named: Any) -> object:  # noqa: ANN401 - Jinja's own
+        if place or named:  # a file, which is rendered once
+            return original(environment, source, *place, **named)
         key = (environment, source)
         if key not in compiled:
-            compiled[key] = compile_anew(environment, source)
-        environment.preprocess(str(source))  # by which extensions hear that a template begins
+            compiled[key] = original(environment, source)
+        environment.preprocess(str(source))  # tells extensions that a template begins
         return compiled[key]
 
-    setattr(SandboxedEnvironment, name, compile_once)
+    with _replaced(SandboxedEnvironment, original.__name__, wrapper):
+        yield
+
+
+@contextmanager
+def _replaced(owner: type, name: str, value: object) -> Iterator[None]:
+    """Replace a method of a class for the duration of the block."""
+    own = vars(owner).get(name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(SandboxedEnvironment, name, compile_anew)
+        if own is None:  # it was inherited
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
 
 
 @contextmanager
 def _stand_in(source: Source, scratch: Path) -> Iterator[None]:
-    """Let git take a local checkout or bundle wherever it is told the recorded URL, so that nothing is fetched."""
+    """Make git use a local checkout or bundle instead of the recorded URL, so that nothing is fetched."""
     if source.checkout is None:
         yield
         return
-    from plumbum import local  # noqa: PLC0415 - Copier's own; it reads os.environ only once
+    from plumbum import local  # noqa: PLC0415 - loaded by Copier anyway; it reads os.environ only once
 
     count = int(local.env.get("GIT_CONFIG_COUNT", "0"))
     settings = {"GIT_CONFIG_COUNT": str(count + 2)}
     for number, form in enumerate(spellings(source.location), start=count):
         settings[f"GIT_CONFIG_KEY_{number}"] = f"url.{source.checkout}.insteadOf"
         settings[f"GIT_CONFIG_VALUE_{number}"] = form
-    # Copier keeps mirrors of what it fetched; this one holds unpublished work and must not outlive the command.
+    # Copier caches mirrors of what it fetches; this one contains unpublished work and must not outlive the command.
     before = os.environ.get("COPIER_CACHE_DIR")
     os.environ["COPIER_CACHE_DIR"] = str(scratch / "mirrors")
     try:
@@ -227,20 +235,20 @@ def _stand_in(source: Source, scratch: Path) -> Iterator[None]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn Copier's failures into one line each; an interrupted prompt stays a KeyboardInterrupt."""
+    """Turn Copier's failures into one-line errors; an interrupted prompt stays a KeyboardInterrupt."""
     from copier.errors import CopierError, InteractiveSessionError  # noqa: PLC0415
     from jinja2 import TemplateError as JinjaError  # noqa: PLC0415
     from plumbum import ProcessExecutionError  # noqa: PLC0415
 
     try:
         yield
-    except KeyboardInterrupt:  # Copier's own is one of its errors too
+    except KeyboardInterrupt:  # Copier's own is also a CopierError
         raise
-    except InteractiveSessionError as error:  # Ctrl-D; whether there is a terminal was checked before
+    except InteractiveSessionError as error:  # Ctrl-D; there is a terminal, as was checked before
         raise KeyboardInterrupt from error
     except ProcessExecutionError as error:
-        told = git.told(error.argv, error.retcode, str(error.stderr))
-        raise TemplateError(told, remedy="Check the source, and that git works in the project.") from error
+        problem = git.describe_failure(error.argv, error.retcode, str(error.stderr))
+        raise TemplateError(problem, remedy="Check the source, and that git works in the project.") from error
     except JinjaError as error:
         place = f"{getattr(error, 'name', None) or 'a path'}, line {getattr(error, 'lineno', None) or '?'}"
         raise TemplateError(f"The template does not render ({place}): {error}") from error

@@ -1,12 +1,12 @@
-"""The errors a user can cause or meet, each with the exit code of the command that meets it.
+"""The errors that a command can report, each with its exit code.
 
 AiapiError            1
-├── UsageError        2   the command line itself is incomplete or contradicts itself
-├── AnswersError      1   unknown keys and bad values, all of them at once
-├── DestinationError  1   the project cannot be put where it was asked for
-├── ProjectError      1   there is no project here, or it is in no state for what was asked
+├── UsageError        2   the command line is incomplete or contradictory
+├── AnswersError      1   answers are unknown or invalid
+├── DestinationError  1   the project cannot be created at its destination
+├── ProjectError      1   there is no project here, or its state does not allow the command
 ├── ToolError         1   git or uv is missing, too old or failed
-└── TemplateError     1   no usable template source, or the template does not render
+└── TemplateError     1   the template is unusable or does not render
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import ClassVar
 
 
 class AiapiError(Exception):
-    """What went wrong in one line, with the remedy and, where there are several problems, all of them."""
+    """A problem in one line, with its remedy and, if there are several problems, a list of them."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, remedy: str = "", problems: tuple[str, ...] = ()) -> None:
-        """Keep the line, the remedy and the single problems for the report."""
+        """Store the message, the remedy and the list of problems."""
         super().__init__(message)
         self.message = message
         self.remedy = remedy
@@ -28,26 +28,26 @@ class AiapiError(Exception):
 
 
 class UsageError(AiapiError):
-    """The command line is incomplete or contradicts itself."""
+    """The command line is incomplete or contradictory."""
 
     exit_code = 2
 
 
 class AnswersError(AiapiError):
-    """Some answers are unknown or not acceptable; `problems` names every one."""
+    """Answers are unknown or invalid; `problems` lists each."""
 
 
 class DestinationError(AiapiError):
-    """The project cannot be put where it was asked for."""
+    """The project cannot be created at its destination."""
 
 
 class ProjectError(AiapiError):
-    """There is no project here, or it is in no state for what was asked."""
+    """There is no project here, or its state does not allow the command."""
 
 
 class ToolError(AiapiError):
-    """A program that is needed is missing, too old, or failed."""
+    """A required program is missing, too old, or failed."""
 
 
 class TemplateError(AiapiError):
-    """There is no usable template source, or the template could not be rendered."""
+    """The template is unusable or does not render."""

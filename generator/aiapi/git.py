@@ -1,4 +1,4 @@
-"""The few things that are asked of git."""
+"""Run git, and read what it prints."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ FALLBACK_IDENTITY = {
     for role in ("AUTHOR", "COMMITTER")
     for part, value in (("NAME", "aiapi"), ("EMAIL", "aiapi@localhost"))
 }
-# Set while git runs a hook; inherited, they would point every call below at another repository.
+# Makes git take pathspecs as plain names, whatever characters they contain.
+LITERAL_PATHS = {"GIT_LITERAL_PATHSPECS": "1"}
+# git sets these while it runs a hook; inherited, they would point every call below at another repository.
 _MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX")
 
-# What users set for themselves and what would change what a merge gives, or how git tells of it.
-_PLAIN = {
+# User settings that would change the result of a merge, or how git reports it.
+_ISOLATED = {
     "apply.ignoreWhitespace": "no",
     "apply.whitespace": "nowarn",
     "color.ui": "false",
@@ -48,30 +50,35 @@ _PLAIN = {
 }
 
 _FETCHING = {"clone", "fetch", "ls-remote"}
+_BINARY_PROBE = 8000  # git's own rule: a file with a zero byte this early is binary
 
 
-def forget_surroundings() -> None:
-    """Drop the variables by which an outer git command would redirect ours."""
+def clear_inherited_variables() -> None:
+    """Drop the variables with which an outer git command would redirect ours."""
     for name in _MISLEADING:
         os.environ.pop(name, None)
 
 
-def plain(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that, added to an environment, keep users' habits out of what git does."""
+def isolated_config(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that, added to an environment, override the user's git settings."""
     first = int(environment.get("GIT_CONFIG_COUNT") or "0")
-    variables = {"GIT_ATTR_NOSYSTEM": "1", "GIT_DEFAULT_HASH": "sha1", "GIT_CONFIG_COUNT": str(first + len(_PLAIN))}
-    for number, (name, value) in enumerate(_PLAIN.items(), start=first):
+    variables = {"GIT_ATTR_NOSYSTEM": "1", "GIT_DEFAULT_HASH": "sha1", "GIT_CONFIG_COUNT": str(first + len(_ISOLATED))}
+    for number, (name, value) in enumerate(_ISOLATED.items(), start=first):
         variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
     return variables
 
 
-def attempt(
-    *arguments: str, cwd: Path, extra: Mapping[str, str] | None = None, given: str | None = None, apart: bool = False
+def run(
+    *arguments: str,
+    cwd: Path,
+    extra: Mapping[str, str] | None = None,
+    stdin: str | None = None,
+    new_session: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run git in `cwd` and return what came of it, whatever that was (127: no git); messages are in English.
+    """Run git in `cwd` and return the result, even if it failed (127: git is not installed).
 
-    `given` is what git reads from its standard input, nothing by default. What is not UTF-8 survives the way there
-    and back. `apart` keeps Ctrl-C from git and from the programs that it starts.
+    Messages are in English. `extra` is added to the environment, and `stdin` is empty by default. Bytes that are not
+    UTF-8 survive in both directions. `new_session` keeps Ctrl-C from git and its child processes.
     """
     environment = {**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(extra or {})}
     command = ["git", *arguments]
@@ -80,28 +87,64 @@ def attempt(
             command,
             cwd=cwd,
             env=environment,
-            input=given or "",
+            input=stdin or "",
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",
-            start_new_session=apart,
+            start_new_session=new_session,
             check=False,
         )
     except FileNotFoundError:
         return subprocess.CompletedProcess(command, 127, "", "git is not installed")
 
 
-def ask(*arguments: str, cwd: Path) -> str | None:
-    """Return what git answers in `cwd`, stripped, or None when it fails."""
-    result = attempt(*arguments, cwd=cwd)
+def output(*arguments: str, cwd: Path) -> str | None:
+    """Return what git prints in `cwd`, stripped, or None if it fails."""
+    result = run(*arguments, cwd=cwd)
     return result.stdout.strip() if result.returncode == 0 else None
 
 
-def contents(blobs: Iterable[str], cwd: Path) -> dict[str, bytes]:
-    """Return what the blobs hold, byte for byte; one that the repository does not have is left out."""
-    given = "".join(f"{blob}\n" for blob in blobs).encode()
-    told = subprocess.run(["git", "cat-file", "--batch"], cwd=cwd, input=given, capture_output=True, check=False)  # noqa: S607
-    stream, found = io.BytesIO(told.stdout), {}
+def checked(
+    *arguments: str, cwd: Path, remedy: str, extra: Mapping[str, str] | None = None, stdin: str | None = None
+) -> str:
+    """Return what git prints in `cwd`.
+
+    Raises:
+        ToolError: With the remedy, if git fails.
+    """
+    result = run(*arguments, cwd=cwd, extra=extra, stdin=stdin)
+    if result.returncode:
+        raise ToolError(f"git {_verb(arguments)} failed: {reason(result)}", remedy=remedy)
+    return result.stdout
+
+
+def names(command: str, *arguments: str, cwd: Path, extra: Mapping[str, str] | None = None) -> list[str]:
+    """Return the names that a git command lists in `cwd`; with `-z`, which is added, any name is safe.
+
+    Raises:
+        ToolError: If git fails.
+    """
+    remedy = "Fix the cause, then run the command again."
+    return [
+        name for name in checked(command, "-z", *arguments, cwd=cwd, remedy=remedy, extra=extra).split("\0") if name
+    ]
+
+
+def reason(result: subprocess.CompletedProcess[str]) -> str:
+    """Return in one line why git failed."""
+    return " ".join(result.stderr.split()) or "no reason given"
+
+
+def is_binary(content: bytes) -> bool:
+    """Tell whether git takes a file with this content, or at least this beginning, for binary."""
+    return b"\0" in content[:_BINARY_PROBE]
+
+
+def blob_contents(blobs: Iterable[str], cwd: Path) -> dict[str, bytes]:
+    """Return the content of each blob; a blob that the repository does not have is left out."""
+    stdin = "".join(f"{blob}\n" for blob in blobs).encode()
+    result = subprocess.run(["git", "cat-file", "--batch"], cwd=cwd, input=stdin, capture_output=True, check=False)  # noqa: S607
+    stream, found = io.BytesIO(result.stdout), {}
     while words := stream.readline().split():
         if words[1] == b"blob":
             found[words[0].decode()] = stream.read(int(words[2]))
@@ -109,30 +152,30 @@ def contents(blobs: Iterable[str], cwd: Path) -> dict[str, bytes]:
     return found
 
 
-def told(command: Sequence[str], code: object, stderr: str) -> str:
-    """Say in one line how a git that somebody else ran has failed: to fetch something, or at what else it was to do."""
+def describe_failure(command: Sequence[str], code: object, stderr: str) -> str:
+    """Describe in one line how a git command that Copier ran has failed."""
     verb = next((word for word in command[1:] if word in _FETCHING), None)
     lines = [line for line in stderr.splitlines() if line.startswith(("fatal:", "error:"))]
-    reason = lines[0].partition(": ")[2] if lines else f"exit code {code}"
+    cause = lines[0].partition(": ")[2] if lines else f"exit code {code}"
     if verb:
-        return f"git could not fetch the template: {reason}"
-    return f"git failed ({shlex.join(['git', *command[1:]])}): {reason}"
+        return f"git could not fetch the template: {cause}"
+    return f"git failed ({shlex.join(['git', *command[1:]])}): {cause}"
 
 
-def at(repository: Path) -> str:
-    """Return the argument that names a repository: git may have been told not to find a bare one by itself."""
+def repository_option(repository: Path) -> str:
+    """Return the option that selects a repository, as git may be configured not to discover bare ones."""
     inner = repository / ".git"
     return f"--git-dir={inner if inner.exists() else repository}"
 
 
-def trust(refusal: str) -> str:
-    """Return the command by which git, refusing a repository of another user, says that it can be told to trust it."""
-    lines = (line.strip() for line in refusal.splitlines())
+def trust_command(stderr: str) -> str:
+    """Return the command that git suggests for trusting another user's repository; empty if it suggests none."""
+    lines = (line.strip() for line in stderr.splitlines())
     return next((line for line in lines if line.startswith("git config") and "safe.directory" in line), "")
 
 
 def version() -> tuple[int, ...] | None:
-    """Return git's version as numbers, or None when git is not installed."""
+    """Return git's version as numbers, or None if git is not installed."""
     if shutil.which("git") is None:
         return None
     result = subprocess.run(["git", "--version"], capture_output=True, text=True, check=False)  # noqa: S607
@@ -141,7 +184,7 @@ def version() -> tuple[int, ...] | None:
 
 
 def require() -> None:
-    """Raise `ToolError` unless a git that is recent enough is installed."""
+    """Raise `ToolError` unless a recent enough git is installed."""
     found = version()
     if found is None:
         raise ToolError("git is not installed.", remedy="Install git (https://git-scm.com) and run the command again.")
@@ -153,33 +196,37 @@ def require() -> None:
 
 
 def start_repository(folder: Path, message: str) -> tuple[str, bool]:
-    """Make `folder` a repository on branch main whose first commit holds everything in it.
+    """Create a repository in `folder`, on branch main, whose first commit holds everything in it.
 
-    The user's own hooks, signing and global ignore list are left out of this one commit: the first could refuse
-    it, the second could wait for a passphrase, the third would hide files that an update must see.
+    This commit ignores the user's hooks, signing and global ignore list: a hook could refuse it, signing could wait
+    for a passphrase, and the ignore list would hide files that an update must see.
 
     Returns:
-        The id of the commit, and whether a fallback identity had to sign it.
+        The id of the commit, and whether it had to use the fallback identity.
 
     Raises:
-        ToolError: When git refuses one of the steps.
+        ToolError: If git fails.
     """
-    _checked("init", "--quiet", "--initial-branch=main", "--object-format=sha1", cwd=folder)
-    _checked("-c", f"core.excludesFile={os.devnull}", "-c", "core.safecrlf=false", "add", "--all", cwd=folder)
+    remedy = "Commit the new project yourself."
+    checked("init", "--quiet", "--initial-branch=main", "--object-format=sha1", cwd=folder, remedy=remedy)
+    quiet = ("-c", f"core.excludesFile={os.devnull}", "-c", "core.safecrlf=false")
+    checked(*quiet, "add", "--all", cwd=folder, remedy=remedy)
     commit = (
         *("-c", "user.useConfigOnly=true", "-c", "commit.gpgSign=false", "-c", f"core.hooksPath={os.devnull}"),
         *("commit", "--quiet", "--no-verify", "--message", message),
     )
-    fallback = attempt(*commit, cwd=folder).returncode != 0
+    fallback = run(*commit, cwd=folder).returncode != 0
     if fallback:
-        _checked(*commit, cwd=folder, extra=FALLBACK_IDENTITY)
-    return _checked("rev-parse", "HEAD", cwd=folder), fallback
+        checked(*commit, cwd=folder, extra=FALLBACK_IDENTITY, remedy=remedy)
+    return checked("rev-parse", "HEAD", cwd=folder, remedy=remedy).strip(), fallback
 
 
-def _checked(*arguments: str, cwd: Path, extra: Mapping[str, str] | None = None) -> str:
-    result = attempt(*arguments, cwd=cwd, extra=extra)
-    if result.returncode:
-        reason = (result.stderr.strip().splitlines() or ["no reason given"])[-1]
-        verb = next(word for word in arguments if word in {"init", "add", "commit", "rev-parse"})
-        raise ToolError(f"git {verb} failed: {reason}", remedy="Commit the new project yourself.")
-    return result.stdout.strip()
+def _verb(arguments: Sequence[str]) -> str:
+    """Return git's subcommand, which may follow options like `-c name=value`."""
+    words = iter(arguments)
+    for word in words:
+        if word == "-c":
+            next(words)
+        elif not word.startswith("-"):
+            return word
+    return "command"

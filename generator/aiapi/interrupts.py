@@ -1,4 +1,4 @@
-"""Signals that end a command early: what they become, and when they have to wait."""
+"""Signals that end a command early: how they are handled, and when they are deferred."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+INTERRUPTED = 130  # the exit code
+
 
 class LateInterrupt(KeyboardInterrupt):
-    """An interrupt that came when the project was already in its place."""
+    """An interrupt after the project was created or updated."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt like Ctrl-C does, so that they clean up like it does; nohup is respected."""
+    """Let SIGTERM and SIGHUP interrupt and clean up like Ctrl-C; nohup is respected."""
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, signal.default_int_handler)
@@ -29,7 +31,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Hold signals back for a moment; they arrive afterwards."""
+    """Defer signals until the block has ended."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield

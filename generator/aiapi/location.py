@@ -1,4 +1,4 @@
-"""How the location of a template can be written: on the network or on this machine, and in which spellings."""
+"""Parse and normalize the locations of templates: URLs, aliases and paths."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _ALIASES = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 
 
 def on_network(location: str) -> bool:
-    """Tell whether a location is one that other machines can reach as well."""
+    """Tell whether other machines can also reach a location."""
     return _NETWORK.match(location) is not None
 
 
 def is_file_url(location: str) -> bool:
-    """Tell whether a location is written as a URL of this machine's files."""
+    """Tell whether a location is a file URL."""
     return _FILE.match(location) is not None
 
 
 def local_path(location: str) -> Path | None:
-    """Return where a source lies on this machine, or None for a source on the network."""
+    """Return the path of a source on this machine, or None for a source on the network."""
     if is_file_url(location):
         return Path(url2pathname(urlsplit(location.removeprefix("git+")).path))
     return None if on_network(location) or "://" in location else Path(location).expanduser()
 
 
 def address(location: str, base: Path) -> str:
-    """Return what git understands of a recorded source, read as Copier reads it; a path becomes absolute."""
+    """Translate a recorded source, read as Copier reads it, into a form for git; a path becomes absolute."""
     url = _written_out(location)
     if url.startswith("git+"):
         return url.removeprefix("git+")
@@ -42,13 +42,13 @@ def address(location: str, base: Path) -> str:
 
 
 def spellings(location: str) -> tuple[str, str]:
-    """Return the two ways in which git may be told a location: without and with `.git` at its end."""
+    """Return a location in the two forms in which git may get it: without and with a final `.git`."""
     bare = _written_out(location).removeprefix("git+").rstrip("/").removesuffix(".git")
     return bare, f"{bare}.git"
 
 
 def recordable(location: str) -> str:
-    """Return a location that Copier takes for a git repository, without a password in it; paths stay as they are."""
+    """Return a location without a password, in a form that Copier takes for a git repository; paths are unchanged."""
     if not (on_network(location) or is_file_url(location)):
         return location
     url = without_password(location)
@@ -57,12 +57,12 @@ def recordable(location: str) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Tell whether two locations are one repository, however they are spelled; ssh and https are two."""
+    """Tell whether two locations are the same repository, whatever their spelling; ssh and https differ."""
     return without_password(spellings(one)[0]) == without_password(spellings(other)[0])
 
 
 def without_password(url: str) -> str:
-    """Drop user and password from a web address, and the password from any: what is recorded is shared."""
+    """Drop user and password from a web URL, and the password from any URL, as recorded locations are shared."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at:

@@ -1,4 +1,4 @@
-"""Whether this machine has what making and running a service needs."""
+"""Check whether this machine can create and run a service."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
-# A locked environment with its cache takes about 1 GiB; models and databases come on top.
+# A locked environment with its cache takes about 1 GiB; models and databases need more.
 NEEDED_BYTES, WANTED_BYTES = 2**30, 4 * 2**30
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at; `remedy` says what to do where it is not `ok`."""
+    """The result of one check; `remedy` says what to do if it is not `ok`."""
 
     name: str
     ok: bool
@@ -32,7 +32,7 @@ class Check:
 
 
 def check(folder: Path) -> list[Check]:
-    """Check the tools, the space at `folder`, the default port and, for root, user namespaces."""
+    """Check the tools, the disk space at `folder`, the default port, the template and, for root, user namespaces."""
     checks = [_python(), _git(), _uv(), _space(folder), _port(steps.DEFAULT_PORT), _template()]
     if sys.platform == "linux" and os.geteuid() == 0:
         checks.append(_namespaces())
@@ -62,14 +62,14 @@ def _uv() -> Check:
 def _space(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
     required = free < NEEDED_BYTES
-    remedy = f"Free some: a project with its environment wants {WANTED_BYTES / 2**30:.0f} GiB."
+    remedy = f"Free some: a project with its environment needs {WANTED_BYTES / 2**30:.0f} GiB."
     return Check("disk space", free >= WANTED_BYTES, f"{free / 2**30:.1f} GiB free here", required, remedy)
 
 
 def _port(port: int) -> Check:
     free = steps.is_free(port)
-    detail = f"{port} is {'free' if free else 'taken'}"
-    return Check("port", free, detail, required=False, remedy="Start the service with --port.")
+    detail = f"{port} is {'free' if free else 'in use'}"
+    return Check("port", free, detail, required=False, remedy="Start the service with another --port.")
 
 
 def _template() -> Check:
@@ -83,9 +83,9 @@ def _template() -> Check:
 
 
 def _namespaces() -> Check:
-    """The development database must not run as root; user namespaces let it run as somebody else."""
+    """Check for user namespaces, with which root can run the development database as another user, as it must."""
     command = ["unshare", "--user", "--map-user=1000", "--map-group=1000", "true"]
     allowed = shutil.which("unshare") and subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed words
     detail = "allowed" if allowed else "not allowed, and you are root"
-    remedy = "Work as another user than root, or set DATABASE_URL to a PostgreSQL that is running."
+    remedy = "Work as another user, or set DATABASE_URL to a running PostgreSQL."
     return Check("user namespaces", bool(allowed), detail, required=False, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Taking stock of a rendered project: files, sizes, dependencies and containers."""
+"""List what a rendered project contains: files with their sizes, dependencies and containers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a rendered project consists of.
+    """The contents of a rendered project.
 
-    `files` maps each path to its size in bytes; `dependencies` are those of the service at run time, `others` those of
-    its extras and of its developers; `containers` maps each service of compose.yaml to its image, or to
-    "built from this project".
+    `files` maps each path to its size in bytes; `dependencies` are those at run time, `others` those of extras and
+    dependency groups; `containers` maps each service of compose.yaml to its image, or to "built from this project".
     """
 
     files: dict[str, int]
@@ -29,29 +28,29 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """All files together, in bytes."""
+        """The size of all files in bytes."""
         return sum(self.files.values())
 
     @property
     def dependency_names(self) -> frozenset[str]:
-        """The normalised names of all packages that the project asks for."""
+        """The normalised names of all required packages."""
         found = (_NAME.match(requirement) for requirement in (*self.dependencies, *self.others))
         return frozenset(re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match)
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Take stock of a project that was just rendered and holds nothing else."""
+    """Read the contents of a project that was just rendered."""
     files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     return Manifest(dict(sorted(files.items())), *_dependencies(folder), _containers(folder))
 
 
 def _dependencies(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return what the service needs at run time, and what its extras and groups add."""
+    """Return the dependencies at run time, and those of extras and groups."""
     file = folder / "pyproject.toml"
     content = tomllib.loads(file.read_text("utf-8")) if file.is_file() else {}
     project = content.get("project", {})
     groups = [*project.get("optional-dependencies", {}).values(), *content.get("dependency-groups", {}).values()]
-    # A group may include another one, which is no text.
+    # An entry that includes another group is not text.
     others = (each for group in groups for each in group if isinstance(each, str))
     return tuple(sorted(project.get("dependencies", ()))), tuple(sorted(others))
 

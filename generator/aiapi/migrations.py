@@ -1,4 +1,4 @@
-"""The Alembic revisions of a project, read without running them."""
+"""Read the Alembic revisions of a project without running them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ REMEDY = 'uv run alembic merge heads -m "merge the template\'s migrations"'
 
 @dataclass(frozen=True)
 class Revisions:
-    """What of a project's revisions Alembic could not upgrade to, or might stumble over.
+    """The revisions of a project that may stop Alembic.
 
-    `heads` are those that no other one follows: more than one when two were added after the same. `doubled` maps
-    the names that several have to the files in which they stand.
+    `heads` are the revisions that no other follows: more than one if two were added after the same one. `doubled` maps
+    ids that occur more than once to their files.
     """
 
     heads: tuple[str, ...]
@@ -27,20 +27,20 @@ class Revisions:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is wrong, each with its remedy."""
-        told = [
-            f"The migrations {' and '.join(files)} are both called {name}. Rename yours: the file, its `revision`, and "
-            "the `down_revision` of what follows it."
+        """The problems, each with its remedy."""
+        problems = [
+            f"The migrations {' and '.join(files)} have the same id, {name}. Rename yours: the file, its `revision`,"
+            " and the `down_revision` of the next one."
             for name, files in self.doubled.items()
         ]
         if len(self.heads) > 1:
             names = ", ".join(self.heads)
-            told.append(f"The migrations have {len(self.heads)} heads: {names}. Join them, and look at it: {REMEDY}")
-        return tuple(told)
+            problems.append(f"The migrations have {len(self.heads)} heads: {names}. Merge them, then review: {REMEDY}")
+        return tuple(problems)
 
 
 def read(project: Path) -> Revisions:
-    """Read what the files of the revisions say."""
+    """Read the revisions of a project."""
     followed: set[str] = set()
     found: defaultdict[str, list[str]] = defaultdict(list)
     for file in sorted((project / FOLDER).glob("*.py")):
@@ -55,7 +55,7 @@ def read(project: Path) -> Revisions:
 
 
 def _assigned(file: Path) -> dict[str, object]:
-    """Read the constants that a revision assigns; a file that is no Python (in conflict, say) assigns none."""
+    """Return the constants that a revision assigns; empty if the file is not valid Python, as in a conflict."""
     names: dict[str, object] = {}
     try:
         for node in ast.parse(file.read_text("utf-8")).body:

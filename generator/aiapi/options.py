@@ -1,4 +1,4 @@
-"""The questions of the template: their choices, defaults and what each choice costs."""
+"""Read the questions of the template: their choices, defaults and trade-offs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-# In a wheel the questions travel inside the package; in a checkout they stand at its root.
 NAME = "project_name"
+# A wheel has copier.yml inside the package; a checkout has it at its root.
 PLACES = (HERE / "copier.yml", HERE.parents[1] / "copier.yml")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value that an option may take, its name for people and what choosing it means."""
+    """One value of an option, with its title and trade-off."""
 
     value: str
     title: str
@@ -39,15 +39,15 @@ class Option:
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values that may be chosen; empty for free text."""
+        """The valid values; empty for free text."""
         return tuple(choice.value for choice in self.choices)
 
 
 def parse(text: str) -> tuple[Option, ...]:
-    """Read the questions that a user can answer, in order, from the text of a copier.yml."""
+    """Parse the text of a copier.yml, and return the questions that a user can answer, in order."""
     import yaml  # noqa: PLC0415 - `--version` does not need it
 
-    # The C loader is five times faster, and every command pays for this.
+    # The C loader is five times faster, and every command needs it.
     raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
     return tuple(
         _option(name, question)
@@ -75,13 +75,13 @@ def _choices(raw: dict[str, Any] | list[Any]) -> tuple[Choice, ...]:
 
 @cache
 def bundled() -> tuple[Option, ...]:
-    """Return the questions that came with this installation; empty where none came."""
+    """Return the questions of the template in this installation; empty if it has none."""
     place = next((place for place in PLACES if place.is_file()), None)
     return parse(place.read_text("utf-8")) if place else ()
 
 
 def as_data(options: tuple[Option, ...]) -> list[dict[str, Any]]:
-    """Describe the options for `--json`; the name of a project is the argument of `aiapi new` and has no flag."""
+    """Describe the options for `--json`; the project name is the argument of `aiapi new`, so it has no flag."""
     return [
         {
             "name": option.name,
@@ -95,12 +95,12 @@ def as_data(options: tuple[Option, ...]) -> list[dict[str, Any]]:
 
 
 def as_markdown(options: tuple[Option, ...]) -> str:
-    """Write the table that README shows between its `options` comments, one row a choice."""
-    lines = ["| option | choice | what it means |", "| --- | --- | --- |"]
+    """Return the table that README shows between its `options` comments, one row per choice."""
+    lines = ["| option | choice | meaning |", "| --- | --- | --- |"]
     for option in (option for option in options if option.name != NAME):
         default = "" if option.choices or not option.default else f" (default: {option.default})"
         if not option.choices:
-            lines.append(f"| `{option.flag}` | text | {option.help}{default} |")
+            lines.append(f"| `{option.flag}` | free text | {option.help}{default} |")
         for place, choice in enumerate(option.choices):
             mark = " (default)" if choice.value == option.default else ""
             meaning = f"{choice.title}: {choice.cost}" if choice.cost else choice.title

@@ -1,84 +1,105 @@
-"""A project that may be made: its name, answers, destination and template, all checked."""
+"""A project that exists: where it is, and which template version it records."""
 
 from __future__ import annotations
 
-import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from shlex import quote
 
-from aiapi import git
-from aiapi.errors import DestinationError
+from aiapi import conflicts, engine, git
+from aiapi.errors import ProjectError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from aiapi.source import Source
-
-
-# The questions that have a flag of their own; --data answers any other.
-FLAGS = ("description", "author", "license", "python_version", "vector_store", "task_queue", "inference")
+_SKIP, _ASSUME = "--no-skip-worktree", "--no-assume-unchanged"
+# The tags with which `git ls-files -v` marks skipped files, and the options of update-index that clear them.
+_FLAGS = {"S": (_SKIP,), "s": (_SKIP, _ASSUME), "h": (_ASSUME,)}
 
 
 @dataclass(frozen=True)
 class Project:
-    """What is to be made; `ask` is true when Copier shall prompt for the answers that are missing."""
+    """A project in a git repository.
 
-    name: str
-    destination: Path
-    answers: Mapping[str, str]
-    source: Source
-    ask: bool = False
-
-
-def destination(name: str, into: Path | None) -> Path:
-    """Return the absolute folder that becomes the project.
-
-    Raises:
-        DestinationError: When something is in the way, or the folder cannot be written.
+    `top` is the root of its repository and `head` the last commit there.
     """
-    path = Path(os.path.abspath((into or Path(name)).expanduser()))  # noqa: PTH100 - keeps symbolic links
-    if path.is_dir():
-        if any(path.iterdir()):
-            raise DestinationError(
-                f"{path} is not empty.", remedy="Choose another folder with --into, or empty this one first."
-            )
-        _writable(path)
-    elif path.exists() or path.is_symlink():
-        raise DestinationError(f"{path} is a file.", remedy="Choose another folder with --into, or move it away.")
-    elif not path.parent.is_dir():
-        remedy = f"Make it first: mkdir -p {shlex.quote(str(path.parent))}"
-        raise DestinationError(f"{path.parent} is not a folder.", remedy=remedy)
-    else:
-        _writable(path.parent)
-    return path
+
+    folder: Path
+    top: Path
+    head: str
+    recorded: engine.Rendered
+
+    @property
+    def place(self) -> Path:
+        """The project's folder, relative to the root of its repository: "." unless projects share a repository."""
+        return self.folder.relative_to(self.top)
+
+    @property
+    def fills_repository(self) -> bool:
+        """True if the repository contains nothing but the project."""
+        return self.folder == self.top
+
+    def uncommitted_changes(self) -> tuple[str, ...]:
+        """Return a line for each uncommitted change, as `git status` prints it.
+
+        Raises:
+            ToolError: If git fails.
+        """
+        words = ("status", "--porcelain", "--untracked-files=all", "--", ".")
+        remedy = "Fix the cause, then run the command again."
+        return tuple(git.checked(*words, cwd=self.folder, remedy=remedy).splitlines())
 
 
-def _writable(folder: Path) -> None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DestinationError(
-            f"{folder} cannot be written.", remedy="Choose another folder with --into, or change its permissions."
+def project_root(folder: Path) -> Path | None:
+    """Return the root of the project that contains `folder`, or None."""
+    start = folder.resolve()
+    return next((each for each in (start, *start.parents) if (each / engine.ANSWERS_FILE).is_file()), None)
+
+
+def skipped_files(folder: Path) -> tuple[str, ...]:
+    """Return a line for each file whose changes git skips, with the command that makes git look at it again."""
+    entries = git.run("ls-files", "-v", "-z", "--", ".", cwd=folder).stdout.split("\0")
+    update_index = f"git -C {quote(str(folder))} update-index"
+    return tuple(
+        f"{conflicts.printable(path)}: "
+        + " && ".join(f"{update_index} {flag} -- {quote(path)}" for flag in _FLAGS[tag])
+        for tag, _, path in (each.partition(" ") for each in entries)
+        if tag in _FLAGS
+    )
+
+
+def require_mergeable(project: Project) -> None:
+    """Raise `ProjectError` if Copier cannot merge in the repository, or git skips changes that would be lost."""
+    if git.output("rev-parse", "--show-object-format", cwd=project.folder) == "sha256":
+        raise ProjectError(
+            f"{project.top} is a repository of SHA-256 objects, in which Copier cannot merge.",
+            remedy="Updates need SHA-1: run git init --object-format=sha1 in a copy without .git, and commit all.",
+        )
+    if problems := skipped_files(project.folder):
+        raise ProjectError(
+            f"git skips changes to {len(problems)} file{'s' * (len(problems) > 1)} of {project.folder} (skip-worktree"
+            " or assume-unchanged).",
+            remedy="Run the command listed for each (or: git sparse-checkout disable), then this one again.",
+            problems=problems[:10],
         )
 
 
-def enclosing_repository(path: Path) -> str | None:
-    """Return the top of the git repository that `path` would lie in, or None."""
-    return git.ask("rev-parse", "--show-toplevel", cwd=path if path.is_dir() else path.parent)
+def find_project(folder: Path) -> Project:
+    """Return the project that contains `folder`.
 
-
-def equivalent_command(project: Project, answers: Mapping[str, str], extra: Sequence[str] = ()) -> str:
-    """Write the command that makes the same project without asking anything.
-
-    Choices are always spelled out, text only where it differs from its default.
+    Raises:
+        ProjectError: If there is none, or it is not in a git repository with a commit.
     """
-    known = {option.name: option for option in project.source.questions or ()}
-    words = ["aiapi", "new", project.name, "--defaults"]
-    for name, value in answers.items():
-        option = known.get(name)
-        if name == "project_name" or (option and not option.choices and value == option.default):
-            continue
-        words += [f"--{name.replace('_', '-')}", value] if name in FLAGS else ["--data", f"{name}={value}"]
-    if project.source.given:
-        words += ["--template", project.source.given]
-    return shlex.join([*words, *extra])
+    root = project_root(folder)
+    if root is None:
+        raise ProjectError(
+            f"{folder.resolve()} is not in a project: it has no {engine.ANSWERS_FILE}.",
+            remedy="Run the command in a project made by `aiapi new` or `copier copy`.",
+        )
+    top = git.run("rev-parse", "--show-toplevel", cwd=root)
+    if command := git.trust_command(top.stderr):
+        raise ProjectError(f"{root} belongs to another user.", remedy=f"If you trust it: {command}")
+    head = git.output("rev-parse", "--verify", "HEAD", cwd=root)
+    if top.returncode or head is None:
+        raise ProjectError(
+            f"{root} is not in a git repository with a commit, without which your edits would not be safe.",
+            remedy=f"Run: cd {quote(str(root))} && git init && git add -A && git commit -m 'Before the update'",
+        )
+    return Project(root, Path(top.stdout.removesuffix("\n")).resolve(), head, engine.read_answers(root))

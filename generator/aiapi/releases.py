@@ -1,4 +1,4 @@
-"""Which releases a template's source has, which of them is the newest, and how versions compare."""
+"""Look up the releases of a template's source, and compare versions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLONING_SECONDS = 300
 _TIMED_OUT = 124
 _DESCRIBED = re.compile(r"(.+)-(\d+)-g([0-9a-f]+)")
 _HASH = re.compile(r"[0-9a-f]{7,64}")
-# What git and ssh say when it may be the way to the source that is broken, and not the source.
+# What git and ssh print if the network may be to blame, not the source.
 _OFFLINE = re.compile(
     r"could not resolve|couldn't connect|failed to connect|connection (refused|reset|timed out|closed)|unreachable"
     r"|no route to host|temporary failure|name or service not known|timed out|returned error: (407|429|5\d\d)",
@@ -39,9 +39,9 @@ _OFFLINE = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a source said: the names of its tags, or the `problem` that kept it from saying anything.
+    """A source's answer: the names of its tags, or the `problem` if it did not answer.
 
-    `offline` is true when the network may be to blame rather than the source.
+    `offline` is true if the network may be to blame rather than the source.
     """
 
     tags: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Answer:
 
 
 def parse(described: str) -> Version | None:
-    """Return the version that Copier sees in a tag or in what `git describe` says, or None where it sees none."""
+    """Return the version that Copier reads from a tag or `git describe` output, or None if it is not a version."""
     past = _DESCRIBED.fullmatch(described)
     if past is None and _HASH.fullmatch(described):
         return None
@@ -60,16 +60,16 @@ def parse(described: str) -> Version | None:
 
 
 def latest(tags: Iterable[str]) -> str | None:
-    """Return the tag of the newest release; what is no version, and what is a pre-release, does not count."""
+    """Return the tag of the newest release, without pre-releases and tags that are not versions."""
     known = {tag: version for tag in tags if (version := parse(tag)) and not version.is_prerelease}
     return max(known, key=lambda tag: (known[tag], tag), default=None)
 
 
 def ask(location: str, base: Path | None = None) -> Answer:
-    """Ask a source for its tags; paths are relative to `base`. The network gets 15 seconds."""
+    """Ask a source for its tags, for at most 15 seconds; paths are relative to `base`."""
     place = address(location, base or Path.cwd())
     if Path(place).is_absolute() and not Path(place).exists():
-        return Answer(problem=f"there is nothing at {place}")
+        return Answer(problem=f"{place} does not exist")
     result = _patiently("ls-remote", "--tags", "--refs", "--", place, seconds=PATIENCE_SECONDS)
     if result.returncode:
         return Answer(problem=_reason(result.stderr), offline=_OFFLINE.search(result.stderr) is not None)
@@ -78,10 +78,10 @@ def ask(location: str, base: Path | None = None) -> Answer:
 
 @contextmanager
 def history(location: str, base: Path) -> Iterator[Path]:
-    """Offer a repository with the history of a source: the source itself, or a copy without files that is temporary.
+    """Yield a repository with the history of a source: the source itself, or a temporary bare clone.
 
     Raises:
-        TemplateError: When it cannot be copied.
+        TemplateError: If it cannot be cloned.
     """
     place = address(location, base)
     if Path(place).is_dir():
@@ -92,18 +92,18 @@ def history(location: str, base: Path) -> Iterator[Path]:
         result = _patiently(*words, folder, seconds=CLONING_SECONDS)
         if result.returncode:
             reason = _reason(result.stderr)
-            raise TemplateError(f"The source {place} could not be copied: {reason}.", remedy="Check the source.")
+            raise TemplateError(f"Cannot clone {place}: {reason}.", remedy="Check the source.")
         yield Path(folder)
 
 
 def listed(text: str) -> dict[str, str]:
-    """Read a list of releases: the commit of each version, in the order of the list."""
+    """Parse a list of releases: the commit of each version, in order."""
     return {version: str(commit) for version, commit in tomllib.loads(text).items()}
 
 
 def untagged(repository: Path) -> tuple[str, ...]:
-    """Return the releases that a repository lists without having their tags, as in a clone that came without."""
-    text = git.ask(git.at(repository), "show", f"HEAD:{LIST}", cwd=repository)
+    """Return the listed releases whose tags a repository lacks, as in a clone without tags."""
+    text = git.output(git.repository_option(repository), "show", f"HEAD:{LIST}", cwd=repository)
     try:
         versions = listed(text or "")
     except tomllib.TOMLDecodeError:
@@ -112,12 +112,12 @@ def untagged(repository: Path) -> tuple[str, ...]:
 
 
 def tags_remedy(place: Path | str) -> str:
-    """Say what to do about a clone that came without its tags."""
-    return f"It came without its tags. Make them anew: cd {shlex.quote(str(place))} && uv run poe tags"
+    """Return the remedy for a clone without release tags."""
+    return f"This clone lacks release tags. Create them: cd {shlex.quote(str(place))} && uv run poe tags"
 
 
 def _patiently(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str]:
-    """Run git where it may have to wait for a network; it can ask nobody, and nothing of it outlives the time."""
+    """Run git on the network; it cannot prompt, and a timeout or interrupt kills all of its processes."""
     command = ["git", *arguments]
     with subprocess.Popen(  # noqa: S603 - arguments are ours, no shell
         command,
@@ -127,7 +127,7 @@ def _patiently(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,  # no terminal, on which ssh would ask
+        start_new_session=True,  # without a terminal, on which ssh would prompt
     ) as process:
         try:
             stdout, stderr = process.communicate(timeout=seconds)
@@ -141,11 +141,11 @@ def _patiently(*arguments: str, seconds: int) -> subprocess.CompletedProcess[str
 
 
 def _reason(stderr: str) -> str:
-    """Pick the line that says why git failed."""
+    """Return the line of stderr that says why git failed."""
     lines = [
         line for line in stderr.splitlines() if line.strip() and not line.lower().startswith(("warning:", "hint:"))
     ]
     first = next((line for line in lines if line.startswith("fatal:")), (lines or ["no reason given"])[0])
-    if first == "fatal: Could not read from remote repository.":  # what ssh said before is more telling
+    if first == "fatal: Could not read from remote repository.":  # what ssh printed before says more
         first = lines[0]
     return first.removeprefix("fatal: ").strip().rstrip(".")

@@ -1,4 +1,4 @@
-"""What the user reads: progress and errors on stderr, the result on stdout, plain where nobody watches."""
+"""Print for the user: progress and errors on stderr, the result on stdout; colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,43 +12,41 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from aiapi.errors import AiapiError
-from aiapi.interrupts import LateInterrupt
+from aiapi.interrupts import INTERRUPTED, LateInterrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INTERRUPTED = 130
-
 
 @dataclass(frozen=True)
 class Screen:
-    """Where a command writes: with `as_json` one JSON object on stdout, with `quiet` nothing but problems."""
+    """Where a command prints: with `as_json` JSON on stdout, with `quiet` only warnings and errors."""
 
     as_json: bool = False
     quiet: bool = False
 
     def say(self, line: str = "", style: str = "") -> None:
-        """Write a line of the result for people."""
+        """Print a line of the result for people."""
         if not (self.quiet or self.as_json):
             _write(line, style, to_stderr=False)
 
     def warn(self, line: str) -> None:
-        """Write a warning."""
+        """Print a warning."""
         _write(f"Warning: {line}", "yellow", to_stderr=True)
 
     def result(self, data: dict[str, Any] | list[dict[str, Any]]) -> None:
-        """Write the result for programs, where that was asked for."""
+        """Print the result for programs, if `--json` was given."""
         if self.as_json:
             sys.stdout.write(json.dumps(data, indent=2) + "\n")
             sys.stdout.flush()
 
     @contextmanager
     def working(self, what: str, *, animated: bool = True) -> Iterator[None]:
-        """Show that something takes a moment: a spinner on a terminal, a line elsewhere."""
+        """Show progress while the block runs: a spinner on a terminal, a line elsewhere."""
         if self.quiet:
             yield
         elif animated and _is_rich(to_stderr=True):
-            from rich.console import Console  # noqa: PLC0415 - 60 ms, only for people who watch
+            from rich.console import Console  # noqa: PLC0415 - takes 60 ms, needed on a terminal only
 
             with Console(stderr=True).status(what):
                 yield
@@ -58,10 +56,10 @@ class Screen:
 
     @contextmanager
     def outcome(self) -> Iterator[None]:
-        """Turn errors and interrupts inside into a message and the right exit code.
+        """Turn errors and interrupts in the block into a message and an exit code.
 
         Raises:
-            typer.Exit: With the code of the error, or 130 after an interrupt.
+            typer.Exit: With the exit code of the error, or 130 after an interrupt.
         """
         try:
             yield
@@ -74,11 +72,12 @@ class Screen:
                 _write(error.remedy, "", to_stderr=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as interrupt:
+            # Only a late interrupt has a message for the user, or none if the project was created: then its result is
+            # printed already. Copier's interrupts carry its internal state.
             late = isinstance(interrupt, LateInterrupt)
-            # Copier's own interrupt carries its inner state.
-            told = str(interrupt) if late else "nothing was left behind."
-            message = f"Interrupted: {told or 'the project is made.'}"
-            if told:
+            details = str(interrupt) if late else "nothing was left behind."
+            message = f"Interrupted: {details}" if details else "Interrupted after the project was created."
+            if details:
                 self.result({"ok": False, "error": {"message": message, "remedy": "", "problems": []}})
             _write(message, "red", to_stderr=True)
             raise typer.Exit(INTERRUPTED) from interrupt
@@ -89,14 +88,14 @@ def _error_data(error: AiapiError) -> dict[str, Any]:
 
 
 def _is_rich(*, to_stderr: bool) -> bool:
-    """Colours and motion only on a terminal that wants them."""
+    """Tell whether to use colours and animation: only on a terminal, without NO_COLOR and TERM=dumb."""
     stream = sys.stderr if to_stderr else sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _write(line: str, style: str, *, to_stderr: bool) -> None:
     if style and _is_rich(to_stderr=to_stderr):
-        from rich.console import Console  # noqa: PLC0415 - 60 ms, only for people who watch
+        from rich.console import Console  # noqa: PLC0415 - takes 60 ms, needed on a terminal only
 
         Console(stderr=to_stderr).print(line, style=style, markup=False, highlight=False, soft_wrap=True)
     else:

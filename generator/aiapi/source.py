@@ -1,4 +1,4 @@
-"""Which template a project is made from, and what is recorded so that it can be updated."""
+"""Find the template for a project, and the location to record so that the project can be updated."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Source", "find", "local_path", "of_project", "recordable"]
 
 @dataclass(frozen=True)
 class Source:
-    """Where the template is.
+    """The location of a template.
 
-    `location` and `ref` go to Copier and `location` is recorded in the project; without a `ref` Copier takes the
-    newest release. `checkout` is a local repository or bundle that stands in for `location`, so that nothing is
-    fetched. `questions` is None where they are known only after fetching.
+    `location` and `ref` are passed to Copier, and `location` is recorded in the project; without a `ref` Copier takes
+    the newest release. `checkout` is a local repository or bundle that is used instead of `location`, so that nothing
+    is fetched. `questions` is None if they are known only after fetching.
     """
 
     location: str
@@ -34,28 +34,28 @@ class Source:
 
 
 def find(given: str | None) -> Source:
-    """Decide on the source: the one that is given, else the one that this installation was made from.
+    """Return the given source, or by default that of this installation.
 
     Raises:
-        TemplateError: When there is none, or projects made from it could never be updated.
+        TemplateError: If there is none, or its projects could never be updated.
     """
     if given is not None:
         return _given(given)
     root = options.HERE.parents[1]
-    # An unpacked sdist looks like a checkout, but its template has no history except in the bundle.
+    # An unpacked sdist looks like a checkout, but only its bundle has the history of the template.
     if _is_template(root) and not (bundle.PATH.is_file() and not (root / ".git").exists()):
         return _checkout(root)
     return _installed()
 
 
 def of_project(recorded: Rendered) -> Source:
-    """Return the source that a project records, for its update.
+    """Return the source from which a project is updated.
 
-    Where it is the repository that this installation was made from, the installation stands in for it and `ref` is
-    the installation's own commit; anything else is left to its newest release.
+    If the recorded source is the repository of this installation, the installation is used instead, at its own commit.
+    Any other source is used at its newest release.
 
     Raises:
-        TemplateError: When the source is a path where nothing is any more, or has versions newer than this aiapi.
+        TemplateError: If the source is a path that no longer exists, or the project is newer than this installation.
     """
     location = recorded.template
     path = local_path(location)
@@ -72,8 +72,8 @@ def of_project(recorded: Rendered) -> Source:
             return replace(ours, location=location, checkout=None if is_place else ours.checkout, warnings=warnings)
     if path and not path.exists():
         raise TemplateError(
-            f"The template of this project is recorded as {location}, and there is nothing any more.",
-            remedy="Put it back, or record where it is now: aiapi relink FOLDER_OR_GIT_URL",
+            f"The template of this project is recorded as {location}, which no longer exists.",
+            remedy="Restore it, or record its new location: aiapi relink FOLDER_OR_GIT_URL",
         )
     return Source(location)
 
@@ -86,7 +86,7 @@ def _given(given: str) -> Source:
             return Source(recordable(given), given=given, warnings=(_only_here(given),))
         if on_network(given):
             return Source(given, given=given)
-        raise TemplateError(f"There is no template at {given}.", remedy="Give a folder that exists, or a git URL.")
+        raise TemplateError(f"There is no template at {given}.", remedy="Pass an existing folder, or a git URL.")
     path = path.resolve()
     if path.is_file() or not (path / "copier.yml").is_file():  # a bundle or a bare repository
         return Source(str(path), given=given, warnings=(_only_here(path),))
@@ -95,25 +95,25 @@ def _given(given: str) -> Source:
 
 
 def _refuse_credentials(given: str) -> None:
-    """Raise `TemplateError` for an address with a user or a password: it is printed, recorded and shared."""
+    """Raise `TemplateError` for a URL with a user or password: it would be printed, recorded and shared."""
     if "://" in given and (clean := without_password(given)) != given:
         raise TemplateError(
-            "The address of the template has a user or a password in it, and it would be recorded and shared.",
-            remedy=f"Give {clean}, and let a credential helper of git log in: git help credentials",
+            "The URL of the template contains a user or password, which would be recorded and shared.",
+            remedy=f"Pass {clean}, and let a git credential helper log in: git help credentials",
         )
 
 
 def _checkout(root: Path) -> Source:
     head, questions, warnings = _inspect(root)
-    url = git.ask("config", "--get", "remote.origin.url", cwd=root) or ""
-    published = on_network(url) and git.ask("for-each-ref", "--contains=HEAD", "refs/remotes/origin", cwd=root)
+    url = git.output("config", "--get", "remote.origin.url", cwd=root) or ""
+    published = on_network(url) and git.output("for-each-ref", "--contains=HEAD", "refs/remotes/origin", cwd=root)
     if published:
         return Source(recordable(url), head, root, questions, None, warnings)
     return Source(str(root), head, None, questions, None, (*warnings, _only_here(root)))
 
 
 def _installed() -> Source:
-    """Return the checkout that this was installed from, else its bundle in the place of where it is published."""
+    """Return the checkout from which aiapi was installed, or the bundle in place of the published repository."""
     origin = bundle.origin()
     url = str(origin.get("url", ""))
     folder = local_path(url) if "dir_info" in origin else None
@@ -124,11 +124,13 @@ def _installed() -> Source:
     if head is None or location is None:
         raise TemplateError(
             "This installation of aiapi is damaged: it has lost its template.",
-            remedy="Install aiapi again, or name a template: --template FOLDER_OR_GIT_URL.",
+            remedy="Install aiapi again, or pass a template: --template FOLDER_OR_GIT_URL.",
         )
     warnings = (_only_here(location),) if is_file_url(location) else ()
     if folder:
-        warnings = (f"aiapi was installed from {folder}, which is no git checkout now. {_maybe_unpublished(location)}",)
+        warnings = (
+            f"aiapi was installed from {folder}, which is no longer a git checkout. {_maybe_unpublished(location)}",
+        )
     return Source(location, head, bundle.PATH, options.bundled(), None, warnings)
 
 
@@ -140,31 +142,31 @@ def _is_template(root: Path) -> bool:
 
 
 def _inspect(root: Path) -> tuple[str, tuple[options.Option, ...], tuple[str, ...]]:
-    """Return the commit at HEAD, its questions, and a warning when the working tree differs from it."""
-    answer = git.attempt("rev-parse", "--show-toplevel", "HEAD", cwd=root)
+    """Return the commit at HEAD, its questions, and a warning if the working tree differs from it."""
+    answer = git.run("rev-parse", "--show-toplevel", "HEAD", cwd=root)
     top, _, head = answer.stdout.strip().partition("\n")
     if answer.returncode or Path(top).resolve() != root.resolve():
-        if command := git.trust(answer.stderr):
+        if command := git.trust_command(answer.stderr):
             raise TemplateError(
                 f"The template at {root} belongs to another user.", remedy=f"If you trust it: {command}"
             )
         raise TemplateError(
-            f"The template at {root} is not a git repository of its own with a commit at HEAD.",
-            remedy="Clone it with git (or commit it): projects made from anything else can never be updated.",
+            f"The template at {root} is not the root of a git repository with a commit.",
+            remedy="Clone it with git, or commit it: otherwise its projects can never be updated.",
         )
-    changed = git.ask("status", "--porcelain", "--", "copier.yml", "template", cwd=root)
+    changed = git.output("status", "--porcelain", "--", "copier.yml", "template", cwd=root)
     if not changed:
         return head, options.parse((root / "copier.yml").read_text("utf-8")), ()
-    text = git.ask("show", "HEAD:copier.yml", cwd=root)
+    text = git.output("show", "HEAD:copier.yml", cwd=root)
     if text is None:
         raise TemplateError(f"The template at {root} has no committed copier.yml.", remedy="Commit it.")
     count = len(changed.splitlines())
-    warning = f"{count} uncommitted change{'s' * (count > 1)} in {root} left out: the project is made from HEAD."
+    warning = f"{count} uncommitted change{'s' * (count > 1)} in {root} left out: the template at HEAD is used."
     return head, options.parse(text), (warning,)
 
 
 def _require_known(commit: str, place: Path) -> None:
-    """Raise `TemplateError` unless the installation's own template has the version that a project is made from."""
+    """Raise `TemplateError` unless the installation's template has the project's version."""
     if bundle.knows(place, commit) if place.is_file() else bundle.commit_of(commit, place):
         return
     from aiapi import releases  # noqa: PLC0415 - only for this failure
@@ -173,11 +175,11 @@ def _require_known(commit: str, place: Path) -> None:
         remedy = releases.tags_remedy(place)
     else:
         remedy = "Upgrade aiapi (e.g. `uv tool upgrade aiapi`), or update from the source itself: copier update"
-    raise TemplateError(f"This aiapi does not know {commit}, the version that the project is made from.", remedy=remedy)
+    raise TemplateError(f"This aiapi does not have {commit}, the template version of the project.", remedy=remedy)
 
 
 def _only_here(place: Path | str) -> str:
-    return f"Updates of this project will work on this machine only: its template is recorded as {place}."
+    return f"This project can be updated on this machine only: its template is recorded as {place}."
 
 
 def _maybe_unpublished(location: str) -> str:

@@ -1,4 +1,4 @@
-"""What is done with a rendered project: locking its dependencies, and running it in the foreground."""
+"""Lock and install the dependencies of a project, and run it in the foreground."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STRAGGLER_SECONDS = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One step after rendering and how it ended; `remedy` is set when it failed."""
+    """The result of one step after rendering; `remedy` is set if it failed."""
 
     name: str
     ok: bool
@@ -36,19 +36,19 @@ def require_uv() -> None:
     """Raise `ToolError` unless uv is installed."""
     if shutil.which("uv") is None:
         raise ToolError(
-            "uv is not installed, and it locks the dependencies and runs the project.",
-            remedy="Install uv (https://docs.astral.sh/uv), or pass --no-lock to do without a lock for now.",
+            "uv is not installed; it locks the dependencies and runs the project.",
+            remedy="Install uv (https://docs.astral.sh/uv), or pass --no-lock to skip the lock for now.",
         )
 
 
 def require_free(port: int) -> None:
-    """Raise `AiapiError` when something already listens on the port."""
+    """Raise `AiapiError` if the port is in use."""
     if not is_free(port):
-        raise AiapiError(f"Port {port} is taken.", remedy="Pass another with --port.")
+        raise AiapiError(f"Port {port} is in use.", remedy="Choose another with --port.")
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a service could listen on the port of this machine."""
+    """Tell whether a service could listen on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -60,12 +60,12 @@ def is_free(port: int) -> bool:
 
 def lock(folder: Path) -> Step:
     """Resolve the project's dependencies into uv.lock."""
-    return _uv(folder, "lock", "Run `uv lock` in the project once the cause is gone, and commit uv.lock.")
+    return _uv(folder, "lock", "Fix the cause, run `uv lock` in the project and commit uv.lock.")
 
 
 def sync(folder: Path) -> Step:
     """Install the project's dependencies into its .venv."""
-    return _uv(folder, "sync", "Run `uv sync` in the project once the cause is gone.")
+    return _uv(folder, "sync", "Fix the cause, then run `uv sync` in the project.")
 
 
 def _uv(folder: Path, verb: str, remedy: str) -> Step:
@@ -80,20 +80,20 @@ def _uv(folder: Path, verb: str, remedy: str) -> Step:
     )
     if result.returncode == 0:
         return Step(f"uv {verb}", ok=True)
-    told = [line.strip() for line in result.stderr.splitlines()]
-    reasons = [line.partition(": ")[2] for line in told if line.startswith(("error: ", "cause: "))]
-    reason = ": ".join(reasons[:2]) or (told or ["no reason given"])[-1]
+    lines = [line.strip() for line in result.stderr.splitlines()]
+    reasons = [line.partition(": ")[2] for line in lines if line.startswith(("error: ", "cause: "))]
+    reason = ": ".join(reasons[:2]) or (lines or ["no reason given"])[-1]
     return Step(f"uv {verb}", ok=False, detail=reason, remedy=remedy)
 
 
 def run_service(folder: Path, port: int | None, *, quiet_stdout: bool) -> int:
-    """Run `poe dev` in the foreground until it ends or Ctrl-C or SIGTERM stops it; no process is left.
+    """Run `poe dev` in the foreground until it exits, or Ctrl-C or SIGTERM stops it; no process is left.
 
     Returns:
-        0 when it was stopped by the user, else the service's own exit code.
+        0 if the user stopped it, else the exit code of the service.
     """
     words = ["uv", "run", "poe", "dev", *(["--port", str(port)] if port else [])]
-    # A session of its own: a Ctrl-C then reaches the service once, from here.
+    # In a new session, Ctrl-C reaches the service once, from here.
     service = subprocess.Popen(  # noqa: S603 - arguments are ours, no shell
         words, cwd=folder, env=_environment(), start_new_session=True, stdout=2 if quiet_stdout else None
     )
@@ -107,9 +107,9 @@ def run_service(folder: Path, port: int | None, *, quiet_stdout: bool) -> int:
 
 
 def _end(service: subprocess.Popen[bytes]) -> None:
-    """Ask the service to end, wait until it has, and clear away whoever it left; another Ctrl-C shortens the wait.
+    """Stop the service, wait for it, and kill the processes that it left; another Ctrl-C shortens the wait.
 
-    Only the leader is asked: it passes the signal on, and whoever got it twice would give up its clean end.
+    Only the leader gets SIGINT: it passes the signal on, and a process that gets it twice does not shut down cleanly.
     """
     with suppress(KeyboardInterrupt, subprocess.TimeoutExpired):
         service.send_signal(signal.SIGINT)
@@ -122,7 +122,7 @@ def _end(service: subprocess.Popen[bytes]) -> None:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Send a signal to every process of the group; false when there is none left."""
+    """Send a signal to every process of the group; return false if none is left."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
@@ -131,7 +131,7 @@ def _signal_group(group: int, number: int) -> bool:
 
 
 def _gone(service: subprocess.Popen[bytes]) -> bool:
-    """Wait a moment until the leader and everyone in its group have ended."""
+    """Wait a moment for the leader and its group; return whether all have ended."""
     deadline = time.monotonic() + STRAGGLER_SECONDS
     while time.monotonic() < deadline:
         if service.poll() is not None and not _signal_group(service.pid, 0):
@@ -141,5 +141,5 @@ def _gone(service: subprocess.Popen[bytes]) -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without the marks of the one that aiapi itself runs in."""
+    """Return the environment variables without those of the virtual environment in which aiapi runs."""
     return {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "UV_PROJECT"}}

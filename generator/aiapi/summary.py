@@ -1,4 +1,4 @@
-"""The report of `aiapi new`: what was made, how to make it again, and what to do next."""
+"""Report what `aiapi new` created, how to create it again, and what to do next."""
 
 from __future__ import annotations
 
@@ -9,54 +9,55 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aiapi.create import Made
+    from aiapi.create import Created
     from aiapi.manifest import Manifest
-    from aiapi.project import Project
+    from aiapi.new_project import NewProject
     from aiapi.report import Screen
 
 PURPOSES = {
     "src": "the service: one package per feature, ports and adapters",
-    "migrations": "the database schema, step by step",
-    "tests": "its tests, which need no network and no Docker",
-    "docs": "how it is built and run",
-    "deploy": "what runs it in production",
-    "models": "the models that it ships, each with its card",
-    "devstack": "the servers that development and tests start by themselves",
-    ".github": "what checks every change",
+    "migrations": "the database schema",
+    "tests": "tests; they need neither network nor Docker",
+    "docs": "architecture, deployment and operations",
+    "deploy": "deployment to production",
+    "models": "the bundled models, each with its card",
+    "devstack": "starts the servers for development and tests",
+    ".github": "continuous integration",
 }
 
 
-def as_data(project: Project, made: Made, command: str, *, dry_run: bool) -> dict[str, Any]:
+def as_data(project: NewProject, created: Created, command: str, *, dry_run: bool) -> dict[str, Any]:
     """Describe the result for `--json`."""
     return {
-        "ok": made.ok,
+        "ok": created.ok,
         "dry_run": dry_run,
         "name": project.name,
         "path": str(project.destination),
-        "answers": made.rendered.answers,
-        "template": {"source": made.rendered.template, "version": made.rendered.commit},
-        "files": made.manifest.files if dry_run else len(made.manifest.files),
-        "bytes": made.manifest.size,
-        "dependencies": list(made.manifest.dependencies),
-        "containers": made.manifest.containers,
-        "commit": made.commit,
-        "steps": [{"name": s.name, "ok": s.ok, "detail": s.detail, "remedy": s.remedy} for s in made.steps],
-        "warnings": [*project.source.warnings, *made.warnings],
+        "answers": created.rendered.answers,
+        "template": {"source": created.rendered.template, "version": created.rendered.commit},
+        "files": created.manifest.files,
+        "file_count": len(created.manifest.files),
+        "bytes": created.manifest.size,
+        "dependencies": list(created.manifest.dependencies),
+        "containers": created.manifest.containers,
+        "commit": created.commit,
+        "steps": [{"name": s.name, "ok": s.ok, "detail": s.detail, "remedy": s.remedy} for s in created.steps],
+        "warnings": [*project.source.warnings, *created.warnings],
         "command": command,
         "next": next_commands(project.destination),
     }
 
 
 def next_commands(destination: Path) -> list[str]:
-    """Return the three commands that come next."""
+    """Return the next three commands for the user."""
     shown = os.path.relpath(destination)
     return [f"cd {shlex.quote(shown)}", "uv run poe dev", "uv run poe test"]
 
 
-def show_preview(screen: Screen, project: Project, made: Made, command: str) -> None:
-    """Say what `aiapi new` would make."""
-    manifest = made.manifest
-    screen.say(f"Would make {project.name} in {project.destination}: {_amount(manifest)}.", "bold")
+def show_preview(screen: Screen, project: NewProject, created: Created, command: str) -> None:
+    """Print what `aiapi new` would create."""
+    manifest = created.manifest
+    screen.say(f"Would create {project.name} in {project.destination}: {_amount(manifest)}.", "bold")
     for path, size in manifest.files.items():
         screen.say(f"  {size:>9,}  {path}")
     screen.say(f"\n{len(manifest.dependencies)} dependencies:", "bold")
@@ -65,19 +66,19 @@ def show_preview(screen: Screen, project: Project, made: Made, command: str) -> 
     screen.say(f"\n{len(manifest.containers)} containers in compose.yaml:", "bold")
     for name, image in manifest.containers.items():
         screen.say(f"  {name}: {image}")
-    screen.say("\nThis makes it:", "bold")
+    screen.say("\nTo create it:", "bold")
     screen.say(f"  {command}")
 
 
-def show(screen: Screen, project: Project, made: Made, command: str) -> None:
-    """Say what was made and what comes next, or what is still to be done by hand."""
-    screen.say(f"Made {project.name} in {project.destination}: {_amount(made.manifest)}.", "bold green")
-    for line in _tree(made.manifest):
+def show(screen: Screen, project: NewProject, created: Created, command: str) -> None:
+    """Print what was created, and the next commands."""
+    screen.say(f"Created {project.name} in {project.destination}: {_amount(created.manifest)}.", "bold green")
+    for line in _tree(created.manifest):
         screen.say(f"  {line}")
-    done = [step.name for step in made.steps if step.ok]
+    done = [step.name for step in created.steps if step.ok]
     if done:
-        screen.say(f"Done as well: {', '.join(done)}{f' {made.commit[:10]}' if made.commit else ''}.")
-    screen.say("\nThe same again, without questions:", "bold")
+        screen.say(f"Also done: {', '.join(done)}{f' {created.commit[:10]}' if created.commit else ''}.")
+    screen.say("\nThe same again, without prompts:", "bold")
     screen.say(f"  {command}")
     screen.say("\nNext:", "bold")
     for line in next_commands(project.destination):
@@ -85,7 +86,7 @@ def show(screen: Screen, project: Project, made: Made, command: str) -> None:
 
 
 def _tree(manifest: Manifest) -> list[str]:
-    """List the top folders with their purpose, then the single files in one line."""
+    """List the top-level folders with their purpose, then the top-level files in one line."""
     folders: dict[str, int] = {}
     single: list[str] = []
     for path in manifest.files:

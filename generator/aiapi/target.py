@@ -1,4 +1,4 @@
-"""The version that an update leads to: never one that is older than what the project has."""
+"""Choose the version to which a project is updated; it is never older than the project's."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from aiapi import git, releases
 from aiapi.errors import ProjectError, TemplateError
 
 if TYPE_CHECKING:
-    from aiapi.living import Living
+    from aiapi.project import Project
     from aiapi.report import Screen
     from aiapi.source import Source
 
 _COMMIT = re.compile(r"^[0-9a-f]{7,64}$|-g[0-9a-f]+$")
 
 
-def newest(project: Living, found: Source, screen: Screen) -> str | None:
-    """Return what to update to (None: the newest release): never to something older than what the project has."""
+def newest(project: Project, found: Source, screen: Screen) -> str | None:
+    """Return the default version to update to (None: the newest release); it is never older than the project's."""
     place = found.checkout or Path(found.location)
     if found.ref is None:
         last = releases.latest(releases.ask(found.location, project.folder).tags)
     else:
-        last = git.ask("describe", "--tags", found.ref, cwd=place) if place.is_dir() else None
+        last = git.output("describe", "--tags", found.ref, cwd=place) if place.is_dir() else None
     if not last or not _is_older(last, project.recorded.commit):
         return found.ref
-    screen.warn(f"the newest release of the template, {last}, is older than what the project is made from.")
+    screen.warn(f"the newest version of the template, {last}, is older than the project's.")
     return project.recorded.commit
 
 
-def wanted(version: str, project: Living, found: Source) -> str:
-    """Return the release that is asked for, with or without its `v`; a commit is taken as it is.
+def wanted(version: str, project: Project, found: Source) -> str:
+    """Return the tag of the given release, which may lack its `v`; a commit is returned unchanged.
 
     Raises:
-        TemplateError: When the template has no such release.
-        ProjectError: When it is older than what the project has.
+        TemplateError: If the template has no such release.
+        ProjectError: If it is older than the project's.
     """
     tag = f"v{version}" if version[:1].isdigit() and "." in version else version
     answer = releases.ask(str(found.checkout or found.location), project.folder)
@@ -46,8 +46,8 @@ def wanted(version: str, project: Living, found: Source) -> str:
         raise TemplateError(f"The template has no release {version}.", remedy=f"It has: {', '.join(known) or 'none'}.")
     if _is_older(tag, project.recorded.commit):
         raise ProjectError(
-            f"The project is made from {project.recorded.commit}, and {tag} is older.",
-            remedy="A template's versions lead forward only. To go back, revert the commit of the update: git revert",
+            f"The project is at {project.recorded.commit}, and {tag} is older.",
+            remedy="Updates only go forward. To go back, revert the commit of the update: git revert",
         )
     return tag
 

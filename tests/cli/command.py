@@ -1,4 +1,4 @@
-"""Running the real `aiapi` as a user does, and looking at what it leaves."""
+"""Run the real `aiapi` as a user does, and inspect what it leaves."""
 
 from __future__ import annotations
 

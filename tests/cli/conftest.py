@@ -24,7 +24,7 @@ from cli.command import (
     make_checkout,
     on_a_clean_machine,
 )
-from cli.upkeep_scenes import commit, told
+from cli.project_scenes import commit, run_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def updated(newborn: update_scenes.Newborn, tmp_path_factory: pytest.TempPathFac
     """A project with every sort of edit, after its update; not to be changed."""
     demo = edited_scene.make_edited(on_a_clean_machine(tmp_path_factory.mktemp("edits"), newborn.checkout), newborn)
     before = update_scenes.files(demo.folder)
-    code, said = told(demo, "update", "--no-lock")
+    code, said = run_json(demo, "update", "--no-lock")
     return edited_scene.Updated(demo, code, said, before, update_scenes.files(demo.folder))
 
 

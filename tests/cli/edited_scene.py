@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.command import Command, git
-from cli.update_scenes import LINES, ODD_NAMES, PICTURE, PROSE, changed, edit
-from cli.upkeep_scenes import commit
+from cli.project_scenes import commit
+from cli.update_scenes import LINES, ODD_NAMES, PATTERN, PICTURE, PROSE, changed, edit
 
 if TYPE_CHECKING:
     from cli.update_scenes import Newborn
@@ -76,9 +76,9 @@ def _edit_everything(demo: Command) -> None:
         (folder / name).write_bytes(MINE)
     (folder / "linked.txt").unlink()
     (folder / "linked.txt").symlink_to("plain.txt")
-    for name in ("windows.txt", "endless.txt", *(f"odd/{name}" for name in ODD_NAMES if name != "[a]*.txt")):
+    for name in ("windows.txt", "endless.txt", *(name for name in ODD_NAMES if name != PATTERN)):
         edit(demo, name, 20)
-    edit(demo, "odd/[a]*.txt", 3)
+    edit(demo, PATTERN, 3)
     (folder / "odd/a1.txt").write_text("matches the pattern that its neighbour's name is\n")
     for name in ("empty.txt", "filled.txt"):
         (folder / name).write_text("mine\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
-from cli.upkeep_scenes import FORGE, commit, make, publish, release, told
+from cli.project_scenes import FORGE, commit, make, publish, release, run_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ def aiapi(checkout: Path, command_from: Callable[[Path], Command]) -> Command:
 
 def test_a_project_of_the_newest_release_is_current(aiapi: Command, checkout: Path) -> None:
     demo = make(aiapi)
-    assert told(demo, "check") == (
+    assert run_json(demo, "check") == (
         0,
         {
             "ok": True,
@@ -37,9 +37,10 @@ def test_a_project_of_the_newest_release_is_current(aiapi: Command, checkout: Pa
             "problem": "",
             "installed": None,
             "upgrade_first": False,
+            "unreleased": None,
         },
     )
-    assert f"demo is made from {checkout} at v0.1.0, the newest release." in demo("check").stdout
+    assert f"demo is at v0.1.0 of {checkout}, the newest release." in demo("check").stdout
 
 
 def test_a_project_of_an_older_release_is_outdated_and_told_how_to_look(aiapi: Command, checkout: Path) -> None:
@@ -50,7 +51,7 @@ def test_a_project_of_an_older_release_is_outdated_and_told_how_to_look(aiapi: C
     assert result.returncode == 2
     assert "v0.10.0 is released." in result.stdout
     assert "aiapi update --dry-run" in result.stdout
-    assert told(demo, "check")[1]["outdated"] is True
+    assert run_json(demo, "check")[1]["outdated"] is True
 
 
 def test_a_commit_of_this_installation_that_is_not_released_is_told_as_what_an_update_leads_to(
@@ -62,7 +63,8 @@ def test_a_commit_of_this_installation_that_is_not_released_is_told_as_what_an_u
     result = demo("check")
     described = git(checkout, "describe", "--tags")
     assert result.returncode == 0
-    assert f"an update leads to the commit of this installation, {described}, which is not released" in result.stderr
+    assert f"an update goes to the commit of this installation, {described}, which is not released" in result.stderr
+    assert run_json(demo, "check")[1]["unreleased"] == described
     assert demo("update", "--no-lock").returncode == 0
     assert (demo.folder / "unreleased.md").is_file()
     assert "not released" not in demo("check").stderr
@@ -72,7 +74,7 @@ def test_pre_releases_and_other_tags_are_no_news(aiapi: Command, checkout: Path)
     demo = make(aiapi)
     for tag in ("v0.2.0rc1", "v0.3.0.dev1", "stable", "0123456789abcdef"):
         release(checkout, tag)
-    assert told(demo, "check")[1]["newest"] == "v0.1.0"
+    assert run_json(demo, "check")[1]["newest"] == "v0.1.0"
 
 
 def test_a_project_between_two_releases_is_newer_than_the_first_and_older_than_the_second(
@@ -80,7 +82,7 @@ def test_a_project_between_two_releases_is_newer_than_the_first_and_older_than_t
 ) -> None:
     commit(checkout, "later")
     demo = make(aiapi)
-    code, said = told(demo, "check")
+    code, said = run_json(demo, "check")
     assert (code, said["current"][:9]) == (0, "v0.1.0-1-")
     release(checkout, "v0.1.1")
     assert demo("check").returncode == 2
@@ -115,7 +117,7 @@ def test_a_source_that_is_gone_leaves_it_unknown(aiapi: Command, small_checkout:
     elsewhere = shutil.copytree(small_checkout, tmp_path / "elsewhere")
     demo = make(aiapi, "--template", str(elsewhere))
     shutil.rmtree(elsewhere)
-    code, said = told(demo, "check")
+    code, said = run_json(demo, "check")
     assert (code, said["ok"]) == (1, False)
     assert "aiapi relink" in said["error"]["remedy"]
 
@@ -126,10 +128,10 @@ def test_without_a_network_this_installation_judges_alone_and_says_so(aiapi: Com
     demo = make(aiapi)
     result = demo("check")
     assert result.returncode == 0
-    assert "the source could not be asked: unable to access" in result.stderr
+    assert "the source did not answer: unable to access" in result.stderr
     release(checkout, "v0.2.0")
     git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
-    code, said = told(demo, "check")
+    code, said = run_json(demo, "check")
     assert (code, said["newest"], said["asked_source"]) == (2, "v0.2.0", False)
 
 
@@ -143,7 +145,7 @@ def test_a_source_that_only_the_network_has_is_unknown_without_it(
     answers.write_text(answers.read_text().replace(str(bare), "https://127.0.0.1:9/other.git"))
     result = demo("check")
     assert result.returncode == 1
-    assert "https://127.0.0.1:9/other.git could not be asked: unable to access" in result.stderr
+    assert "https://127.0.0.1:9/other.git did not answer: unable to access" in result.stderr
     assert "Try again with a network." in result.stderr
 
 
@@ -156,8 +158,8 @@ def test_a_source_that_is_ahead_of_this_installation_asks_for_an_upgrade_first(a
     git(ahead, "push", "--quiet", "--tags", "origin", "main")
     result = demo("check")
     assert result.returncode == 2
-    assert "Upgrade aiapi first: this installation knows the template up to v0.1.0." in result.stdout
-    assert told(demo, "check")[1]["upgrade_first"] is True
+    assert "Upgrade aiapi first: this installation has the template up to v0.1.0." in result.stdout
+    assert run_json(demo, "check")[1]["upgrade_first"] is True
 
 
 def test_a_project_that_is_ahead_of_this_installation_is_judged_by_its_source(aiapi: Command, checkout: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_project_that_is_ahead_of_this_installation_is_judged_by_its_source(ai
     git(ahead, "push", "--quiet", "--tags", "origin", "main")
     answers = demo.folder / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace("v0.1.0", "v0.2.0"))
-    code, said = told(demo, "check")
+    code, said = run_json(demo, "check")
     assert (code, said["current"], said["newest"], said["outdated"]) == (0, "v0.2.0", "v0.2.0", False)
 
 

@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be_written_is_refused(aiapi: Command) -> None:
     closed.mkdir(mode=0o500)
     result = aiapi("new", "demo", "--defaults", "--into", "closed/demo")
     assert result.returncode == 1
-    assert "cannot be written" in result.stderr
+    assert "is not writable" in result.stderr
 
 
 def test_an_empty_folder_with_a_space_becomes_the_project_and_stays_itself(aiapi: Command) -> None:

@@ -36,7 +36,7 @@ def test_every_option_is_shown_with_its_choices_default_and_cost(aiapi: Command)
         assert told[name]["flag"] == (None if name == "project_name" else f"--{name.replace('_', '-')}")
     plain = aiapi("options").stdout
     assert re.search(r"^  \* celery +Celery: .+$", plain, re.MULTILINE)
-    assert "maintenance-only upstream" in plain
+    assert "upstream in maintenance mode" in plain
 
 
 def test_options_in_two_forms_at_once_are_refused(aiapi: Command) -> None:
@@ -99,19 +99,19 @@ def test_what_is_required_and_missing_fails_with_a_remedy(aiapi: Command, tmp_pa
     (tmp_path / "nothing").mkdir()
     result = aiapi("doctor", PATH=str(tmp_path / "nothing"))
     assert result.returncode == 1
-    assert re.search(r"^MISSING +uv: not installed\n +Install uv", result.stdout, re.MULTILINE)
-    assert re.search(r"^MISSING +git: not installed\n +Install git", result.stdout, re.MULTILINE)
+    assert re.search(r"^FAIL +uv: not installed\n +Install uv", result.stdout, re.MULTILINE)
+    assert re.search(r"^FAIL +git: not installed\n +Install git", result.stdout, re.MULTILINE)
 
 
 def test_inside_a_project_its_template_is_checked_too(aiapi: Command, small_checkout: Path) -> None:
     aiapi("new", "demo", "--defaults", "--no-lock")
     demo = aiapi.folder / "demo"
-    assert f"ok       project: made from {small_checkout} at v0.1.0" in aiapi.within(demo)("doctor").stdout
+    assert f"ok       project: at v0.1.0 of {small_checkout}" in aiapi.within(demo)("doctor").stdout
     answers = demo / ".copier-answers.yml"
     answers.write_text(answers.read_text().replace(str(small_checkout), "/gone"))
     result = aiapi.within(demo)("doctor")
     assert result.returncode == 1
-    assert "MISSING  project: made from /gone" in result.stdout
+    assert "FAIL     project: at v0.1.0 of /gone" in result.stdout
 
 
 def test_the_shell_completes_the_values_of_an_option(aiapi: Command) -> None:

@@ -36,9 +36,9 @@ def test_nothing_is_left_at_any_stage(
 @pytest.mark.parametrize("keys", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
 def test_leaving_a_prompt_leaves_nothing(terminal: Callable[..., Terminal], aiapi: Command, keys: str) -> None:
     screen = terminal("new", "demo")
-    screen.await_text("what it is for")
+    screen.await_text("One-sentence description")
     screen.press("\r")
-    screen.await_text("Who owns it")
+    screen.await_text("Owner (person or team)")
     screen.press("\x15" + keys if keys == "\x03" else "\x01\x0b" + keys)
     code, shown = screen.end()
     assert code == 130, shown

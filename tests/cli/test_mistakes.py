@@ -60,7 +60,7 @@ def test_everything_wrong_is_listed_at_once_with_what_is_valid(aiapi: Command) -
 def test_an_answer_given_twice_is_refused(aiapi: Command) -> None:
     result = aiapi("new", "demo", "--defaults", "--inference", "cpu", "-d", "inference=gpu")
     assert result.returncode == 1
-    assert "inference: given twice: 'cpu' and 'gpu'." in result.stderr
+    assert "inference: given twice, as 'cpu' and 'gpu'." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_incomplete_command_line_ends_with_2(aiapi: Command, arguments: list[
 def test_without_a_terminal_nothing_is_asked_and_full_answers_suffice(aiapi: Command) -> None:
     refused = aiapi("new", "demo", "--no-lock")
     assert refused.returncode == 2
-    assert "There is no terminal to ask on." in refused.stderr
+    assert "Cannot prompt without a terminal." in refused.stderr
     choices = ["--vector-store=qdrant", "--task-queue=arq", "--inference=cpu", "--license=MIT", "--python-version=3.11"]
     given = aiapi("new", "demo", "--no-lock", *choices, "--author=A", "--description=B")
     assert given.returncode == 0, given.stderr
@@ -134,7 +134,7 @@ def test_a_git_that_is_too_old_is_refused(aiapi: Command, stand_in: Callable[[st
 def test_a_project_is_not_named_like_a_package_it_needs(aiapi: Command, name: str) -> None:
     result = aiapi("new", name, "--defaults", "--vector-store", "qdrant")
     assert result.returncode == 1
-    assert f"depend on a package named {name}" in result.stderr
+    assert f"cannot be named {name}" in result.stderr
     assert aiapi.leftovers() == []
 
 

@@ -111,6 +111,8 @@ def test_json_alone_is_on_stdout(aiapi: Command) -> None:
     assert data["commit"] == git(aiapi.folder / "demo", "rev-parse", "HEAD")
     assert [step["name"] for step in data["steps"]] == ["uv lock", "git commit"]
     assert data["next"] == NEXT
+    assert data["file_count"] == len(data["files"])
+    assert "src/app/main.py" in data["files"]
 
 
 def test_quiet_says_nothing_but_warnings(aiapi: Command) -> None:
@@ -137,6 +139,7 @@ def test_a_dry_run_counts_what_is_then_made(aiapi: Command) -> None:
     aiapi("new", "demo", "--defaults", "--no-lock")
     made = tree(aiapi.folder / "demo")
     assert data["files"] == {name: len(content) for name, content in made.items()}
+    assert data["file_count"] == len(made)
     assert data["bytes"] == sum(map(len, made.values()))
 
 
@@ -151,17 +154,17 @@ def test_prompts_are_answered_on_a_terminal(
     terminal: Callable[..., Terminal], aiapi: Command, colour: dict[str, str]
 ) -> None:
     screen = terminal("new", "demo", "--no-lock", "--license", "MIT", **colour)
-    screen.await_text("what it is for")
+    screen.await_text("One-sentence description")
     screen.press("\r")
-    screen.await_text("Who owns it")
+    screen.await_text("Owner (person or team)")
     screen.press("\r")
-    screen.await_text("Oldest Python")
+    screen.await_text("Minimum Python version")
     screen.press("\r")
-    screen.await_text("Where passages are searched")
+    screen.await_text("Vector store")
     screen.press("\x1b[B\r")
-    screen.await_text("What carries jobs")
+    screen.await_text("Task queue")
     screen.press("\r")
-    screen.await_text("What the ONNX models run on")
+    screen.await_text("Hardware for the ONNX models")
     screen.press("\r")
     code, shown = screen.end()
     assert code == 0, shown

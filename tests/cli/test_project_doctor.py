@@ -1,4 +1,4 @@
-"""`aiapi doctor` in a project: whether it can be updated, and what the last update left to decide."""
+"""`aiapi doctor` in a project: whether it can be updated, and what the last update left to resolve."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from aiapi import conflicts
 from aiapi.conflicts import Kind, Leftover
 from cli.command import git
-from cli.upkeep_scenes import ANSWERS, FORGE, commit, make, publish, release, told
+from cli.project_scenes import ANSWERS, FORGE, commit, make, publish, release, run_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def aiapi(checkout: Path, command_from: Callable[[Path], Command]) -> Command:
 
 def checks(demo: Command) -> tuple[int, dict[str, Any]]:
     """Run the doctor; return its exit code and the checks by name."""
-    code, said = told(demo, "doctor")
+    code, said = run_json(demo, "doctor")
     return code, {check["name"]: check for check in said["checks"]}
 
 
@@ -43,9 +43,9 @@ def test_a_project_that_can_be_updated_passes_every_check(aiapi: Command, checko
     demo = make(aiapi)
     _, found = checks(demo)
     assert failed(found) == set()
-    assert found["project"]["detail"] == f"made from {checkout} at v0.1.0"
+    assert found["project"]["detail"] == f"at v0.1.0 of {checkout}"
     assert found["source"]["detail"] == "reachable, newest release: v0.1.0"
-    assert "v0.1.0 is there and renders" in demo.within(demo.folder / "src/app")("doctor").stdout
+    assert "v0.1.0 is available and renders" in demo.within(demo.folder / "src/app")("doctor").stdout
     assert "project" not in checks(aiapi)[1]
 
 
@@ -111,7 +111,7 @@ def test_what_an_update_left_to_decide_fails_and_is_listed(aiapi: Command) -> No
     result = demo("doctor")
     assert result.returncode == 1
     listed = "compose.yaml.yours (saved edit), src/app/main.py:2 (conflict markers)"
-    assert f"MISSING  leftovers: {listed}" in result.stdout
+    assert f"FAIL     leftovers: {listed}" in result.stdout
 
 
 def test_a_file_of_the_template_that_git_ignores_fails_unless_git_has_it(aiapi: Command) -> None:
@@ -126,6 +126,11 @@ def test_a_file_of_the_template_that_git_ignores_fails_unless_git_has_it(aiapi: 
     git(demo.folder, "rm", "--quiet", "--cached", "compose.yaml")
     code, found = checks(demo)
     assert (code, failed(found)) == (1, {"ignored files"})
+
+
+def test_a_name_that_begins_with_a_colon_is_checked_like_any_other(demo: Command) -> None:
+    (demo.folder / ".gitignore").write_text(":odd.txt\n")
+    assert ":odd.txt" in checks(demo)[1]["ignored files"]["detail"]
 
 
 def test_a_project_without_a_repository_is_told_what_updates_need(aiapi: Command) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cli.command import git, tree
-from cli.upkeep_scenes import ANSWERS, FORGE, commit, make, only_named_bare_repositories, publish, release, told
+from cli.project_scenes import ANSWERS, FORGE, commit, make, only_named_bare_repositories, publish, release, run_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ def recorded(demo: Command) -> str:
 def refused(demo: Command, source: str) -> str:
     """Relink where it must fail, see that nothing changed, and return the message."""
     before = tree(demo.folder)
-    code, said = told(demo, "relink", source)
+    code, said = run_json(demo, "relink", source)
     assert code == 1
     assert tree(demo.folder) == before
     message, remedy = said["error"]["message"], said["error"]["remedy"]
@@ -96,10 +96,10 @@ def test_a_version_between_releases_is_found_by_its_commit(aiapi: Command, check
     bare = tmp_path / "whole.git"
     git(checkout, "clone", "--quiet", "--bare", ".", str(bare))
     only_named_bare_repositories(aiapi)
-    code, said = told(demo, "relink", f"git+{bare.as_uri()}")
+    code, said = run_json(demo, "relink", f"git+{bare.as_uri()}")
     assert (code, said["changed"], said["source"]) == (0, True, f"git+{bare.as_uri()}")
     assert said["version"].startswith("v0.1.0-1-g")
-    assert told(demo, "check")[0] == 0
+    assert run_json(demo, "check")[0] == 0
     assert aiapi.leftovers() == ["demo"]
 
 
@@ -109,7 +109,7 @@ def test_a_web_address_is_recorded_as_copier_reads_it_without_its_password(aiapi
     result = demo("relink", FORGE.replace("https://", "https://ada:secret@"))
     assert result.returncode == 0, result.stderr
     assert recorded(demo) == FORGE
-    assert "password in the URL were left out" in result.stderr
+    assert "password in the URL were dropped" in result.stderr
     assert "secret" not in result.stdout + result.stderr
 
 
@@ -125,8 +125,8 @@ def test_the_recorded_source_again_changes_nothing(aiapi: Command, checkout: Pat
     before = tree(demo.folder)
     result = demo("relink", "../../checkout")
     assert result.returncode == 0
-    assert f"{checkout} is recorded already" in result.stdout
-    assert told(demo, "relink", str(checkout))[1]["changed"] is False
+    assert f"{checkout} is already recorded" in result.stdout
+    assert run_json(demo, "relink", str(checkout))[1]["changed"] is False
     assert tree(demo.folder) == before
 
 
@@ -154,9 +154,9 @@ def test_a_repository_that_is_no_template_is_refused(aiapi: Command, tmp_path: P
 def test_a_source_that_cannot_be_asked_is_refused(aiapi: Command, moved: Path, tmp_path: Path) -> None:
     demo = make(aiapi)
     assert "There is no template at /not/here" in refused(demo, "/not/here")
-    assert "could not be asked: unable to access" in refused(demo, "https://127.0.0.1:9/none.git")
+    assert "did not answer: unable to access" in refused(demo, "https://127.0.0.1:9/none.git")
     (tmp_path / "empty").mkdir()
-    assert "could not be asked" in refused(demo, str(tmp_path / "empty"))
+    assert "did not answer" in refused(demo, str(tmp_path / "empty"))
     bare = tmp_path / "bare"
     git(moved, "clone", "--quiet", "--bare", ".", str(bare))
     assert f"git+{bare.as_uri()}" in refused(demo, str(bare))
@@ -168,4 +168,4 @@ def test_answers_with_changes_that_are_not_committed_are_refused(aiapi: Command,
     demo = make(aiapi)
     with (demo.folder / ANSWERS).open("a") as answers:
         answers.write("mine: 1\n")
-    assert "has changes that are not committed" in refused(demo, str(moved))
+    assert "has uncommitted changes" in refused(demo, str(moved))

@@ -81,7 +81,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_written(aiapi: Comma
         port = str(taken.getsockname()[1])
         result = aiapi("new", "demo", "--defaults", "--run", "--port", port, **running)
     assert result.returncode == 1
-    assert f"Port {port} is taken." in result.stderr
+    assert f"Port {port} is in use." in result.stderr
     assert aiapi.leftovers() == []
 
 
@@ -90,7 +90,7 @@ def test_an_installation_that_fails_is_said_plainly(aiapi: Command, stand_in: Ca
     result = aiapi("new", "demo", "--defaults", "--run", PATH=path)
     assert result.returncode == 1
     assert "uv sync failed: no room" in result.stderr
-    assert "The project is made, this is left to do: Run `uv sync`" in result.stderr
+    assert "The project was created. Still to do: Fix the cause, then run `uv sync`" in result.stderr
 
 
 def test_a_service_that_dies_passes_on_its_exit_code(aiapi: Command, stand_in: Callable[[str, str], str]) -> None:
@@ -98,7 +98,7 @@ def test_a_service_that_dies_passes_on_its_exit_code(aiapi: Command, stand_in: C
     result = aiapi("new", "demo", "--defaults", "--run", "--json", PATH=path)
     assert result.returncode == 1
     assert json.loads(result.stdout)["ok"] is True
-    assert "ended by itself with exit code 7" in result.stderr
+    assert "exited by itself with exit code 7" in result.stderr
 
 
 def test_an_interrupt_while_installing_keeps_the_finished_project(
@@ -115,5 +115,5 @@ def test_an_interrupt_while_installing_keeps_the_finished_project(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "Interrupted: the project is made."
+    assert stderr.splitlines()[-1] == "Interrupted after the project was created."
     assert aiapi.leftovers() == ["demo"]

@@ -1,4 +1,4 @@
-"""`aiapi set`: another answer at the template's version that the project has, and what the data needs."""
+"""`aiapi set`: another answer at the same template version, and the steps for the data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aiapi import switches
+from aiapi import data_steps
 from cli.command import ROOT, git
+from cli.project_scenes import commit, run_json
 from cli.update_scenes import LINES, changed, edit, files, refused, state
-from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ STEP = re.compile(
 
 def test_an_option_changes_at_the_version_that_the_project_has_and_back_again(demo: Command) -> None:
     before = files(demo.folder)
-    code, said = told(demo, "set", "vector_store=qdrant", "--yes")
+    code, said = run_json(demo, "set", "vector_store=qdrant", "--yes")
     assert (code, said["from"], said["to"], said["applied"]) == (0, "v0.1.0", "v0.1.0", True)
     assert said["answers"] == {"vector_store": "qdrant"}
     assert [(change["path"], change["kind"]) for change in said["changes"]] == [
@@ -41,14 +41,14 @@ def test_an_option_changes_at_the_version_that_the_project_has_and_back_again(de
     ]
     assert (demo.folder / "store.txt").read_text().startswith("qdrant\n")
     commit(demo.folder)
-    assert told(demo, "set", "vector_store=pgvector", "--yes")[0] == 0
+    assert run_json(demo, "set", "vector_store=pgvector", "--yes")[0] == 0
     assert files(demo.folder) == before
 
 
 def test_several_options_change_at_once_and_say_what_comes_afterwards(demo: Command) -> None:
     result = demo("set", "vector_store=qdrant", "task_queue=arq", "author=Ada", "--yes")
     assert result.returncode == 0, result.stderr
-    assert "Read the vectors back, nothing is embedded anew: uv run poe app vectors import" in result.stdout
+    assert "Read the vectors back, without embedding again: uv run poe app vectors import" in result.stdout
     assert "Set the new queue's APP_JOB_QUEUE__" in result.stdout
     assert "vectors export" not in result.stdout
     assert (demo.folder / "queue.txt").read_text() == "arq\n"
@@ -66,7 +66,7 @@ def test_an_answer_that_is_there_already_is_nothing_to_do(demo: Command) -> None
     result = demo("set", "vector_store=pgvector", "task_queue=celery")
     assert result.returncode == 0
     assert result.stdout == "Nothing to do: vector_store is pgvector, task_queue is celery already.\n"
-    assert told(demo, "set", "vector_store=pgvector")[1]["changes"] == []
+    assert run_json(demo, "set", "vector_store=pgvector")[1]["changes"] == []
     assert state(demo.folder) == before
 
 
@@ -79,22 +79,22 @@ def test_without_a_terminal_the_steps_that_need_the_old_code_are_named_and_nothi
 @pytest.mark.parametrize(
     ("option", "begin", "end"),
     [
-        ("vector_store", "The vector store; nothing is embedded anew:", "The queue carries nothing but ids"),
-        ("task_queue", "The queue carries nothing but ids", "On a developer's machine"),
+        ("vector_store", "## Switching the vector store", "On a developer's machine"),
+        ("task_queue", "## Switching the queue", "## Your migrations"),
     ],
 )
 def test_the_steps_are_those_of_the_services_document(option: str, begin: str, end: str) -> None:
-    document = (ROOT / "template/docs/operations.md").read_text()
+    document = (ROOT / "template/docs/deployment.md").read_text()
     described = " ".join(document.partition(begin)[2].partition(end)[0].split())
-    told = " ".join(map(str, switches.steps([option])))
+    told = " ".join(map(str, data_steps.required_steps([option])))
     steps = [list(dict.fromkeys(step.lower() for step in STEP.findall(text))) for text in (told, described)]
     assert steps[0] == steps[1]
-    both = [str(step) for step in switches.steps(["vector_store", "task_queue"]) if step.with_old_code]
+    both = [str(step) for step in data_steps.required_steps(["vector_store", "task_queue"]) if step.with_old_code]
     assert both == [DRAIN, EXPORT, STOP]
 
 
 def test_what_needs_nothing_of_the_old_code_is_done_without_asking(demo: Command) -> None:
-    code, said = told(demo, "set", "inference=gpu")
+    code, said = run_json(demo, "set", "inference=gpu")
     assert (code, said["applied"]) == (0, True)
     assert [step["with_old_code"] for step in said["data_steps"]] == [False]
 
@@ -103,7 +103,7 @@ def test_a_dry_run_names_all_steps_and_changes_nothing(demo: Command) -> None:
     before = state(demo.folder)
     result = demo("set", "vector_store=qdrant", "--dry-run", "--diff")
     assert result.returncode == 0, result.stderr
-    assert f"First, with the code as it is: {EXPORT}" in result.stdout
+    assert f"First, with the old code: {EXPORT}" in result.stdout
     assert "-pgvector\n+qdrant\n" in result.stdout
     assert state(demo.folder) == before
 
@@ -122,7 +122,7 @@ def test_on_a_terminal_it_asks(
     ended, shown = screen.end()
     assert ended == code, shown
     if code:
-        assert "Nothing was changed. Run the command again once it is done." in shown
+        assert "Nothing was changed. Run the command again once the data is prepared." in shown
         assert "Error" not in shown
         assert state(demo.folder) == before
     else:
@@ -149,13 +149,13 @@ def test_edits_in_the_files_of_an_option_are_kept(demo: Command) -> None:
     edit(demo, "store.txt", 1, "my own pgvector")
     edit(demo, "only_pgvector.txt", 5)
     commit(demo.folder)
-    code, said = told(demo, "set", "vector_store=qdrant", "--yes")
+    code, said = run_json(demo, "set", "vector_store=qdrant", "--yes")
     assert (code, said["unresolved"]) == (1, ["only_pgvector.txt.yours", "store.txt"])
     lines = (demo.folder / "store.txt").read_text().splitlines()
     assert {"my own pgvector", "qdrant"} <= set(lines)
     assert (demo.folder / "only_pgvector.txt.yours").read_text() == changed(f"index\n{LINES}", 5, "changed by me")
     assert git(demo.folder, "status", "--short", "store.txt") == "UU store.txt"
-    assert "waits to be finished" in refused(demo, "set", "task_queue=arq", "--yes")["message"]
+    assert "is not finished" in refused(demo, "set", "task_queue=arq", "--yes")["message"]
 
 
 def test_every_answer_that_cannot_be_is_named(demo: Command) -> None:

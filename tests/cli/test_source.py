@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cli.command import CANONICAL, git, tree
-from cli.upkeep_scenes import release
+from cli.project_scenes import release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cli.command import Command
 
-MACHINE_ONLY = "will work on this machine only"
+MACHINE_ONLY = "can be updated on this machine only"
 
 
 def recorded(folder: Path) -> tuple[str, str]:
@@ -128,7 +128,7 @@ def test_a_checkout_that_is_gone_since_the_installation_is_replaced_by_the_bundl
     aiapi = command_from(installed({"url": "file:///not/here", "dir_info": {}}))
     result = aiapi("new", "demo", "--defaults", "--no-lock")
     assert result.returncode == 0, result.stderr
-    assert "aiapi was installed from /not/here, which is no git checkout now." in result.stderr
+    assert "aiapi was installed from /not/here, which is no longer a git checkout." in result.stderr
     assert recorded(aiapi.folder / "demo") == (CANONICAL, "v0.1.0")
 
 

@@ -15,7 +15,7 @@ def test_an_address_with_a_password_is_refused_and_the_password_never_shown(aiap
     given = f"{scheme}://ada:secret@forge.invalid/x.git"
     result = aiapi("new", "demo", "--defaults", "--no-lock", "--json", "--template", given)
     assert result.returncode == 1
-    assert "let a credential helper of git log in" in result.stderr
+    assert "let a git credential helper log in" in result.stderr
     assert "secret" not in result.stdout + result.stderr
     assert aiapi.leftovers() == []
 
@@ -25,5 +25,5 @@ def test_a_name_is_judged_before_anything_is_fetched(aiapi: Command, name: str) 
     result = aiapi("new", name, "--defaults", "--no-lock", "--template", "https://127.0.0.1:9/none.git")
     assert result.returncode == 1
     assert "lower-case letters" in result.stderr
-    assert "cannot be written" not in result.stderr
+    assert "is not writable" not in result.stderr
     assert aiapi.leftovers() == []

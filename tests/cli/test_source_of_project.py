@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.command import CANONICAL, git
-from cli.upkeep_scenes import only_named_bare_repositories, release
+from cli.project_scenes import only_named_bare_repositories, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def test_a_version_between_two_releases_is_known_to_the_bundle_that_has_it(
     assert ask(aiapi, CANONICAL, described)["here"]
     only_named_bare_repositories(aiapi)
     assert ask(aiapi, CANONICAL, described)["here"]
-    assert "does not know v0.1.0-7-gabcdef0" in ask(aiapi, CANONICAL, "v0.1.0-7-gabcdef0")["error"]
+    assert "does not have v0.1.0-7-gabcdef0" in ask(aiapi, CANONICAL, "v0.1.0-7-gabcdef0")["error"]
 
 
 def test_a_bundle_that_git_cannot_read_is_not_one_that_lacks_the_version(

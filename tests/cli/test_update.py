@@ -1,4 +1,4 @@
-"""`aiapi update` from start to end: put in place as a whole, finished, or taken back."""
+"""`aiapi update` from start to end: applied as a whole, finished, or undone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import ANSWERS, commit, run_json
 from cli.update_scenes import LINES, changed, decide, edit, files, state, undo
-from cli.upkeep_scenes import ANSWERS, commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_a_release_that_changes_no_file_is_recorded_all_the_same(
     git(checkout, "commit", "--quiet", "--allow-empty", "--message", "nothing")
     git(checkout, "tag", "--annotate", "--message", "v0.4.0", "v0.4.0")
     demo = aiapi.within(aiapi.folder / "demo")
-    assert told(demo, "update", "--dry-run")[1]["applied"] is False
+    assert run_json(demo, "update", "--dry-run")[1]["applied"] is False
     result = demo("update", "--no-lock")
     assert result.returncode == 0
     assert "Only the answers change." in result.stdout
@@ -74,17 +74,17 @@ def test_a_release_that_changes_no_file_is_recorded_all_the_same(
 
 
 def test_an_answer_may_change_on_the_way(demo: Command) -> None:
-    code, said = told(demo, "update", "--no-lock", "--set", "description=Does everything.")
+    code, said = run_json(demo, "update", "--no-lock", "--set", "description=Does everything.")
     assert (code, said["to"], said["answers"]) == (0, "v0.3.0", {"description": "Does everything."})
     assert "Does everything.\n" in (demo.folder / "README.md").read_text()
 
 
 def test_a_dry_run_changes_nothing_and_tells_what_the_update_then_does(conflicting: Command) -> None:
     before = state(conflicting.folder)
-    code, foreseen = told(conflicting, "update", "--dry-run", "--diff")
+    code, foreseen = run_json(conflicting, "update", "--dry-run", "--diff")
     assert (code, foreseen["ok"], foreseen["applied"]) == (1, False, False)
     assert state(conflicting.folder) == before
-    code, said = told(conflicting, "update", "--diff", "--no-lock")
+    code, said = run_json(conflicting, "update", "--diff", "--no-lock")
     assert (code, said.pop("applied"), foreseen.pop("applied")) == (1, True, False)
     assert said == foreseen
     assert "+changed by the template" in said["difference"]
@@ -95,7 +95,7 @@ def test_a_dry_run_says_on_the_screen_that_it_was_one(demo: Command) -> None:
     assert result.returncode == 0
     assert "Nothing was changed: this was a dry run." in result.stdout
     assert "--- a/plain.txt\n+++ b/plain.txt\n" in result.stdout
-    assert "Take it back" not in result.stdout
+    assert "Undo" not in result.stdout
 
 
 def test_text_that_is_not_utf8_is_merged_and_shown(demo: Command) -> None:
@@ -111,10 +111,10 @@ def test_text_that_is_not_utf8_is_merged_and_shown(demo: Command) -> None:
 @pytest.mark.parametrize("finished", [False, True], ids=["at once", "finished"])
 def test_the_undo_that_is_named_gives_back_what_was(conflicting: Command, *, finished: bool) -> None:
     before = state(conflicting.folder)
-    _, said = told(conflicting, "update", "--no-lock")
+    _, said = run_json(conflicting, "update", "--no-lock")
     if finished:
         decide(conflicting)
-        code, said = told(conflicting, "update", "--continue")
+        code, said = run_json(conflicting, "update", "--continue")
         assert code == 0
     undo(conflicting, said)
     assert state(conflicting.folder) == before
@@ -134,14 +134,14 @@ def test_a_project_in_a_larger_repository_leaves_the_rest_alone(demo: Command, n
     (other / "staged.txt").write_text("staged work\n")
     git(top, "add", "other/staged.txt")
     before = state(top)
-    code, said = told(demo, "update", "--no-lock")
+    code, said = run_json(demo, "update", "--no-lock")
     assert (code, said["unresolved"]) == (1, ["moved here/clash.txt", "same.txt"])
     assert sorted(git(top, "diff", "--name-only", "--diff-filter=U").splitlines()) == [
         "demo/moved here/clash.txt",
         "demo/same.txt",
     ]
     assert (other / "same.txt").read_text() == "unfinished work\n"
-    code, left = told(demo, "update", "--continue")
+    code, left = run_json(demo, "update", "--continue")
     assert (code, [each["path"] for each in left["unresolved"]]) == (1, ["moved here/clash.txt", "same.txt"])
     (demo.folder / "new.py").write_text("mine, and nowhere else\n")
     undo(demo, said)
@@ -164,9 +164,9 @@ def test_a_detached_head_and_a_working_tree_of_the_users_own_will_do(demo: Comma
     before, listed = state(demo.folder), git(tree, "worktree", "list")
     edit(demo.within(tree), "same.txt", 5)
     commit(tree)
-    code, said = told(demo.within(tree), "update", "--no-lock")
+    code, said = run_json(demo.within(tree), "update", "--no-lock")
     assert (code, said["unresolved"]) == (1, ["same.txt"])
-    assert told(demo.within(tree), "update", "--continue")[0] == 1
+    assert run_json(demo.within(tree), "update", "--continue")[0] == 1
     undo(demo.within(tree), said)
     assert git(tree, "status", "--porcelain", "--ignored") == ""
     assert len(git(tree, "worktree", "list").splitlines()) == len(listed.splitlines()) == 3

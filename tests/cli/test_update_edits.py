@@ -8,8 +8,8 @@ import pytest
 
 from cli.command import git
 from cli.edited_scene import MINE, MOVED_EDIT
-from cli.update_scenes import LINES, MORE_ROUTES, ODD_NAMES, PICTURE, PROSE, changed
-from cli.upkeep_scenes import ANSWERS
+from cli.project_scenes import ANSWERS
+from cli.update_scenes import LINES, MORE_ROUTES, ODD_NAMES, PATTERN, PICTURE, PROSE, changed
 
 if TYPE_CHECKING:
     from cli.edited_scene import Updated
@@ -145,14 +145,14 @@ def test_files_that_only_the_user_has_stay_also_in_a_folder_that_the_release_giv
         assert updated.change(name) == {}
 
 
-@pytest.mark.parametrize("name", [name for name in ODD_NAMES if name != "[a]*.txt"])
+@pytest.mark.parametrize("name", [name for name in ODD_NAMES if name != PATTERN])
 def test_the_name_of_a_file_does_not_matter(updated: Updated, name: str) -> None:
-    assert updated.change(f"odd/{name}")["kind"] == "merged"
-    assert updated.text(f"odd/{name}") == changed(changed(LINES, 3), 20, "changed by me")
+    assert updated.change(name)["kind"] == "merged"
+    assert updated.text(name) == changed(changed(LINES, 3), 20, "changed by me")
 
 
 def test_a_name_that_is_a_pattern_conflicts_alone(updated: Updated) -> None:
-    assert updated.change("odd/[a]*.txt")["conflict_lines"] == [3]
+    assert updated.change(PATTERN)["conflict_lines"] == [3]
     assert updated.after["odd/a1.txt"] == updated.before["odd/a1.txt"]
 
 

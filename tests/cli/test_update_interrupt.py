@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git, interrupt
+from cli.project_scenes import commit, run_json
 from cli.update_scenes import edit, state
-from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +82,7 @@ def test_while_the_update_is_put_in_place_it_waits_for_the_end(
     mark = tmp_path / "mark"
     slow = f'for word in "$@"; do [ "$word" = read-tree ] && touch {mark} && sleep 1; done; exec "$REAL" "$@"'
     _, last = interrupted(demo, by, mark, "--no-lock", PATH=stand_in("git", slow))
-    assert last.startswith("Interrupted: the update is in place")
+    assert last.startswith("Interrupted: the update is applied")
     assert "git reset --hard" in last
     assert "_commit: v0.3.0" in (demo.folder / ".copier-answers.yml").read_text()
     assert git(demo.folder, "diff", "--name-only") == ""
@@ -98,7 +98,7 @@ def test_while_the_dependencies_are_locked_the_update_stays(
     before = state(demo.folder)
     stdout, last = interrupted(demo, by, mark, "--json", PATH=stand_in("uv", BEFORE.format(word="lock", mark=mark)))
     assert json.loads(stdout)["ok"] is False
-    assert "the update is in place" in last
+    assert "the update is applied" in last
     git(demo.folder, *last.partition("git ")[2].split())
     assert state(demo.folder) == before
-    assert told(demo, "update", "--dry-run")[0] == 0
+    assert run_json(demo, "update", "--dry-run")[0] == 0

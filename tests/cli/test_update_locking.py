@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import commit, run_json
 from cli.update_scenes import edit
-from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def locked(demo: Command) -> Command:
 
 
 def test_dependencies_are_locked_anew_when_they_have_changed(locked: Command) -> None:
-    code, said = told(locked, "update")
+    code, said = run_json(locked, "update")
     assert (code, said["locked"]) == (0, True)
     assert 'version = "0.2.0"' in (locked.folder / "uv.lock").read_text()
     assert "M  uv.lock" in git(locked.folder, "status", "--short").splitlines()
@@ -49,9 +49,9 @@ def test_dependencies_are_locked_anew_when_they_have_changed(locked: Command) ->
 
 def test_dependencies_are_not_locked_when_they_have_not_changed_or_are_not_to_be(locked: Command) -> None:
     before = (locked.folder / "uv.lock").read_bytes()
-    assert "locked" not in told(locked, "update", "--to", "0.2.0", "--no-lock")[1]
+    assert "locked" not in run_json(locked, "update", "--to", "0.2.0", "--no-lock")[1]
     commit(locked.folder)
-    assert "locked" not in told(locked, "update")[1]
+    assert "locked" not in run_json(locked, "update")[1]
     assert (locked.folder / "uv.lock").read_bytes() == before
 
 
@@ -75,9 +75,9 @@ def test_a_lock_that_fails_is_no_success_and_the_update_stays(
 def test_continue_locks_what_the_update_could_not_yet(locked: Command) -> None:
     edit(locked, "same.txt", 5)
     commit(locked.folder)
-    code, said = told(locked, "update")
+    code, said = run_json(locked, "update")
     assert (code, "locked" in said) == (1, False)
     shutil.copy(locked.folder / "plain.txt", locked.folder / "same.txt")
-    assert told(locked, "update", "--continue")[0] == 0
+    assert run_json(locked, "update", "--continue")[0] == 0
     assert 'version = "0.2.0"' in (locked.folder / "uv.lock").read_text()
     assert git(locked.folder, "diff", "--name-only") == ""

@@ -1,4 +1,4 @@
-"""`aiapi update` where it cannot work: one line with the remedy, and everything as it was."""
+"""`aiapi update` if it cannot work: one line with the remedy, and nothing changed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import ANSWERS, commit
 from cli.update_scenes import edit, files, refused, state
-from cli.upkeep_scenes import ANSWERS, commit
 
 if TYPE_CHECKING:
     from cli.command import Command
@@ -65,8 +65,8 @@ def test_a_file_that_git_does_not_track_is_named_even_where_git_is_not_to_show_s
         (b"{{{{\n", "cannot be read"),
         (b"_commit: v0.1.0\n_src_path: gr\xfc\xdfe\n", "cannot be read"),
         (b"<<<<<<< ours\n_commit: v0.1.0\n=======\n", "cannot be read"),
-        (b"- a list\n", "holds no answers"),
-        (b"", "holds no answers"),
+        (b"- a list\n", "contains no answers"),
+        (b"", "contains no answers"),
         (b"_src_path: /somewhere\nproject_name: demo\n", "records no template version"),
         (b"_commit: v0.1.0\nproject_name: demo\n", "records no template version"),
         (b"_commit:\n_src_path: /somewhere\n", "records no template version"),
@@ -90,7 +90,7 @@ def test_a_project_of_a_version_that_its_template_does_not_have(demo: Command) -
     file = demo.folder / ANSWERS
     file.write_text(file.read_text().replace("v0.1.0", "v7.0.0"))
     commit(demo.folder)
-    assert "does not know v7.0.0" in refused(demo, "update")["message"]
+    assert "does not have v7.0.0" in refused(demo, "update")["message"]
 
 
 @pytest.mark.parametrize("version", ["9.9.9", "v9.9.9", "nonsense", "--upload-pack=true"])
@@ -104,7 +104,7 @@ def test_a_release_that_is_older_than_the_projects(demo: Command) -> None:
     assert demo("update", "--no-lock").returncode == 0
     commit(demo.folder)
     error = refused(demo, "update", "--to", "0.2.0")
-    assert error["message"] == "The project is made from v0.3.0, and v0.2.0 is older."
+    assert error["message"] == "The project is at v0.3.0, and v0.2.0 is older."
 
 
 def test_answers_that_the_template_does_not_take_are_named_all_at_once(demo: Command) -> None:
@@ -130,16 +130,16 @@ def test_answers_that_the_template_does_not_take_are_named_all_at_once(demo: Com
 
 def test_an_answer_without_a_value(demo: Command) -> None:
     error = refused(demo, "update", "--set", "task_queue", "--set", "=arq", code=2)
-    assert error["message"] == "'task_queue', '=arq' name no value."
+    assert error["message"] == "'task_queue', '=arq' have no key or no value."
 
 
 def test_continue_without_an_update(demo: Command) -> None:
-    assert refused(demo, "update", "--continue")["message"] == "No update waits to be finished."
+    assert refused(demo, "update", "--continue")["message"] == "There is no update to finish."
 
 
 @pytest.mark.parametrize("other", [("--to", "0.2.0"), ("--set", "author=Ada"), ("--dry-run",), ("--diff",)])
 def test_continue_beside_what_starts_an_update(demo: Command, other: tuple[str, ...]) -> None:
-    assert "Give it alone" in refused(demo, "update", "--continue", *other, code=2)["remedy"]
+    assert "without them" in refused(demo, "update", "--continue", *other, code=2)["remedy"]
 
 
 def test_an_update_while_another_is_in_place(demo: Command) -> None:
@@ -147,7 +147,7 @@ def test_an_update_while_another_is_in_place(demo: Command) -> None:
     commit(demo.folder)
     assert demo("update", "--no-lock").returncode == 1
     error = refused(demo, "update")
-    assert "waits to be finished" in error["message"]
+    assert "is not finished" in error["message"]
     assert "git reset --hard" in error["remedy"]
 
 
@@ -213,7 +213,7 @@ def test_a_project_that_is_current_is_told_so(demo: Command, newborn: Newborn) -
     before = state(demo.folder)
     result = demo("update")
     assert result.returncode == 0, result.stderr
-    assert "Nothing changes: the project is current." in result.stdout
+    assert "Nothing changes: the project is up to date." in result.stdout
     assert "Next" not in result.stdout
     assert state(demo.folder) == before
 
@@ -230,6 +230,6 @@ def test_a_project_that_is_newer_than_its_templates_newest_release_is_told_so(de
     before = state(demo.folder)
     result = demo("update")
     assert result.returncode == 0, result.stderr
-    assert "v0.3.0, is older than what the project is made from" in result.stderr
+    assert "v0.3.0, is older than the project's" in result.stderr
     assert "Nothing changes" in result.stdout
     assert state(demo.folder) == before

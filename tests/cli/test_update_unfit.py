@@ -1,4 +1,4 @@
-"""`aiapi update` in a repository with which it cannot work: told up front, and told rightly."""
+"""`aiapi update` refuses repositories in which it cannot work, with the right message."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import commit, run_json
 from cli.update_scenes import edit, refused
-from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ def test_a_file_that_git_is_told_to_overlook_is_named_with_the_command_that_ends
         git(demo.folder, "update-index", flag, "odd/with space.txt")
     edit(demo, "odd/with space.txt", 3)
     error = refused(demo.within(demo.folder / "odd"), "update")
-    assert error["message"] == f"git is told to overlook 1 file of {demo.folder}."
-    found = {check["name"]: check for check in told(demo, "doctor")[1]["checks"]}["overlooked files"]
+    assert error["message"] == f"git skips changes to 1 file of {demo.folder} (skip-worktree or assume-unchanged)."
+    found = {check["name"]: check for check in run_json(demo, "doctor")[1]["checks"]}["skipped files"]
     assert (found["ok"], found["detail"]) == (False, error["problems"][0])
     subprocess.run(["sh", "-c", error["problems"][0].partition(": ")[2]], cwd=demo.folder.parent, check=True)
     assert "1 uncommitted change" in refused(demo, "update")["message"]

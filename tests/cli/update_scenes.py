@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.command import Command, git, make_checkout, on_a_clean_machine
-from cli.upkeep_scenes import commit
+from cli.project_scenes import commit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 LINES = "".join(f"line {number}\n" for number in range(1, 31))
 PICTURE = b"\x89PNG\0\1\2\3" * 8
 PROSE = "".join(f"A sentence that only this file has, number {number}.\n" for number in range(1, 16))
-# Names that some tool between the template and the project might read as something else.
-ODD_NAMES = ("with space.txt", "grüße.txt", "a'quote.txt", '"double".txt', "-dash.txt", "[a]*.txt", "br{a,b}ce.txt")
+# Names that some tool between the template and the project might read as something else. git takes one that begins with
+# a colon, at the root of the repository, for a pathspec with magic.
+PATTERN = "odd/[a]*.txt"
+ODD_NAMES = (
+    "odd/with space.txt",
+    "odd/grüße.txt",
+    "odd/a'quote.txt",
+    'odd/"double".txt',
+    "odd/-dash.txt",
+    PATTERN,
+    "odd/br{a,b}ce.txt",
+    ":odd.txt",
+)
 EXECUTABLE = "bin/run.sh", "bin/gone.sh"
 # Becomes executable with the second release, and changes in nothing else.
 TURNED = "bin/turned.sh"
@@ -66,7 +77,7 @@ FIRST: dict[str, str | bytes] = {
     "empty.txt": "",
     "filled.txt": "",
     "emptied.txt": LINES,
-    **dict.fromkeys((f"odd/{name}" for name in ODD_NAMES), LINES),
+    **dict.fromkeys(ODD_NAMES, LINES),
     "migrations/versions/0001_first.py": _REVISION.format("0001", "None"),
     "{{ pgvector }}/store.txt": f"pgvector\n{LINES}",
     "{{ pgvector }}/only_pgvector.txt": f"index\n{LINES}",
@@ -107,7 +118,7 @@ SECOND: dict[str, str | bytes | None] = {
     "endless.txt": changed(LINES.rstrip("\n"), 3),
     "filled.txt": "filled\n",
     "emptied.txt": "",
-    **dict.fromkeys((f"odd/{name}" for name in ODD_NAMES), changed(LINES, 3)),
+    **dict.fromkeys(ODD_NAMES, changed(LINES, 3)),
     "added.txt": "added\n",
     "added_by_both.txt": LINES,
     "added_alike.txt": LINES,

@@ -1,4 +1,4 @@
-"""The moment in which an update is put in place, and what may go wrong just then."""
+"""What can go wrong while an update is applied."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import ANSWERS, commit
 from cli.update_scenes import LINES, edit, refused, state
-from cli.upkeep_scenes import ANSWERS, commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cli.command import Command, Terminal
     from cli.update_scenes import Newborn
 
-# git begins, as it does before a folder that cannot be written or on a disk that is full, and cannot go on.
+# git begins and cannot complete, as with a folder that is not writable or a full disk.
 HALF_DONE = """if [ "$1" = read-tree ] && [ "$2" != -n ]; then
   "$REAL" "$@" && {work} && cp "{kept}" "{index}"
   echo "error: unable to create file odd/$0: No space left on device" >&2
@@ -39,7 +39,7 @@ def test_what_git_begins_and_cannot_end_is_taken_back(
     error = refused(
         demo, "update", "--no-lock", PATH=stand_in("git", HALF_DONE.format(kept=kept, index=index, work=":"))
     )
-    assert "so everything is as it was: error: unable to create file" in error["message"]
+    assert "so nothing was changed: error: unable to create file" in error["message"]
     assert demo("update", "--no-lock").returncode == 0
     assert git(demo.folder, "diff", "--name-only") == ""
 
@@ -48,7 +48,7 @@ def test_what_is_saved_after_the_last_look_is_left_alone(demo: Command, stand_in
     script = f'[ "$1" = read-tree ] && echo mine >> "{demo.folder}/plain.txt"\nexec "$REAL" "$@"'
     result = demo("update", "--no-lock", PATH=stand_in("git", script))
     assert result.returncode == 1
-    assert "so everything is as it was: error: Entry 'plain.txt' not uptodate" in result.stderr
+    assert "so nothing was changed: error: Entry 'plain.txt' not uptodate" in result.stderr
     assert (demo.folder / "plain.txt").read_text() == f"{LINES}mine\n"
     assert git(demo.folder, "status", "--porcelain") == "M plain.txt"
 
@@ -75,9 +75,9 @@ def test_what_cannot_be_taken_back_is_told(demo: Command, stand_in: Callable[[st
     path = stand_in("git", f'[ "$1" = checkout-index ] && [ "$2" = -u ] && exit 128\n{script}')
     result = demo("update", "--no-lock", PATH=path)
     assert result.returncode == 1
-    assert "nor could what it had begun be taken back" in result.stderr
+    assert "nor undo what it had applied" in result.stderr
     assert "  - plain.txt\n" in result.stderr
-    subprocess.run(["sh", "-c", result.stderr.strip().rpartition("take it back: ")[2]], cwd=demo.folder, check=True)
+    subprocess.run(["sh", "-c", result.stderr.strip().rpartition("undo it: ")[2]], cwd=demo.folder, check=True)
     assert state(demo.folder) == before
 
 
@@ -97,7 +97,7 @@ COMMITTED = f'{WORK} && "$REAL" -c user.name=A -c user.email=a@b.c commit -qam m
     [
         pytest.param(WORK, "1 uncommitted change in", id="edited"),
         pytest.param("echo mine > new.py", "1 uncommitted change in", id="added"),
-        pytest.param(COMMITTED, "has another commit than when the command began", id="committed"),
+        pytest.param(COMMITTED, "has a new commit since the command started", id="committed"),
     ],
 )
 def test_work_that_is_done_while_an_update_is_tried_is_left_alone(
@@ -157,7 +157,7 @@ def test_conflicts_are_marked_as_soon_as_git_can(
     path = stand_in("git", TAKEN.format(placed=placed, once=f'mv "{placed}" "{placed}.once"'))
     result = demo("update", "--no-lock", PATH=path)
     assert result.returncode == 1
-    assert "Left to decide (1):" in result.stdout
+    assert "Left to resolve (1):" in result.stdout
     assert placed.with_suffix(".once").exists()
     assert git(demo.folder, "status", "--short", "same.txt") == "UU same.txt"
 
@@ -171,10 +171,10 @@ def test_conflicts_that_git_cannot_mark_are_told_and_still_to_be_decided(
     path = stand_in("git", TAKEN.format(placed=tmp_path / "placed", once=""))
     result = demo("update", "--no-lock", PATH=path)
     assert result.returncode == 1
-    assert "The update is in place, but git could not mark its conflicts: fatal: Unable" in result.stderr
-    assert "Or take the update back: git reset --hard" in result.stderr
+    assert "The update is applied, but git could not mark its conflicts: fatal: Unable" in result.stderr
+    assert "To undo the update: git reset --hard" in result.stderr
     result = demo("update", "--continue")
-    assert (result.returncode, "same.txt: conflict in line 5" in result.stdout) == (1, True)
+    assert (result.returncode, "same.txt: conflict on line 5" in result.stdout) == (1, True)
     git(demo.folder, "reset", "--hard")
     assert state(demo.folder) == before
 

@@ -1,4 +1,4 @@
-"""Keeping the edits that Copier would lose or misplace: put where they belong, else saved beside as `.yours`."""
+"""Preserve the edits that Copier would lose or misplace: merge them where they belong, or save them as `.yours`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 SUFFIX = ".yours"
 # The labels of Copier's own conflicts, so that one search finds them all.
 _LABELS = ("-L", "before updating", "-L", "last update", "-L", "after updating")
-_MERGE_FILE_FAILED = 128  # below, it is the number of conflicts
+_MERGE_FILE_FAILED = 128  # a lower exit code is the number of conflicts
 
 
 @dataclass(frozen=True)
-class Carrier:
-    """Brings edits from `project`, as it was committed, into `folder`, where Copier has merged without them.
+class EditPreserver:
+    """Copies edits from `project`, the user's last commit, into `folder`, where Copier has merged without them.
 
-    `renames` maps paths that the template gives up to those that took their place; `scratch` may be written.
+    `renames` maps paths that the template removes to those that replace them; `scratch` is for temporary files.
     """
 
     project: Path
@@ -36,16 +36,16 @@ class Carrier:
     renames: Mapping[str, str]
     scratch: Path
 
-    def carry(self, changes: list[Change]) -> tuple[Change, ...]:
-        """Keep what would be lost or misplaced; return the changes, each told where its edits are."""
-        told = [self._carry(change) if change.kind in LOST else self._checked(change) for change in changes]
-        taken = {change.kept_in for change in told}
-        # The new name of a renamed file is told with the old one.
-        return tuple(change for change in told if not (change.kind is Kind.ADDED and change.path in taken))
+    def preserve(self, changes: list[Change]) -> tuple[Change, ...]:
+        """Preserve the edits; return the changes, each with the place where its edits are now."""
+        preserved = [self._preserve(change) if change.kind in LOST else self._corrected(change) for change in changes]
+        targets = {change.kept_in for change in preserved}
+        # A renamed file is listed once, under its old name.
+        return tuple(change for change in preserved if not (change.kind is Kind.ADDED and change.path in targets))
 
-    def _carry(self, change: Change) -> Change:
+    def _preserve(self, change: Change) -> Change:
         path = change.path
-        if self.trees.base.get(path) == self.trees.new.get(path):  # the template leaves it alone
+        if self.trees.base.get(path) == self.trees.new.get(path):  # unchanged in the template
             return self._copy(change, path)
         target = self._target(change)
         merged = self._merge(path, target) if target else None
@@ -53,10 +53,10 @@ class Carrier:
             return self._put(path, target, merged)
         return self._copy(change, f"{path}{SUFFIX}")
 
-    def _checked(self, change: Change) -> Change:
-        """Take git's merge where Copier's is another: a patch goes to whatever lines look like those that it knows."""
+    def _corrected(self, change: Change) -> Change:
+        """Replace Copier's merge by git's where they differ: Copier's patch may match similar lines elsewhere."""
         path = change.path
-        if change.kind is Kind.UPDATED and change.lines:  # Copier takes line ends that git has converted for edits
+        if change.kind is Kind.UPDATED and change.lines:  # Copier takes line endings that git converted for edits
             (self.folder / path).write_bytes(self.trees.new[path])
             return replace(change, lines=())
         if change.kind is not Kind.MERGED or path in self.trees.links:
@@ -65,7 +65,7 @@ class Carrier:
         return change if merged in (None, self.trees.result[path]) else self._put(path, path, merged)
 
     def _target(self, change: Change) -> str | None:
-        """Return where the edits of a file could go; None where they have no place, or it is taken."""
+        """Return the file into which edits can be merged; None if there is none, or it is the user's own."""
         if change.path in self.trees.links:
             return None
         if change.kind is Kind.NOT_MERGED:
@@ -84,7 +84,7 @@ class Carrier:
             mine = self.scratch / "mine as kept"
             mine.write_bytes(self.trees.mine[path])
             stages = {1: self.scratch / "old", 2: mine, 3: self.scratch / "renamed"}
-            worktree.mark(self.folder, target, stages, executable=executable)
+            worktree.mark_conflict(self.folder, target, stages, executable=executable)
         if target != path:
             return Change(path, Kind.RENAMED_WITH_EDITS, target, lines)
         return Change(path, Kind.CONFLICT if lines else Kind.MERGED, lines=lines)
@@ -97,7 +97,7 @@ class Carrier:
         return replace(change, kept_in=to, lines=())
 
     def _merge(self, path: str, target: str) -> bytes | None:
-        """Merge the edits of one path into another; None where git cannot, as with binary files."""
+        """Merge the edits of one path into another; None if git cannot, as with binary files."""
         contents = {
             "edited": self.trees.mine[path],
             "old": self.trees.base.get(path, b""),
@@ -105,7 +105,7 @@ class Carrier:
         }
         for name, content in contents.items():
             (self.scratch / name).write_bytes(content)
-        plain = git.plain(os.environ)
-        result = git.attempt("merge-file", *_LABELS, *contents, cwd=self.scratch, extra=plain)
+        isolated = git.isolated_config(os.environ)
+        result = git.run("merge-file", *_LABELS, *contents, cwd=self.scratch, extra=isolated)
         failed = result.returncode >= _MERGE_FILE_FAILED
         return None if failed else (self.scratch / "edited").read_bytes()

@@ -1,4 +1,4 @@
-"""An update that a kill or a power cut ends while git puts it in place: never taken for one that is there."""
+"""An update that a kill or a power failure ends while git applies it is never taken for a complete one."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import commit
 from cli.update_scenes import edit, refused, state
-from cli.upkeep_scenes import commit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cli.command import Command
 
-# git has written new files, removed others, cut one off and not come to one; its index is as it was.
+# git has written new files, removed others, truncated one and not reached another; its index is unchanged.
 KILLED = """if [ "$1" = read-tree ] && [ "$2" != -n ]; then
   cp "$("$REAL" rev-parse --git-path index)" "{kept}"
   "$REAL" "$@"
@@ -31,7 +31,7 @@ exec "$REAL" "$@"
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "in a larger repository"])
-def test_an_update_of_which_a_part_is_there_can_only_be_taken_back(
+def test_a_partially_applied_update_can_only_be_undone(
     demo: Command, stand_in: Callable[[str, str], str], *, shared: bool
 ) -> None:
     top = demo.folder.parent if shared else demo.folder
@@ -49,13 +49,13 @@ def test_an_update_of_which_a_part_is_there_can_only_be_taken_back(
     (demo.folder.parents[1] / "temporary").mkdir()
     for arguments in (["update"], ["update", "--continue"], ["set", "task_queue=arq", "--yes"]):
         error = refused(demo, *arguments)
-        assert "broken off while it was put in place" in error["message"]
+        assert "interrupted while it was applied" in error["message"]
         assert "--continue" not in error["remedy"]
     undo = error["remedy"].partition("run the update again: ")[2]
     subprocess.run(["sh", "-c", undo], cwd=demo.folder, check=True, capture_output=True)
     assert state(top) == before
     edit(demo, "plain.txt", 1)
     assert "1 uncommitted change" in refused(demo, "update")["message"]
-    assert "No update waits" in refused(demo, "update", "--continue")["message"]
+    assert "There is no update to finish" in refused(demo, "update", "--continue")["message"]
     git(demo.folder, "checkout", "--quiet", "plain.txt")
     assert demo("update", "--no-lock").returncode == 0

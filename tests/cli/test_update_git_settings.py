@@ -1,4 +1,4 @@
-"""An update whose user has other git settings: it gives what it gives without any."""
+"""The user's git settings do not change the result of an update."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from cli.command import git
 from cli.edited_scene import make_edited
+from cli.project_scenes import run_json
 from cli.update_scenes import files
-from cli.upkeep_scenes import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def test_the_users_git_settings_do_not_change_the_result(
         name, _, value = habit.partition("=")
         place = {"TRAP": trap, "IGNORED": ignored, "ATTRIBUTES": attributes}.get(value, value)
         git(demo.folder, "config", "--file", settings, name, str(place))
-    code, said = told(demo, "update", "--no-lock", "--diff")
+    code, said = run_json(demo, "update", "--no-lock", "--diff")
     assert (code, said["changes"]) == (1, updated.said["changes"])
     assert "+changed by the template" in said["difference"]
     assert files(demo.folder).keys() == updated.after.keys()

@@ -1,4 +1,4 @@
-"""`aiapi update` where the project's attributes let git keep other line ends than the working tree has."""
+"""`aiapi update` in a project whose attributes make git store other line endings than the working tree has."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import commit, run_json
 from cli.update_scenes import LINES, changed, edit
-from cli.upkeep_scenes import commit, told
 
 if TYPE_CHECKING:
     from cli.command import Command
@@ -27,7 +27,7 @@ def attribute(demo: Command, line: str) -> None:
 @pytest.mark.parametrize("line", ["* text=auto eol=crlf", "* text=auto", "*.txt text eol=crlf"])
 def test_a_project_without_edits_has_nothing_to_decide(demo: Command, line: str) -> None:
     attribute(demo, line)
-    code, said = told(demo, "update", "--no-lock")
+    code, said = run_json(demo, "update", "--no-lock")
     assert (code, said["unresolved"]) == (0, [])
     kinds = {change["kind"] for change in said["changes"]}
     assert kinds <= {"added", "updated", "deleted"}, said["changes"]
@@ -43,7 +43,7 @@ def test_an_edit_is_merged(demo: Command) -> None:
     edit(demo, "moved/edited.txt", 3)
     edit(demo, "deleted/edited.txt", 2)
     commit(demo.folder)
-    code, said = told(demo, "update", "--no-lock")
+    code, said = run_json(demo, "update", "--no-lock")
     told_of = {change["path"]: change["kind"] for change in said["changes"]}
     assert (code, said["unresolved"]) == (1, ["deleted/edited.txt.yours", "same.txt"])
     assert (told_of["same.txt"], told_of["elsewhere.txt"]) == ("conflict", "merged")

@@ -1,4 +1,4 @@
-"""The line ends of files as git keeps them: by a project's attributes they may be others than in its working tree."""
+"""Line endings as git stores them: a project's attributes may make the working tree differ."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 _ATTRIBUTES = ("text", "eol")
 
 
-def converted(folder: Path, paths: Iterable[str]) -> frozenset[str]:
-    """Return those of the paths whose line ends git converts, as `.gitattributes` in the folder tell it to."""
+def converted_paths(folder: Path, paths: Iterable[str]) -> frozenset[str]:
+    """Return those of the paths whose line endings git converts, according to the folder's `.gitattributes`."""
     listed = "\0".join(sorted(paths))
     words = ("check-attr", "-z", "--stdin", *_ATTRIBUTES)
-    told = git.attempt(*words, cwd=folder, given=listed, extra=git.plain(os.environ)).stdout.split("\0")
-    values = {(path, name): value for path, name, value in zip(told[::3], told[1::3], told[2::3], strict=False)}
+    fields = git.run(*words, cwd=folder, stdin=listed, extra=git.isolated_config(os.environ)).stdout.split("\0")
+    values = {(path, name): value for path, name, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False)}
     return frozenset(
         path
         for path, name in values
@@ -31,11 +31,11 @@ def converted(folder: Path, paths: Iterable[str]) -> frozenset[str]:
     )
 
 
-def kept(tree: Mapping[str, bytes], converted: frozenset[str]) -> dict[str, bytes]:
-    """Return a tree as git keeps it: `converted` files that are text have the line ends of Unix."""
+def normalized(tree: Mapping[str, bytes], converted: frozenset[str]) -> dict[str, bytes]:
+    """Return a tree as git stores it: text files among the `converted` paths get Unix line endings."""
     return {path: _unix(content) if path in converted else content for path, content in tree.items()}
 
 
 def _unix(content: bytes) -> bytes:
-    # git leaves alone what has a zero byte: it is no text.
+    # git does not convert a file with a zero byte: it is not text.
     return content if b"\0" in content else content.replace(b"\r\n", b"\n")

@@ -1,4 +1,4 @@
-"""What the tests of a project's upkeep have in common: releases, commits, and a forge that is not there."""
+"""Helpers for the tests of existing projects: releases, commits, and a forge that does not exist."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def only_named_bare_repositories(aiapi: Command) -> None:
         settings.write("[safe]\n\tbareRepository = explicit\n")
 
 
-def told(aiapi: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Run a command with `--json`; return its exit code and what it says."""
+def run_json(aiapi: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run a command with `--json`; return its exit code and its result."""
     result = aiapi(*arguments, "--json")
     assert "Traceback" not in result.stderr
     return result.returncode, json.loads(result.stdout)

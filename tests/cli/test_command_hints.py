@@ -1,4 +1,4 @@
-"""Commands that are printed: wherever the user stands, they do what they say, and in this project only."""
+"""Printed commands work from any current directory, and affect this project only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cli.command import git
+from cli.project_scenes import ANSWERS, commit, run_json
 from cli.update_scenes import decide, edit, refused, state
-from cli.upkeep_scenes import ANSWERS, commit, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def elsewhere(tmp_path: Path) -> Path:
 
 
 def run(aiapi: Command, command: str) -> str:
-    """Run what was printed where the user stands, and return what it prints."""
+    """Run a printed command in the current directory, and return its output."""
     words = ["sh", "-ec", command]
     done = subprocess.run(
         words, cwd=aiapi.folder, env={**aiapi.environment}, check=True, capture_output=True, text=True
@@ -57,7 +57,7 @@ def test_from_another_repository_the_update_is_finished_committed_and_taken_back
     before, others = state(demo), state(elsewhere)
     shown = there("update", str(demo), "--no-lock").stdout
     assert after(shown, "Then: ") == f"aiapi update --continue {demo}"
-    run(there, after(shown, "Take it back with: "))
+    run(there, after(shown, "Undo with: "))
     assert state(demo) == before
     edit(conflicting, "plain.txt", 1)
     run(there, refused(there, "update", str(demo))["remedy"].partition("(")[2].partition(")")[0])
@@ -106,5 +106,5 @@ def test_the_project_is_named_where_the_user_is_not_in_it(demo: Command, elsewhe
     there = demo.within(elsewhere)
     assert there("check", str(demo.folder)).stdout.endswith(f"aiapi update --dry-run {demo.folder}\n")
     assert demo.within(demo.folder / "odd")("check").stdout.endswith("aiapi update --dry-run\n")
-    error = told(there, "update", str(demo.folder), "--continue")[1]["error"]
+    error = run_json(there, "update", str(demo.folder), "--continue")[1]["error"]
     assert error["remedy"] == f"Start one: aiapi update {demo.folder}"
