@@ -24,20 +24,20 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 @account.command()
 def show(email: Email) -> None:
-    """Tell what an account is and has; secrets are stored nowhere."""
+    """Show an account, its keys and what it stores; secrets are never stored."""
     typer.echo(_told(asyncio.run(_read(email))))
 
 
 @account.command()
 def lock(email: Email) -> None:
-    """Let no credentials of an account open anything; what it has stays."""
+    """Lock an account: its credentials stop working, its data stays."""
     asyncio.run(_set_active(email, active=False))
     typer.echo(f"{email} is locked.")
 
 
 @account.command()
 def unlock(email: Email) -> None:
-    """Let the credentials of a locked account be good again."""
+    """Unlock an account: its credentials work again."""
     asyncio.run(_set_active(email, active=True))
     typer.echo(f"{email} is not locked any more.")
 
@@ -51,7 +51,7 @@ def revoke_key(email: Email, prefix: Prefix) -> None:
 
 @account.command()
 def delete(email: Email, *, yes: Yes = False) -> None:
-    """Delete an account and all that belongs to it, for good; run it again if it could not finish."""
+    """Delete an account and all its data for good; run it again if it could not finish."""
     overview = asyncio.run(_read(email))
     address = overview.account.email
     typer.echo(f"{_told(overview)}\nAll of this goes, with {REST}.", err=True)

@@ -1,4 +1,4 @@
-"""How the service is put together: settings open the ports, ports make the services."""
+"""The composition root: settings open the ports, ports make the services."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -96,7 +96,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The use cases, for whoever is at the door: HTTP, MCP, worker or operator."""
+    """The use cases, shared by every entry point: HTTP, MCP, worker and operator commands."""
 
     ports: Ports
     answers: AnswerService
@@ -162,7 +162,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
 
 
 def build_services(settings: Settings, ports: Ports) -> Services:
-    """Join the use cases to the ports."""
+    """Build the use cases on top of the ports."""
     jobs = JobService(ports.database, ports.queue, uncancellable=frozenset({PURGE}))
     retrieval = _retrieval(settings, ports)
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)

@@ -19,7 +19,7 @@ MOST = Decimal(10) ** 9
 
 
 def parse_amount(text: str) -> Decimal | None:
-    """Read an amount; None is no limit."""
+    """Parse an amount; None means no limit."""
     if text == UNLIMITED:
         return None
     try:
@@ -43,13 +43,13 @@ def set_budget(email: Email, amount: Amount) -> None:
 
 @budget.command("unset")
 def unset_budget(email: Email) -> None:
-    """Give an account the budget of everybody, APP_USAGE__MONTHLY_BUDGET."""
+    """Reset an account to the default budget, APP_USAGE__MONTHLY_BUDGET."""
     typer.echo(asyncio.run(_unset(email)))
 
 
 @budget.command("show")
 def show_budget(email: Email) -> None:
-    """Tell what an account may spend this month, and has spent."""
+    """Show an account's budget for this month and what it has spent."""
     typer.echo(asyncio.run(_show(email)))
 
 

@@ -1,4 +1,4 @@
-"""The operator's entry: `app --help` lists the commands."""
+"""The operator's entry point: `app --help` lists the commands."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -39,7 +39,7 @@ Existing = Annotated[
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema and make the vector store ready."""
+    """Upgrade the database schema and prepare the vector store."""
     from alembic.config import Config
 
     from app.schema import upgrade
@@ -78,12 +78,12 @@ def reindex(
         bool, typer.Option("--all", help="Every document, failed ones too: after the vector store was lost.")
     ] = False,
 ) -> None:
-    """Index anew what was indexed with another embedding model than the configured one."""
+    """Reindex documents that were indexed with another embedding model than the configured one."""
     typer.echo(f"{_run(_reindex(everything=everything))} documents are on their way.")
 
 
 def main() -> None:
-    """Run a command; an error that was foreseen is one line, not a traceback."""
+    """Run a command; an expected error is one line, not a traceback."""
     try:
         app()
     except (AppError, SettingsError, ValidationError) as error:
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def _told(error: AppError | SettingsError | ValidationError) -> str:
-    """Say what is wrong; operators are told the reason, too, of what callers only hear to be away."""
+    """Describe an error; operators also see the cause of what callers only see as unavailable."""
     reason = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, UnavailableError) else ""
     return f"{error} {reason}".strip()
 

@@ -49,7 +49,7 @@ class Table(DeclarativeBase):
 
 
 class Record(Table):
-    """A table whose rows are told apart by a UUID and listed by the time they were made."""
+    """A table whose rows have a UUID and a creation time, by which they are listed."""
 
     __abstract__ = True
 
@@ -86,7 +86,7 @@ class Database:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Tell of what the database or the way to it is to blame for; other errors of a statement stay as they are.
+    """Translate failures of the database or the connection; other errors of a statement pass through.
 
     Raises:
         UnavailableError: the database cannot be reached, or cannot do this in time.
@@ -112,7 +112,7 @@ def _translated(error: Exception) -> AppError | None:
 
 
 def _discard_if_silent(context: ExceptionContext) -> None:
-    # Else the connection is rolled back first, which takes a silent server as long again.
+    # Otherwise the connection is rolled back first, which waits as long again for a silent server.
     if isinstance(context.original_exception, TimeoutError):
         context.is_disconnect = True
 

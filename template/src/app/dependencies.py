@@ -1,4 +1,4 @@
-"""What route handlers ask for: the services, the caller, a page of a list."""
+"""Dependencies of route handlers: the services, the caller, a page of a list."""
 
 from typing import Annotated
 
@@ -44,7 +44,7 @@ async def get_page(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items at most")] = 20,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> PageRequest:
-    """Read which part of a list is wanted."""
+    """Read the pagination parameters."""
     return PageRequest(limit, cursor)
 
 

@@ -9,11 +9,11 @@
     │   ├── ConflictError               409
     │   │   └── EmbeddingModelError     the index belongs to another embedding model
     │   ├── PayloadTooLargeError        413
-    │   │   └── StorageExhaustedError   the caller's documents take what an account may store
+    │   │   └── StorageExhaustedError   the account's storage is full
     │   ├── UnsupportedMediaTypeError   415
     │   ├── UnprocessableError          422
-    │   │   ├── GuardrailRefusedError   a check of what goes into a model, or comes out, says no
-    │   │   ├── RefusedByModelError     400: the model's provider finds fault with it
+    │   │   ├── GuardrailRefusedError   a check refuses the input or output of a model
+    │   │   ├── RefusedByModelError     400: the model's provider rejects it
     │   │   ├── SchemaRefusedError      not a JSON Schema that can be used
     │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
     │   ├── TooManyRequestsError        429
@@ -22,13 +22,13 @@
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
     │   │   ├── ExtractionFailedError   no answer of the model fits the caller's schema
-    │   │   ├── RequestRefusedError     it finds fault with what it was asked
-    │   │   └── ServiceRefusedError     it does not serve this service: the key, or the name of a model
+    │   │   ├── RequestRefusedError     it rejects the request
+    │   │   └── ServiceRefusedError     it rejects this service: wrong key or model name
     │   ├── UnavailableError            503
-    │   │   ├── OutOfMemoryError        a model has no memory for what it was given
+    │   │   ├── OutOfMemoryError        a model has no memory for this input
     │   │   ├── OverloadedError         the work cannot be done in time
-    │   │   ├── ProviderBusyError       a provider's limit on this service is reached
-    │   │   └── ProviderLimitError      this service's own limit on what it asks a provider is reached
+    │   │   ├── ProviderBusyError       a provider limits this service
+    │   │   └── ProviderLimitError      this service limits its calls to a provider
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
@@ -44,16 +44,16 @@ from uuid import UUID
 
 
 class AppError(Exception):
-    """A failure that the service foresees.
+    """An expected failure.
 
     Attributes:
-        status: the HTTP status that it is answered with.
-        code: a stable word for programs; the class name in snake case.
+        status: the HTTP status of the answer.
+        code: a stable identifier for programs; the class name in snake case.
         detail: one sentence for the caller.
-        param: the field of the payload that is to blame, where there is one.
-        faults: what is wrong in particular, each with its place first; for the caller alone.
-        retry_after: the seconds after which another try may succeed, where they are known.
-        review_id: the item of the review queue that a person is to decide, where there is one.
+        param: the field of the payload at fault, if there is one.
+        faults: the individual mistakes, each prefixed with its location; shown to the caller only.
+        retry_after: seconds after which a retry may succeed, if known.
+        review_id: the item in the review queue that a person decides, if there is one.
     """
 
     status: ClassVar[int] = 500
@@ -74,7 +74,7 @@ class AppError(Exception):
 
 
 class CallerError(AppError):
-    """The caller can mend this by sending something else."""
+    """The caller has to change the request."""
 
     status = 400
     code = "bad_request"
@@ -134,7 +134,7 @@ class PayloadTooLargeError(CallerError):
 
 
 class StorageExhaustedError(PayloadTooLargeError):
-    """What the caller has stored leaves no room for this."""
+    """The caller's storage has no room for this."""
 
     code = "storage_exhausted"
 
@@ -154,11 +154,11 @@ class UnprocessableError(CallerError):
 
 
 class GuardrailRefusedError(UnprocessableError):
-    """A check of what goes into a language model, or of what comes out of it, says no.
+    """A check refuses the input or the output of a language model.
 
     Attributes:
-        reasons: the rules that applied, where the check has several.
-        for_review: whether a person shall look at it.
+        reasons: the rules that matched, if the check has several.
+        for_review: whether a person should review it.
     """
 
     code = "guardrail_refused"
@@ -173,21 +173,21 @@ class GuardrailRefusedError(UnprocessableError):
 
 
 class RefusedByModelError(UnprocessableError):
-    """The payload went to the language model as it came, and its provider finds fault with it."""
+    """The provider of a language model rejects the payload, which was passed on unchanged."""
 
     status = 400
     code = "refused_by_model"
 
 
 class SchemaRefusedError(UnprocessableError):
-    """The caller's JSON Schema is wrong, or more than the service takes."""
+    """The caller's JSON Schema is invalid or too large."""
 
     code = "schema_refused"
     param = "schema"
 
 
 class UnsupportedParameterError(UnprocessableError):
-    """The payload asks for something that this service, or the model behind it, does not do."""
+    """The payload uses a parameter that this service or its model does not support."""
 
     status = 400
     code = "unsupported_parameter"
@@ -212,12 +212,12 @@ class BudgetExhaustedError(TooManyRequestsError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """When the next month begins; and a word to OpenAI's clients, which would try again at once."""
+        """When the next month begins, and a header that keeps OpenAI's clients from retrying at once."""
         return super().headers | {"x-should-retry": "false"}
 
 
 class ClientGoneError(CallerError):
-    """The client has closed the connection; nobody will see the answer."""
+    """The client closed the connection; nobody will read the answer."""
 
     status = 499
     code = "client_gone"
@@ -236,26 +236,26 @@ class UpstreamError(AppError):
 
 
 class UpstreamFailedError(UpstreamError):
-    """A dependency answered with something that cannot be used."""
+    """A dependency sent an unusable answer."""
 
     code = "upstream_failed"
     retryable = False
 
 
 class ExtractionFailedError(UpstreamFailedError):
-    """The language model was asked as often as allowed, and wrote nothing that fits the caller's schema."""
+    """The language model produced nothing that fits the caller's schema within the allowed tries."""
 
     code = "extraction_failed"
 
 
 class RequestRefusedError(UpstreamFailedError):
-    """A dependency finds fault with what it was asked, so asking again is of no use."""
+    """A dependency rejects the request, so a retry is of no use."""
 
     code = "request_refused"
 
 
 class ServiceRefusedError(UpstreamFailedError):
-    """A dependency does not serve this service as it is set up: its key, or the name of a model."""
+    """A dependency rejects this service's configuration: its key or a model name."""
 
     code = "service_refused"
 
@@ -268,14 +268,14 @@ class UnavailableError(UpstreamError):
 
 
 class OutOfMemoryError(UnavailableError):
-    """A model has no memory left, on its device or here, for what it was given; less may pass, or the same later."""
+    """A model has no memory for its input, on the device or here; less input or a later retry may pass."""
 
     code = "out_of_memory"
     retry_after: int
 
     @property
     def headers(self) -> dict[str, str]:
-        """When to come back; and a word to instances of this service that ask here, which would all stay away."""
+        """When to retry, and a header that keeps other instances of this service from avoiding this one altogether."""
         return super().headers | {"X-Error-Code": self.code}
 
 
@@ -287,13 +287,13 @@ class OverloadedError(UnavailableError):
 
 
 class ProviderBusyError(UnavailableError):
-    """A provider's limit on what this service may ask is reached."""
+    """A provider limits this service's requests."""
 
     code = "provider_busy"
 
 
 class ProviderLimitError(UnavailableError):
-    """This service asks no more of a provider for now, to stay within what its account there allows."""
+    """This service holds back requests to stay within its quota at a provider."""
 
     code = "provider_limit"
     retry_after: int
@@ -307,13 +307,13 @@ class UpstreamTimeoutError(UpstreamError):
 
 
 class JobError(AppError):
-    """A job's handler ends its attempt on purpose."""
+    """A job's handler ends its attempt deliberately."""
 
     code = "job_error"
 
 
 class RetryJobError(JobError):
-    """The attempt failed in a way that may pass."""
+    """The attempt failed for a reason that may pass."""
 
     code = "job_retry"
 

@@ -1,4 +1,4 @@
-"""Telling an owner's systems what has happened, once it is certain that it has."""
+"""The port through which features publish events to their owners' webhooks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ EventType = Literal["job.failed", "job.succeeded", "review.decided"]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What has happened to what: the id, and the kind, of a job or a review."""
+    """An event: its type, and the id and kind of the job or review that it is about."""
 
     type: EventType
     id: UUID
@@ -20,10 +20,10 @@ class Event:
 
 
 class EventPublisher(Protocol):
-    """Tells owners of events, at least once."""
+    """Publishes events to their owners, at least once."""
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
-        """Note whom to tell, in the transaction in which it happens; `start` what is returned after the commit."""
+        """Record deliveries in the transaction that causes the event; pass the result to `start` after it."""
 
     async def start(self, recorded: Sequence[UUID]) -> None:
-        """Begin to tell; what never comes to this is told all the same, a little later."""
+        """Start the deliveries now; those that are never started are picked up by the next sweep."""

@@ -1,4 +1,4 @@
-"""Streams of server-sent events: read ahead of the client, kept alive, and stopped when nobody is there."""
+"""Server-sent event streams: read ahead of the client, kept alive, and closed when the client is gone."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 
 class Closable(Protocol):
-    """Something that is closed when it is no longer needed."""
+    """Something that can be closed."""
 
     async def aclose(self) -> object:
         """Close it."""
@@ -32,13 +32,13 @@ class Closable(Protocol):
 class EventStream(StreamingResponse):
     """A response of server-sent events whose source is closed as soon as the client is gone.
 
-    It alone closes the source: the frames only read.
+    Only this closes the source; the frames only read from it.
     """
 
     media_type = "text/event-stream"
 
     def __init__(self, frames: AsyncGenerator[bytes, None], source: Closable) -> None:
-        """Send these frames, which are made of this source."""
+        """Send the frames made from a source."""
         super().__init__(frames, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._frames = frames
         self._source = source
@@ -52,15 +52,15 @@ class EventStream(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """The source has ended, or failed."""
+    """The source has ended or failed."""
 
     failure: Exception | None = None
 
 
 class ReadAhead(Generic[Item]):
-    """Reads a source in a task of its own, so that what waits together can be sent together.
+    """Reads a source in its own task, so that items that wait together are sent together.
 
-    Close it with `aclose`, which closes the source. So does a reader that takes nothing for too long.
+    `aclose` closes it and its source; so does a reader that takes nothing for too long.
 
     Args:
         source: what is read.
@@ -76,7 +76,7 @@ class ReadAhead(Generic[Item]):
 
     @classmethod
     async def begin(cls, source: AsyncGenerator[Item, None]) -> Self:
-        """Begin to read, and wait a moment for something to send; raises what the source raises before that."""
+        """Start reading and wait briefly for the first item; raises what the source raises until then."""
         reading = cls(source)
         try:
             await reading.wait_for_first(FIRST_BYTE_SECONDS)
@@ -86,7 +86,7 @@ class ReadAhead(Generic[Item]):
         return reading
 
     async def wait_for_first(self, seconds: float) -> None:
-        """Wait until there is something to send, but no longer than this; raises what the source raised before that."""
+        """Wait up to this long for something to send; raises what the source raised until then."""
         try:
             async with asyncio.timeout(seconds):
                 self._first = [await self._waiting.get()]
@@ -96,9 +96,9 @@ class ReadAhead(Generic[Item]):
             raise self._first[0].failure
 
     async def batches(self, keep_alive: float | None) -> AsyncGenerator[list[Item], None]:
-        """Yield what is waiting, in order; nothing after so many seconds of silence, if any are given.
+        """Yield what is waiting, in order; yields an empty batch after so many seconds of silence, if given.
 
-        Raises what the source raises, or `ClientGoneError` if it was closed for want of a reader.
+        Raises what the source raises, or `ClientGoneError` if it was closed because nobody read.
         """
         batch, self._first = self._first, []
         while True:

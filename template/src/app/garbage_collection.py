@@ -1,4 +1,4 @@
-"""Python's collector of cyclic garbage, kept from holding up requests."""
+"""Tuning of Python's cyclic garbage collector, so that it does not hold up requests."""
 
 import gc
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ THRESHOLDS = (20_000, 10, 100)
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Collect rarely while the block runs."""
+    """Collect garbage rarely while the block runs."""
     thresholds = gc.get_threshold()
     gc.set_threshold(*THRESHOLDS)
     try:

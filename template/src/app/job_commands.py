@@ -12,10 +12,10 @@ Timeout = Annotated[float | None, typer.Option(min=0, help="Seconds to wait at m
 
 @jobs.command()
 def drain(timeout: Timeout = None) -> None:
-    """Wait until no job is queued or running: before you switch the task queue.
+    """Wait until no job is queued or running, before switching the task queue.
 
-    Stop the API first, so that nothing new arrives, and leave the workers running. What is tried again in more than ten
-    minutes, such as a webhook, is not waited for. Ends with status 1 if jobs are left when the time is up.
+    Stop the API first, so that nothing new arrives, and leave the workers running. Jobs whose next try is more than ten
+    minutes away, such as webhooks, are not waited for. Exits with status 1 if jobs are left when the time is up.
     """
     left = asyncio.run(_drain(timeout))
     if left:

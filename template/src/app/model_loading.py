@@ -1,4 +1,4 @@
-"""The ONNX models, opened: those of the features, those that the operator registers, here or on other servers."""
+"""Opens the ONNX models, those of the features and those that the operator registers, here or on other servers."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +26,7 @@ from app.vision.manifest import load_detection_model
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What runs tensors, ready."""
+    """The models, open and warm."""
 
     classifiers: Classifiers
     detector: Detector
@@ -96,7 +96,7 @@ async def _open_registered(
 
 
 def _place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
-    """Tell how a model runs on this machine; `providers` are those that its manifest names."""
+    """Say how a model runs on this machine; `providers` are those of its manifest."""
     open_session = partial(open_model_session, settings.model_session, graph, providers=providers)
     return Placement(open_session, settings.batching, settings.model_session.threads)
 
@@ -104,7 +104,7 @@ def _place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) 
 def place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model
     settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path, providers: Sequence[Provider]
 ) -> Placement:
-    """Tell where a model runs, by what its manifest says: on other servers if the settings name it, or here."""
+    """Say where a model runs: on other servers if the settings say so, otherwise here."""
     open_session = remote.find(name, version)
     if open_session is None:
         return _place_here(settings, graph, providers)

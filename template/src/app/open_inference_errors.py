@@ -13,12 +13,12 @@ class OpenInferenceError(BaseModel):
     error: str = Field(examples=["There is no such model; this service has static-minilm."])
 
 
-# How an operation on these paths says that it fails.
+# OpenAPI responses for failures on these paths.
 OPEN_INFERENCE_FAILURE: dict[int | str, dict[str, Any]] = {
     "default": {"model": OpenInferenceError, "description": "An error"}
 }
 
 
 def is_open_inference_path(path: str) -> bool:
-    """Tell whether clients of the protocol call this path."""
+    """Return whether this path belongs to the protocol."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 OPENAI_PATHS = ("/v1/chat/batch", "/v1/chat/completions", "/v1/embeddings", "/v1/models")
-# What OpenAI's clients know by another word.
+# Codes that OpenAI's clients know by another name.
 CODES = {"guardrail_refused": "content_filter"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -26,12 +26,12 @@ class OpenAIError(BaseModel):
     error: OpenAIErrorDetail
 
 
-# How an operation on these paths says that it fails.
+# OpenAPI responses for failures on these paths.
 OPENAI_FAILURE: dict[int | str, dict[str, Any]] = {"default": {"model": OpenAIError, "description": "An error"}}
 
 
 def is_openai_path(path: str) -> bool:
-    """Tell whether OpenAI's clients call this path."""
+    """Return whether this path belongs to OpenAI's API."""
     return path in OPENAI_PATHS or path.startswith(tuple(f"{each}/" for each in OPENAI_PATHS))
 
 
@@ -45,5 +45,5 @@ def openai_error(status: int, code: str, message: str, param: str | None) -> Ope
 
 
 def openai_status(status: int) -> int:
-    """Give the status that OpenAI's clients know this failure by: a payload that is not valid is a 400 there."""
+    """Return the status that OpenAI's clients expect: an invalid payload is a 400 there."""
     return int(HTTPStatus.BAD_REQUEST) if status == HTTPStatus.UNPROCESSABLE_ENTITY else status

@@ -21,7 +21,7 @@ Row = TypeVar("Row", bound=Record)
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some items of a list, newest first."""
+    """One page of a list, newest first."""
 
     items: list[Item]
     next_cursor: str | None = Field(description="pass it as `cursor` to read on; null at the end")
@@ -29,7 +29,7 @@ class Page(BaseModel, Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a list is wanted: at most `limit` items, after `cursor`."""
+    """A request for at most `limit` items after `cursor`."""
 
     limit: int = 20
     cursor: str | None = None

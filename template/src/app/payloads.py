@@ -1,4 +1,4 @@
-"""What callers send, in a form that bounds what a wrong body costs.
+"""The base of request bodies, which bounds what an invalid body costs.
 
 Every mistake that is found is described and sent back. So no model here may find thousands: unknown fields are
 counted before they are looked at, and a list, set or dict stops at its first mistake (`fail_fast`) and has a

@@ -29,7 +29,7 @@ LONGEST_TEXT = 300
 
 
 class FieldProblem(BaseModel):
-    """One thing that is wrong with the payload."""
+    """One mistake in the payload."""
 
     location: str = Field(examples=["body.question"])
     message: str = Field(examples=["Field required"])
@@ -52,7 +52,7 @@ class Problem(BaseModel):
 def problem(
     status: int, code: str, detail: str, errors: list[FieldProblem] | None = None, param: str | None = None
 ) -> Problem:
-    """Describe a failure, with the identifier of the request at hand."""
+    """Describe a failure, with the current request's identifier."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     return Problem(
         title=TITLES.get(status) or HTTPStatus(status).phrase,
@@ -66,7 +66,7 @@ def problem(
 
 
 def problem_of(error: Exception) -> Problem:
-    """Describe any exception; what was not foreseen becomes a bare 500."""
+    """Describe any exception; an unexpected one becomes a bare 500."""
     if isinstance(error, AppError):
         faults = [FieldProblem(location=location, message=message) for location, message in error.faults]
         body = problem(error.status, error.code, error.detail, faults or None, error.param)
@@ -90,7 +90,7 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
 
 
 def as_openai_error(body: Problem) -> OpenAIError:
-    """Say the same in OpenAI's shape."""
+    """Convert a problem to OpenAI's shape."""
     first = body.errors[0] if body.errors else None
     if first is None:
         return openai_error(body.status, body.code, body.detail, body.param)
@@ -99,19 +99,19 @@ def as_openai_error(body: Problem) -> OpenAIError:
 
 
 def _in_a_sentence(body: Problem) -> str:
-    """Say what is wrong, with the first of the fields, to clients that read one string."""
+    """Describe the failure and its first field in one string."""
     return f"{body.detail} {body.errors[0].location}: {body.errors[0].message}" if body.errors else body.detail
 
 
 def report_failure(error: AppError) -> None:
-    """Tell the operator of a failure that is not the caller's doing."""
+    """Log a failure that the caller did not cause."""
     # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
     if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
         log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Make the application answer every failure with a problem."""
+    """Answer every failure of the application with a problem."""
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_payload)
     app.add_exception_handler(HTTPException, _on_http_error)

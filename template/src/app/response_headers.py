@@ -1,4 +1,4 @@
-"""Headers that a use case adds to whatever is answered, be it a success, a failure or a stream."""
+"""Headers that a use case adds to the response, whether it succeeds, fails or streams."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -7,14 +7,14 @@ _headers: ContextVar[dict[str, str] | None] = ContextVar("response_headers", def
 
 
 def collect_response_headers() -> Mapping[str, str]:
-    """Begin a request; what is added until its answer starts is found in the result."""
+    """Start collecting for a request; the result holds what is added until the response starts."""
     headers: dict[str, str] = {}
     _headers.set(headers)
     return headers
 
 
 def add_response_headers(headers: Mapping[str, str]) -> None:
-    """Add headers to the answer of the request at hand; nothing happens where there is none, as in a worker."""
+    """Add headers to the current response; does nothing outside a request, as in a worker."""
     collected = _headers.get()
     if collected is not None:
         collected.update(headers)

@@ -1,4 +1,4 @@
-"""The schema of the database, brought up to date by the migrations."""
+"""Upgrades of the database schema."""
 
 from alembic import command
 from alembic.config import Config
@@ -11,10 +11,10 @@ MERGE = 'uv run alembic merge heads -m "merge the template\'s migrations"'
 
 
 def upgrade(config: Config) -> None:
-    """Apply every migration that the database has not seen.
+    """Apply all pending migrations.
 
     Raises:
-        StartupError: the migrations part: two follow the same one, so that there is no newest.
+        StartupError: two migrations follow the same one, so that there is no single newest.
         UnavailableError: the database cannot be reached.
     """
     heads = sorted(ScriptDirectory.from_config(config).get_heads())

@@ -1,7 +1,7 @@
-"""A word to long-lived connections before the process ends.
+"""Graceful shutdown of long-lived connections.
 
-The server cuts them as soon as it is told to stop. Here its signals are held back for a moment, while there are such
-connections, so that each can say goodbye in its own protocol.
+The server cuts them as soon as it receives a signal. While there are such connections, signals are held back for a
+moment, so that each can close in its own protocol.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 2.0
 
 
 class ShutdownNotifier:
-    """Knows whether the process is about to end, and how many connections have yet to say goodbye."""
+    """Tells long-lived connections that the process is about to end, and waits for them to close."""
 
     def __init__(self) -> None:
         self._begun = asyncio.Event()
@@ -25,7 +25,7 @@ class ShutdownNotifier:
 
     @property
     def has_connections(self) -> bool:
-        """Whether anybody is connected who wants to be told."""
+        """Whether any long-lived connection is open."""
         return self._open > 0
 
     @contextmanager
@@ -45,7 +45,7 @@ class ShutdownNotifier:
         await self._begun.wait()
 
     async def notify(self) -> None:
-        """Say that the process is about to end, and wait until everybody has left, or for two seconds."""
+        """Announce the shutdown and wait, at most two seconds, until every connection has closed."""
         self._begun.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -54,7 +54,7 @@ class ShutdownNotifier:
 
 @contextmanager
 def notify_on_signals(shutdown: ShutdownNotifier) -> Iterator[None]:
-    """Announce the end when the process is told to stop, and only then tell the server; a second signal passes."""
+    """Announce the shutdown on a signal and pass the signal on afterwards; a second one passes at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Every table of the service, wherever a feature has its `models`: importing this registers them with the metadata."""
+"""All tables of the service: importing this module registers every feature's `models` with the metadata."""
 
 from importlib import import_module
 from pkgutil import walk_packages

@@ -1,4 +1,4 @@
-"""Work that would keep the event loop where there is much of it."""
+"""Work that would block the event loop if there is much of it."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,11 +8,11 @@ Result = TypeVar("Result")
 
 
 async def run_in_thread_if_large(work: Callable[[], Result], *, size: int, at_once: int) -> Result:
-    """Do some work in a thread, or without one where there is so little that it is done before a thread is reached.
+    """Run work in a thread, or directly if it is so small that a thread would take longer.
 
     Args:
-        work: runs in the context of who waits for it; once begun, it is not cancelled.
-        size: how much there is, in whatever the work grows with.
-        at_once: up to which size it is done without a thread.
+        work: runs in the caller's context; once started, it is not cancelled.
+        size: the amount of work, in any unit.
+        at_once: the largest size that runs without a thread.
     """
     return work() if size <= at_once else await asyncio.to_thread(work)

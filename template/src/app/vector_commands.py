@@ -28,9 +28,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exi
 
 @vectors.command("export")
 def export_(file: Target, *, force: Force = False) -> None:
-    """Write the vectors of the configured embedding model, which are those that search uses, to a file.
+    """Export the vectors of the configured embedding model to a file.
 
-    Do it with the code of the store that holds them, while no document is being indexed.
+    Run it with the code of the vector store that holds them, while no document is being indexed.
     """
     if str(file) == STANDARD:
         asyncio.run(_export(sys.stdout.buffer, "standard output"))
@@ -41,9 +41,9 @@ def export_(file: Target, *, force: Force = False) -> None:
 
 @vectors.command("import")
 def import_(file: Source) -> None:
-    """Store the vectors of an exported file in the configured vector store; doing it again does no harm.
+    """Import an exported file into the configured vector store; repeating it is harmless.
 
-    Vectors of documents that were deleted or changed since the export are left out.
+    Vectors of documents that were deleted or changed since the export are skipped.
     """
     with _opened(file) as lines:
         done = asyncio.run(_import(lines))
@@ -100,13 +100,13 @@ def _opened(file: Path) -> IO[bytes]:
 
 @contextmanager
 def _written_whole(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Offer a file that takes its name when the block has ended well, and leaves nothing behind otherwise."""
+    """Open a file that appears under its name only if the block succeeds, and is removed otherwise."""
     target = file.resolve()
     if target.exists() and not (force and target.is_file()):
         remedy = "--force replaces it" if target.is_file() else "choose another name, or - for standard output"
         raise ConflictError(f"{file} exists already: {remedy}.")
     try:
-        # Beside its target, because only within a file system is a change of name all or nothing.
+        # In the target's folder, because a rename is atomic only within one file system.
         with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as unfinished:
             try:
                 yield unfinished

@@ -1,1 +1,1 @@
-"""Accounts as operators look after them: shown, locked, deleted with all that belongs to them."""
+"""Operators' work on accounts: show, lock and delete them with all their data."""

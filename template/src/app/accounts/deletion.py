@@ -1,4 +1,4 @@
-"""Deleting an account with all that belongs to it, in the database and outside."""
+"""Deletes an account with all its data, in the database and outside."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -18,11 +18,11 @@ Documents = Mapping[UUID, UUID | None]
 
 @dataclass(frozen=True, slots=True)
 class AccountDeletion:
-    """Deletes accounts. What it could not finish, because a store was away, it finishes when it is run again.
+    """Deletes accounts; if a store was away, running it again finishes the deletion.
 
     Attributes:
         answers: None where none are kept.
-        believed_seconds: for so long other processes may take the account for active.
+        believed_seconds: seconds for which other processes may still believe that the account is active.
     """
 
     database: Database
@@ -36,7 +36,7 @@ class AccountDeletion:
 
         Args:
             account_id: whose account.
-            report: is told what takes its time.
+            report: called with a line for each step that takes time.
 
         Raises:
             UnavailableError: something that holds a part of it is out of reach; the account stays locked.

@@ -1,4 +1,4 @@
-"""Accounts, locked ones too, and what belongs to them, in SQL."""
+"""Accounts, including locked ones, and their data, in SQL."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -18,7 +18,7 @@ async def find(session: AsyncSession, email: str) -> Account | None:
 
 
 async def set_active(session: AsyncSession, account_id: UUID, *, active: bool) -> None:
-    """Let an account's credentials be good, or not."""
+    """Unlock or lock an account."""
     await session.execute(update(Account).where(Account.id == account_id).values(is_active=active))
 
 
@@ -49,7 +49,7 @@ async def cancel_jobs(session: AsyncSession, account_id: UUID) -> None:
 
 
 async def count_held_jobs(session: AsyncSession, account_id: UUID) -> int:
-    """Count the jobs of an account that a worker has in hand."""
+    """Count the jobs of an account that workers are running."""
     statement = select(func.count()).select_from(Job).where(Job.owner_id == account_id, Job.finished_at.is_(None))
     return await session.scalar(statement.where(Job.lease_until > func.now())) or 0
 
@@ -68,7 +68,7 @@ async def list_unsettled(session: AsyncSession, account_id: UUID) -> set[UUID]:
 
 
 async def hold(session: AsyncSession, account_id: UUID) -> None:
-    """Let nothing be added to an account until the transaction ends."""
+    """Lock an account's row, so that nothing is added to it until the transaction ends."""
     # Every row that names its owner locks that owner's row, in a way that waits for this one.
     await session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
 

@@ -1,4 +1,4 @@
-"""What operators do with accounts, by their address."""
+"""Operators' use cases on accounts, found by their address."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """An account with its keys, oldest first, and how much it has.
+    """An account, its keys, oldest first, and what it stores.
 
     Attributes:
         size: bytes of the documents' files.
@@ -44,7 +44,7 @@ class AccountService:
         return Overview(account, keys, documents, size)
 
     async def set_active(self, email: str, *, active: bool) -> None:
-        """Unlock an account, or lock it: then neither its password nor its keys and tokens open anything.
+        """Unlock an account, or lock it, which disables its password, keys and tokens.
 
         Raises:
             NotFoundError: no account has the address.

@@ -1,4 +1,4 @@
-"""The rate limiter: one count for all processes in Valkey, and one of this process's own where that does not answer."""
+"""The rate limiter: counts shared in Valkey, or counts of this process while Valkey does not answer."""
 
 import time
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ end
 
 
 class LocalRateLimiter:
-    """Counts for this process alone."""
+    """Counts for this process only."""
 
     def __init__(self, window_seconds: float = WINDOW_SECONDS) -> None:
         self._seconds = window_seconds
@@ -69,7 +69,7 @@ class LocalRateLimiter:
         self._previous: dict[tuple[str, str], int] = {}
 
     async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
-        """Take all of it, or nothing."""
+        """Take everything or nothing."""
         elapsed = self._turn()
         levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
         fits = all(
@@ -82,7 +82,7 @@ class LocalRateLimiter:
         return Taken(fits, self._window, levels, alone=True)
 
     async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
-        """Put right what was taken of a quota."""
+        """Correct what was taken from a quota."""
         self._turn()
         counts = {0: self._current, 1: self._previous}.get(self._window - taken.window, {})
         if (owner, quota.name) in counts:
@@ -103,7 +103,7 @@ class LocalRateLimiter:
 
 
 class ValkeyRateLimiter:
-    """Counts for all processes; by itself while the server does not answer, because a limit is no reason to stop."""
+    """Counts for all processes; falls back to counts of this process while Valkey is away."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class ValkeyRateLimiter:
         self._alone = LocalRateLimiter(window_seconds)
 
     async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
-        """Take all of it, or nothing."""
+        """Take everything or nothing."""
         keys = [self._key(owner, charge.quota) for charge in charges]
         numbers = [number for charge in charges for number in (charge.quota.limit, charge.amount)]
         answer = await self._ask(self._take, keys, [self._seconds, *numbers])
@@ -154,5 +154,5 @@ class ValkeyRateLimiter:
 
 
 def open_rate_limiter(settings: ValkeySettings, client: Redis | None) -> RateLimiter:
-    """Offer a limiter on Valkey, or one for this process where none is configured."""
+    """Yield a limiter on Valkey, or a local one if Valkey is not configured."""
     return LocalRateLimiter() if client is None else ValkeyRateLimiter(client, settings.prefix)

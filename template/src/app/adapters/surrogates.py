@@ -1,4 +1,4 @@
-"""Characters that a provider writes in halves: JSON may hold half of a surrogate pair, and nobody can be sent it."""
+"""Joins surrogate pairs: a provider's JSON may split one between two pieces, and half of one cannot be encoded."""
 
 import re
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 def whole(text: str) -> str:
-    """Join the halves of characters; one that is left alone is replaced."""
+    """Join surrogate pairs in a text; a lone half is replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _HALF.search(text) else text
 
 
 @dataclass(slots=True)
 class Joiner:
-    """Makes whole what the pieces of an answer say, also where a character falls apart between two of them."""
+    """Joins surrogate pairs across the pieces of an answer."""
 
     _half: str = ""
     _call: int | None = None
 
     def join(self, piece: TextDelta | ToolCallDelta) -> Iterator[TextDelta | ToolCallDelta]:
-        """Yield what can be passed on with this piece; half a character waits for the next one."""
+        """Yield what can be passed on; half a pair waits for the next piece."""
         call, said = (None, piece.text) if isinstance(piece, TextDelta) else (piece.index, piece.arguments)
         if self._half and said and call != self._call:
             yield from self.end()

@@ -1,4 +1,4 @@
-"""Whom this process believes when it calls other servers."""
+"""The TLS context of outgoing connections."""
 
 import ssl
 from functools import cache
@@ -8,5 +8,5 @@ import httpx2
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return the certificate authorities of this machine or of `SSL_CERT_FILE`: read once, as that takes 30 ms."""
+    """Return a context that trusts this machine's certificate authorities or `SSL_CERT_FILE`; read once, in 30 ms."""
     return httpx2.create_ssl_context()

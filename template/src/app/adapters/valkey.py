@@ -1,4 +1,4 @@
-"""Valkey (or Redis): what the processes of the service count and remember together, and may lose."""
+"""The client of Valkey (or Redis), which holds shared counters and caches that may be lost."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 
 
 class ValkeySettings(BaseModel):
-    """Where the server is, and how this service's keys begin there."""
+    """The server's address and the prefix of this service's keys."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,7 +25,7 @@ class ValkeySettings(BaseModel):
 
 @asynccontextmanager
 async def open_valkey(settings: ValkeySettings) -> AsyncIterator[Redis | None]:
-    """Offer a client, or None where no server is configured; it connects when it is first used."""
+    """Yield a client that connects lazily, or None if no server is configured."""
     if settings.url is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""Calls to servers that owners have named, at addresses that were looked at first."""
+"""Sends webhooks, only to addresses that were checked first."""
 
 import asyncio
 import socket
@@ -18,14 +18,14 @@ FIXED = {"Content-Type": "application/json", "User-Agent": "webhooks/1.0"}
 
 
 class HttpWebhookSender:
-    """Looks a name up, and connects to the addresses that it found and nowhere else."""
+    """Resolves the host once and connects only to the addresses that were checked."""
 
     def __init__(self, settings: WebhooksSettings, trust: ssl.SSLContext) -> None:
         self._settings = settings
         self._trust = trust
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Post a message; of the answer, only the status is read."""
+        """Post a message and return the status; the body of the answer is not read."""
         try:
             target = httpx2.URL(url)
             async with asyncio.timeout(self._settings.timeout):
@@ -77,5 +77,5 @@ class HttpWebhookSender:
 
 @asynccontextmanager
 async def open_webhook_sender(settings: WebhooksSettings) -> AsyncIterator[HttpWebhookSender]:
-    """Offer a sender that trusts who the machine trusts."""
+    """Yield a sender that trusts the machine's certificate authorities."""
     yield HttpWebhookSender(settings, tls_context())

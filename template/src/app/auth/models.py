@@ -11,7 +11,7 @@ from app.database import Record
 
 
 class Account(Record):
-    """Somebody who owns documents. E-mail addresses are stored in lower case."""
+    """An account, which owns documents and keys. E-mail addresses are stored in lower case."""
 
     __tablename__ = "accounts"
 

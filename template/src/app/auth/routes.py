@@ -23,7 +23,7 @@ async def register(body: AccountCreate, services: ServicesDep) -> Account:
 
 @router.post("/token")
 async def create_token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services: ServicesDep) -> TokenRead:
-    """Sign in with address (as `username`) and password."""
+    """Sign in with e-mail address (as `username`) and password."""
     return _token_read(await services.auth.sign_in(form.username, form.password))
 
 
@@ -35,13 +35,13 @@ async def refresh_token(body: TokenRefresh, services: ServicesDep) -> TokenRead:
 
 @router.get("/me", response_model=AccountRead)
 async def read_me(caller: CallerDep, services: ServicesDep) -> Account:
-    """Tell whose credentials these are."""
+    """Return the account of these credentials."""
     return await services.auth.me(caller=caller)
 
 
 @router.post("/keys", status_code=status.HTTP_201_CREATED)
 async def create_key(body: KeyCreate, caller: CallerDep, services: ServicesDep) -> KeyCreated:
-    """Make an API key; its secret is shown this once."""
+    """Create an API key; its secret is shown only once."""
     new = await services.auth.create_key(body.name, body.scopes, body.expires_at, caller=caller)
     return KeyCreated(**KeyRead.model_validate(new.key).model_dump(), secret=new.secret)
 
@@ -55,7 +55,7 @@ async def list_keys(page: PageDep, caller: CallerDep, services: ServicesDep) -> 
 
 @router.delete("/keys/{key_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_key(key_id: UUID, caller: CallerDep, services: ServicesDep) -> None:
-    """Revoke a key; some seconds later it opens nothing any more."""
+    """Revoke a key; it may keep working for a few seconds."""
     await services.auth.delete_key(key_id, caller=caller)
 
 

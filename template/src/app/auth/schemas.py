@@ -1,4 +1,4 @@
-"""Accounts and keys on the wire."""
+"""Wire types of accounts and keys."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ from app.payloads import Moment, Payload
 
 
 class AccountCreate(Payload):
-    """What signing up takes."""
+    """A registration."""
 
     email: EmailStr = Field(examples=["ada@example.com"])
     password: str = Field(min_length=12, max_length=200, examples=["correct horse battery"])
@@ -37,13 +37,13 @@ class TokenRead(BaseModel):
 
 
 class TokenRefresh(Payload):
-    """What refreshing takes."""
+    """A refresh."""
 
     refresh_token: str
 
 
 class KeyCreate(Payload):
-    """What making a key takes."""
+    """A new key."""
 
     name: str = Field(min_length=1, max_length=100, examples=["nightly import"])
     scopes: set[Scope] = Field(
@@ -56,7 +56,7 @@ class KeyCreate(Payload):
 
 
 class KeyRead(BaseModel):
-    """A key as it is listed; `prefix` tells it from others."""
+    """A key without its secret; `prefix` identifies it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -69,6 +69,6 @@ class KeyRead(BaseModel):
 
 
 class KeyCreated(KeyRead):
-    """A new key; `secret` is shown this once."""
+    """A new key; `secret` is shown only once."""
 
     secret: str = Field(examples=["sk-3fK9xQ..."])

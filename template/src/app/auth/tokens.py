@@ -23,7 +23,7 @@ REMEDY = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
 
 class AuthSettings(BaseModel):
-    """How callers prove who they are."""
+    """Settings of authentication."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +54,7 @@ class AuthSettings(BaseModel):
 
 
 class TokenUse(StrEnum):
-    """What a token is good for; neither kind passes for the other."""
+    """The use of a token; one kind is not accepted as the other."""
 
     ACCESS = "access"
     REFRESH = "refresh"
@@ -62,7 +62,7 @@ class TokenUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whom a token speaks for, and since when: the sign-in that it comes from, over however many refreshes."""
+    """The account of a token and its sign-in, which stays the same over refreshes."""
 
     account_id: UUID
     signed_in_at: datetime
@@ -70,7 +70,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """What a sign-in gives; `expires_in` is the life of the access token in seconds."""
+    """The tokens of a sign-in; `expires_in` is the life of the access token in seconds."""
 
     access: str
     refresh: str
@@ -97,7 +97,7 @@ def issue_tokens(session: Session, settings: AuthSettings) -> TokenPair:
 
 
 def read_token(token: str, use: TokenUse, settings: AuthSettings) -> Session:
-    """Check a token and return whom it speaks for; clocks may differ by half a minute.
+    """Verify a token and return its session; clocks may differ by half a minute.
 
     Raises:
         UnauthenticatedError: signature, issuer, audience, life or use is wrong.

@@ -1,1 +1,1 @@
-"""Checks on what goes into a language model and on what comes out of it."""
+"""Checks on the input and the output of language models."""

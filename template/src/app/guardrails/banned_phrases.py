@@ -1,4 +1,4 @@
-"""Phrases that must not be said, in a whole text and in one that still grows."""
+"""Banned phrases, found in complete texts and in streamed ones."""
 
 import re
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class BannedPhrases:
 
 
 def _fold(text: str) -> str:
-    """Write a text small, with plain spaces, and exactly as long as it is."""
+    """Lower the case and make white space plain without changing the length."""
     lowered = text.lower()
     if len(lowered) != len(text):
         lowered = "".join(small if len(small := character.lower()) == 1 else character for character in text)

@@ -1,4 +1,4 @@
-"""Texts that try to give a language model orders: found by a few rules, each of which somebody can read.
+"""Detection of prompt injection by a few readable rules.
 
 No rule judges what a text is about. Each looks for the form that such orders take: an imperative at the start of a
 clause that is aimed at earlier instructions, a demand for the hidden prompt, a new self without limits, a feigned
@@ -17,7 +17,7 @@ OVERLAP = 400  # no rule reaches further
 
 
 def find_injection(text: str) -> list[str]:
-    """Name the rules that a text meets, in alphabetical order; most texts meet none."""
+    """Return the names of the rules that match a text, in alphabetical order."""
     found = {"hidden_text"} if find_hidden(text) else set()
     for reading in readings(text):
         for window in _windows(reading):

@@ -1,4 +1,4 @@
-"""Undoing what makes a text look different to a machine than it reads to a person or a model."""
+"""Normalization of texts that are disguised from machines but still readable for people and models."""
 
 import base64
 import binascii
@@ -35,20 +35,20 @@ _ROT13 = ("vafgehpgvbaf", "ehyrf", "cebzcg")
 
 
 def unmask(text: str) -> str:
-    """Write a text in small plain letters: one form of each sign, nothing invisible, no look-alikes, no accents."""
+    """Normalize a text: lower case, one form of each character, nothing invisible, no look-alikes, no accents."""
     plain = _INVISIBLE.sub("", _normalize("NFKC", text))
     plain = _normalize("NFC", _ACCENTS.sub("", _normalize("NFD", plain))).casefold()
     return _WORD.sub(_without_lookalikes, plain) if _OTHER_SCRIPT.search(plain) else plain
 
 
 def find_hidden(text: str) -> str:
-    """Read what is written in tags that nobody sees; the flags of some countries are made of tags, too."""
+    """Decode text hidden in invisible tag characters; those that form flags are left out."""
     hidden = _TAGS.findall(_FLAG.sub("", text)) if max(text, default="") >= "\U000e0020" else []
     return " ".join(tags.translate({code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}) for tags in hidden)
 
 
 def readings(text: str) -> Iterator[str]:
-    """Give everything that a text may say to a model: as it stands, spelled out, in digits for letters, decoded."""
+    """Yield every reading that a model may see in a text: plain, spelled out, digits for letters, decoded."""
     unmasked = unmask(text)
     plain = _SPACES.sub(" ", unmasked)
     yield plain
@@ -81,7 +81,7 @@ def _without_digits(match: re.Match[str]) -> str:
 
 
 def _decode(stretch: str) -> str:
-    """Decode hexadecimal digits or base64 to text; empty where it is none."""
+    """Decode hexadecimal digits or base64 to text; empty if it is neither."""
     try:
         if _HEX.fullmatch(stretch):
             return bytes.fromhex(stretch).decode()

@@ -1,4 +1,4 @@
-"""Checks on what a model writes, while it writes."""
+"""Checks on a model's output while it is streamed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from app.guardrails.triggers import Trigger, report
 
 @dataclass(slots=True)
 class OutputCheck:
-    """One check of one answer: holds back the end of the text for as long as it may become something else.
+    """One check of one answer: holds back the end of the text while it may still become a match.
 
     Attributes:
         name: the check's name in settings.
@@ -29,7 +29,7 @@ class OutputCheck:
         """Take the next piece and give what may be passed on; with the last piece, give everything.
 
         Raises:
-            GuardrailRefusedError: it holds what must not be said.
+            GuardrailRefusedError: the text must not be passed on.
         """
         self._held += text
         start = int(self._is_context)
@@ -48,7 +48,7 @@ class OutputCheck:
 
 @dataclass(frozen=True, slots=True)
 class OutputGuard:
-    """The checks of one answer, in their order: each sees what the one before it let through.
+    """All checks of one answer, in order: each sees what the previous one let through.
 
     Attributes:
         pieces: what the model has written so far.
@@ -69,7 +69,7 @@ class OutputGuard:
         return text
 
     def redacted(self) -> str:
-        """Give what the model has written so far as a reader may see it, but for what is refused."""
+        """Return the text so far as a reader may see it, redacted."""
         text = "".join(self.pieces)
         for check in self.checks:
             if check.action == "redact":

@@ -76,7 +76,7 @@ def redact_personal_data(text: str) -> str:
 
 
 def redact_values(value: object) -> object:
-    """Redact every text in a structure of mappings and sequences; numbers, flags and nothing stay what they are."""
+    """Redact every string in nested mappings and sequences; numbers, booleans and None stay."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):

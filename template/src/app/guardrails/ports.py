@@ -1,4 +1,4 @@
-"""What guardrails need from the outside."""
+"""The ports of guardrails."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class TextVectors(Protocol):
-    """What an embedding model made of some texts."""
+    """Embeddings of some texts."""
 
     @property
     def vectors(self) -> NDArray[np.float32]:
@@ -17,7 +17,7 @@ class TextVectors(Protocol):
 
 
 class TextEmbedder(Protocol):
-    """Tells what texts are about."""
+    """Embeds texts."""
 
     @property
     def deadline(self) -> float:
@@ -32,7 +32,7 @@ class TextEmbedder(Protocol):
 
 
 class ReviewDesk(Protocol):
-    """Has a person look at what was refused."""
+    """Submits refusals for human review."""
 
     async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
         """Put it into the queue and give the item's identifier; None where too much of this owner's waits already.

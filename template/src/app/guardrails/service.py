@@ -1,4 +1,4 @@
-"""The checks on both sides of a language model."""
+"""Runs the checks on both sides of a language model."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,11 +27,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """Refuses or redacts what goes into a model and what comes out of it, as the settings say.
+    """Refuses or redacts the input and output of models, as configured.
 
     Attributes:
-        desk: where what is to be reviewed goes; None where nobody reviews, and it is refused alone.
-        by_model: those of the models that have their own, by the names that these are asked for by.
+        desk: where refusals to be reviewed go; None if there is no review, so that they are only refused.
+        by_model: guardrails of models that have their own, by the name in requests.
         banned: the phrases of the settings, made ready once for all answers; None without any.
     """
 
@@ -47,7 +47,7 @@ class Guardrails:
         object.__setattr__(self, "banned", BannedPhrases(phrases) if phrases else None)
 
     def of(self, model: str) -> "Guardrails":
-        """Give the guardrails of the model that is asked for by this name."""
+        """Return the guardrails for the model requested by this name."""
         return self.by_model.get(model, self)
 
     async def check_input(
@@ -86,18 +86,18 @@ class Guardrails:
 
     @property
     def redacts_input(self) -> bool:
-        """Whether texts must go through `redact_input` before a model sees them."""
+        """Whether texts must pass through `redact_input` before a model sees them."""
         return self.settings.input.get("pii") == "redact"
 
     def redact_input(self, text: str) -> str:
-        """Take out what the model must not see."""
+        """Redact what the model must not see."""
         spans = scan_personal_data(text).spans if self.redacts_input else ()
         if spans:
             report(Trigger("pii", "input", "redact", len(spans), sorted({span.kind for span in spans})))
         return redact(text, spans)
 
     async def leave_out_suspicious(self, passages: Sequence[Item], text_of: Callable[[Item], str]) -> list[Item]:
-        """Keep the passages that do not try to give the model orders."""
+        """Return the passages without prompt injection."""
         if not self.settings.screen_passages:
             return list(passages)
         texts = [text_of(passage) for passage in passages]
@@ -107,7 +107,7 @@ class Guardrails:
         return [passage for passage, reasons in zip(passages, screened, strict=True) if not reasons]
 
     def open_output(self) -> OutputGuard | None:
-        """Begin to check an answer; None where no check is on."""
+        """Start checking an answer; None if no check is enabled."""
         checks = []
         for name, action in self.settings.output.items():
             if action != "off" and name == "pii":
@@ -133,7 +133,7 @@ class Guardrails:
 def make_guardrails(
     settings: GuardrailSettings, aliases: Mapping[str, str], embedder: TextEmbedder, desk: ReviewDesk
 ) -> Guardrails:
-    """Make the guardrails of every model; `aliases` has the alias of each name that models are asked for by."""
+    """Build the guardrails of every model; `aliases` maps each requested name to its alias."""
 
     def make(checks: CheckSettings, by_model: Mapping[str, Guardrails]) -> Guardrails:
         return Guardrails(checks, make_topics(checks, embedder), desk, by_model)
@@ -143,13 +143,13 @@ def make_guardrails(
 
 
 async def read_beside(work: Callable[[], Result], texts: Sequence[str]) -> Result:
-    """Do work on some texts, in a thread unless they are short in all."""
+    """Process texts in a thread unless they are short."""
     # An empty text takes time as well.
     return await run_in_thread_if_large(work, size=sum(map(len, texts)) + len(texts), at_once=AT_ONCE)
 
 
 def _screen(texts: Sequence[str]) -> Sequence[str]:
-    """Find what the first suspicious text meets."""
+    """Return the rules that the first suspicious text matches."""
     return next(filter(None, map(find_injection, texts)), ())
 
 

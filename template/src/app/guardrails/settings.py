@@ -1,4 +1,4 @@
-"""Which checks run, in which order, and what each does about what it finds."""
+"""Which checks run, in which order, and what each does with a match."""
 
 from typing import Annotated, Literal, Self
 
@@ -44,14 +44,14 @@ class CheckSettings(BaseModel):
 
 
 class GuardrailSettings(CheckSettings):
-    """The checks of every language model, and where those of some differ."""
+    """The checks of all language models, with overrides by alias."""
 
     by_alias: dict[str, CheckSettings] = Field(
         default={}, description="what differs for the models of an alias; all else is as it is for every model"
     )
 
     def of(self, alias: str) -> CheckSettings:
-        """Give the checks of an alias: what it has of its own, and for the rest those of every model."""
+        """Return the checks of an alias: its overrides on top of the general ones."""
         own = self.by_alias.get(alias, self)
         names = CheckSettings.model_fields
         return CheckSettings(**{name: getattr(own if name in own.model_fields_set else self, name) for name in names})

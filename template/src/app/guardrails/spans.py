@@ -1,4 +1,4 @@
-"""Stretches of a text that a check objects to, found the same way in a whole text and in one that still grows."""
+"""Spans of a text that a check matches, found alike in complete and streamed texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 
 class Span(NamedTuple):
-    """Characters of a text, from `start` to `end`, and what they are."""
+    """The characters from `start` to `end` of a text, and their kind."""
 
     kind: str
     start: int
@@ -15,11 +15,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found in a text.
+    """The matches in a text.
 
     Attributes:
         spans: in order; they do not overlap.
-        settled: whatever follows the text, nothing before this offset will change.
+        settled: the offset before which no later text can change the result.
     """
 
     spans: Sequence[Span]
@@ -27,7 +27,7 @@ class Scan:
 
 
 class Scanner(Protocol):
-    """Looks for one sort of thing."""
+    """Finds spans of one kind."""
 
     def __call__(self, text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
         """Look through a text from an offset on; what stands before it is context.
@@ -40,7 +40,7 @@ class Scanner(Protocol):
 
 
 def redact(text: str, spans: Sequence[Span], start: int = 0, end: int | None = None) -> str:
-    """Replace spans by their kind in brackets, between two offsets of the text."""
+    """Replace spans between two offsets of the text by their kind in brackets."""
     pieces: list[str] = []
     for span in spans:
         pieces += (text[start : span.start], f"[{span.kind}]")

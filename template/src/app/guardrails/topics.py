@@ -1,4 +1,4 @@
-"""What a text is about, judged by its likeness to example sentences."""
+"""Topics of texts, judged by their similarity to example sentences."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class TopicPolicy:
     _examples: NDArray[np.float32] | None = field(default=None, repr=False)
 
     async def find_fault(self, text: str, *, owner: Hashable) -> str | None:
-        """Say `denied` or `not_allowed`, or None where the topic is in order.
+        """Return `denied`, `not_allowed`, or None if the topic is acceptable.
 
         Raises:
             OverloadedError: the embedding model has too much to do; nothing is known about the text.
@@ -44,7 +44,7 @@ class TopicPolicy:
 
 
 def make_topics(settings: CheckSettings, embedder: TextEmbedder) -> TopicPolicy | None:
-    """Make the policy that the settings describe; None where they name no topic."""
+    """Build the configured policy; None if no topic is configured."""
     if not settings.allowed_topics and not settings.denied_topics:
         return None
     return TopicPolicy(embedder, settings.allowed_topics, settings.denied_topics, settings.topic_similarity)

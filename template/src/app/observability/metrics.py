@@ -1,4 +1,4 @@
-"""What the meters of OpenTelemetry are told: collected for Prometheus, sent to a collector, or both."""
+"""Metrics by OpenTelemetry: collected for Prometheus, sent to a collector, or both."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ INTERVAL = 15.0
 
 
 class MetricsSettings(BaseModel):
-    """Whether `/metrics` is there, and for whom; and whether metrics are sent, and where to."""
+    """Whether `/metrics` is served and to whom, and where metrics are sent."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,15 +36,15 @@ class MetricsSettings(BaseModel):
 
 
 def collect_metrics(service: str) -> CollectorRegistry:
-    """Collect from now on what this process, of the service of this name, measures."""
+    """Start collecting this process's metrics under this service name."""
     return _collect_from(_meter_provider(service))
 
 
 @asynccontextmanager
 async def open_metrics(settings: MetricsSettings, service: str) -> AsyncIterator[None]:
-    """Send what this process measures while the block runs, if there is a collector, and once more at its end.
+    """Send this process's metrics while the block runs, if there is a collector, and once more at its end.
 
-    A collector that is slow or away costs numbers that the next sending makes up for, never requests or jobs.
+    A slow or absent collector never delays requests or jobs; the next transmission makes up for lost ones.
 
     Args:
         settings: where to.

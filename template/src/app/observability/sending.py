@@ -1,4 +1,4 @@
-"""What sending to a collector of OpenTelemetry takes, for traces and for metrics."""
+"""Sending traces and metrics to an OpenTelemetry collector."""
 
 import asyncio
 import threading
@@ -12,12 +12,12 @@ FLUSH_SECONDS = 5.0
 
 
 def address(endpoint: HttpUrl, signal: str) -> str:
-    """Say where the collector takes one signal, `traces` or `metrics`, over HTTP."""
+    """Return the collector's HTTP address for one signal, `traces` or `metrics`."""
     return f"{str(endpoint).rstrip('/')}/v1/{signal}"
 
 
 async def send_the_rest(flush: Callable[[], object]) -> None:
-    """Send what is left, for a few seconds at most: flushing knows no limit of time, and must not keep the process."""
+    """Flush for a few seconds at most, since flushing itself has no time limit and must not hold up the process."""
     flushing = threading.Thread(target=flush, daemon=True)
     flushing.start()
     await asyncio.to_thread(flushing.join, FLUSH_SECONDS)

@@ -1,4 +1,4 @@
-"""Everything that a process tells a collector of OpenTelemetry."""
+"""Telemetry of a process: traces and metrics for an OpenTelemetry collector."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,1 +1,1 @@
-"""What models told callers, kept for a while."""
+"""Recorded predictions of models, kept for a while."""

@@ -11,7 +11,7 @@ from app.database import Record
 
 
 class Prediction(Record):
-    """What a model told its caller of one input. The input is kept by its checksum alone."""
+    """A prediction for one input, of which only the checksum is stored."""
 
     __tablename__ = "predictions"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What a model made of one input."""
+"""The outcome of a model for one input."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One prediction, as it is to be kept.
+    """One prediction to be recorded.
 
     Attributes:
         endpoint: what the model was used for, such as `classifications`.

@@ -1,4 +1,4 @@
-"""Writing predictions down behind the answers: what cannot be written holds nobody up."""
+"""Records predictions in the background; a failing database delays no answer."""
 
 import asyncio
 from collections import deque
@@ -42,7 +42,7 @@ _drops = get_meter("app.predictions").create_counter(
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A prediction on its way to the database.
+    """A prediction waiting to be written.
 
     Attributes:
         outputs: JSON; None if they are too large.
@@ -75,11 +75,11 @@ Save = Callable[[Sequence[Waiting]], Awaitable[None]]
 
 
 class PredictionRecorder:
-    """Takes predictions in passing, and saves them one batch after the other.
+    """Queues predictions and writes them in batches.
 
     Args:
-        save: puts a batch where it is kept; without it nothing is.
-        most_bytes: what may wait; beyond that predictions are dropped and counted.
+        save: writes a batch; None records nothing.
+        most_bytes: the size of the queue; beyond it predictions are dropped and counted.
         retry_seconds: time between two tries while the database cannot be reached.
     """
 
@@ -105,7 +105,7 @@ class PredictionRecorder:
         return len(self._waiting)
 
     async def record(self, make: Callable[[], Iterable[Outcome]], *, caller: Caller) -> None:
-        """Take what a model told a caller, if that is wanted; never raises.
+        """Queue the outcomes of a request, if recording is enabled; never raises.
 
         Args:
             make: makes the outcomes, in a thread: checksums of large inputs take their time.
@@ -127,7 +127,7 @@ class PredictionRecorder:
         self._changed.set()
 
     async def write(self) -> None:
-        """Save what comes, and after `close` what is left."""
+        """Write what is queued until `close`, then what is left."""
         while not self._closing or self._waiting:
             if not self._waiting:
                 self._changed.clear()
@@ -143,7 +143,7 @@ class PredictionRecorder:
                 self._dropped = 0
 
     def close(self) -> None:
-        """Let `write` end when nothing waits any more."""
+        """Let `write` end once the queue is empty."""
         self._closing = True
         self._changed.set()
 
@@ -184,7 +184,7 @@ class PredictionRecorder:
 
 @asynccontextmanager
 async def open_recorder(settings: PredictionsSettings, database: Database) -> AsyncIterator[PredictionRecorder]:
-    """Keep predictions if the settings say so; what waits at the end is saved first."""
+    """Yield a recorder, which records only if configured; what waits at the end is written first."""
     if not settings.keep:
         yield PredictionRecorder()
         return
@@ -199,7 +199,7 @@ async def open_recorder(settings: PredictionsSettings, database: Database) -> As
 
 @asynccontextmanager
 async def writing(recorder: PredictionRecorder, grace: float = GRACE_SECONDS) -> AsyncIterator[PredictionRecorder]:
-    """Let a recorder write in the background; at the end it has so many seconds for what still waits."""
+    """Run a recorder's writer in the background; at the end it has `grace` seconds to finish."""
     task = asyncio.create_task(recorder.write())
     try:
         yield recorder

@@ -34,7 +34,7 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 
 
 async def delete_older(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Delete predictions that are older, and return how many; what is being deleted elsewhere is left alone."""
+    """Delete older predictions and return how many; rows that another process is deleting are skipped."""
     old = (
         select(Prediction.id)
         .where(Prediction.created_at < func.now() - timedelta(days=days))

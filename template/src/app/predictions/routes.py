@@ -1,4 +1,4 @@
-"""Kept predictions over HTTP."""
+"""Recorded predictions over HTTP."""
 
 from fastapi import APIRouter
 
@@ -11,9 +11,9 @@ router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 
 @router.get("")
 async def list_predictions(page: PageDep, caller: CallerDep, services: ServicesDep) -> Page[PredictionRead]:
-    """List what models told the caller, newest first; a new one may take a moment to appear.
+    """List the caller's recorded predictions, newest first; a new one may take a moment to appear.
 
-    The list is empty where the operator has nothing kept.
+    The list is empty unless the operator enables recording.
     """
     predictions, next_cursor = await services.predictions.list_for(page, caller=caller)
     return Page(items=[PredictionRead.model_validate(each) for each in predictions], next_cursor=next_cursor)

@@ -1,4 +1,4 @@
-"""Predictions on the wire."""
+"""Wire types of predictions."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class PredictionRead(BaseModel):
-    """What a model told of one input."""
+    """A recorded prediction for one input."""
 
     model_config = ConfigDict(from_attributes=True)
 

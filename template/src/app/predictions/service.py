@@ -1,4 +1,4 @@
-"""Predictions as their owners see them."""
+"""Access to recorded predictions for their owners."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from app.predictions.models import Prediction
 
 @dataclass(frozen=True, slots=True)
 class PredictionService:
-    """Shows callers what models told them."""
+    """Lists callers' recorded predictions."""
 
     database: Database
 

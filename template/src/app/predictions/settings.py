@@ -1,10 +1,10 @@
-"""The settings of what is kept."""
+"""Settings of recorded predictions."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class PredictionsSettings(BaseModel):
-    """Whether predictions are kept, and for how long."""
+    """Whether predictions are recorded, and for how long."""
 
     model_config = ConfigDict(extra="forbid")
 

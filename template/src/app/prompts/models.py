@@ -11,7 +11,7 @@ from app.database import Record
 
 
 class PromptState(StrEnum):
-    """Where a version is in its life: whoever names no version gets the active one."""
+    """The state of a version; requests without a version use the active one."""
 
     DRAFT = "draft"
     ACTIVE = "active"
@@ -21,7 +21,7 @@ class PromptState(StrEnum):
 class Prompt(Record):
     """One version of a prompt. They belong to the service; `author_id` says who wrote it.
 
-    What a version says never changes, so an answer's record of name and version tells what the model was told.
+    The text of a version never changes, so the name and version recorded with an answer identify its prompt.
     """
 
     __tablename__ = "prompts"

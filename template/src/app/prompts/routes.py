@@ -49,11 +49,11 @@ async def read_prompt(name: PromptName, version: VersionPath, caller: CallerDep,
 
 @router.post("/{name}/versions/{version}/activate", response_model=PromptRead)
 async def activate_prompt(name: PromptName, version: VersionPath, caller: CallerDep, services: ServicesDep) -> Prompt:
-    """Make a version the active one, and retire the one that was; an older one is a way back."""
+    """Activate a version and retire the previous one; activating an older version rolls back."""
     return await services.prompts.activate(name, version, caller=caller)
 
 
 @router.post("/{name}/versions/{version}/retire", response_model=PromptRead)
 async def retire_prompt(name: PromptName, version: VersionPath, caller: CallerDep, services: ServicesDep) -> Prompt:
-    """Take a version out of use, so that only those get it who name it."""
+    """Retire a version; it can still be requested explicitly."""
     return await services.prompts.retire(name, version, caller=caller)

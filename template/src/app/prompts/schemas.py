@@ -1,4 +1,4 @@
-"""Prompts on the wire."""
+"""Wire types of prompts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -56,7 +56,7 @@ class PromptRead(BaseModel):
 
 
 class PromptUse(Payload):
-    """Which prompt to use, and what to put into it."""
+    """The prompt to use and its variables."""
 
     name: PromptName = Field(examples=["support"])
     version: Version | None = Field(default=None, description="the active one if not given", examples=[None])
@@ -65,5 +65,5 @@ class PromptUse(Payload):
     )
 
     def as_choice(self) -> PromptChoice:
-        """Say the same in the terms of the service."""
+        """Convert to the service's type."""
         return PromptChoice(self.name, self.version, self.variables)

@@ -1,4 +1,4 @@
-"""Prompts: written and switched by operators, used by everybody."""
+"""Versioned prompts, written and activated by operators, used by all callers."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ LONGEST_FILLED = 32_000  # characters
 
 @dataclass(frozen=True, slots=True)
 class PromptChoice:
-    """Which prompt to use, and what to put into it; the active version unless one is named."""
+    """The prompt to use and its variables; the active version unless one is given."""
 
     name: str
     version: int | None = None
@@ -25,7 +25,7 @@ class PromptChoice:
 
 @dataclass(frozen=True, slots=True)
 class FilledPrompt:
-    """What a model is told, and where it comes from."""
+    """A prompt with its variables filled in, and its name and version."""
 
     name: str
     version: int
@@ -34,10 +34,10 @@ class FilledPrompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptService:
-    """Keeps prompts and fills them in.
+    """Stores prompts and fills in their variables.
 
     Attributes:
-        unasked: prompts that the service uses of its own accord, with no variables, where they are active.
+        unasked: prompts that the service itself uses if they are active; they have no variables.
     """
 
     database: Database
@@ -80,7 +80,7 @@ class PromptService:
             return await repository.list_all(session, name, page)
 
     async def activate(self, name: str, version: int, *, caller: Caller) -> Prompt:
-        """Make a version the active one, and retire the one that was; any version will do, so it also goes back.
+        """Activate a version and retire the previous one; activating an older version rolls back.
 
         Raises:
             NotFoundError: there is no such version.
@@ -96,7 +96,7 @@ class PromptService:
             return _found(await repository.change_state(session, name, version, PromptState.ACTIVE))
 
     async def retire(self, name: str, version: int, *, caller: Caller) -> Prompt:
-        """Take a version out of use, so that only those get it who name it.
+        """Retire a version; it can still be requested explicitly.
 
         Raises:
             NotFoundError: there is no such version.
@@ -107,7 +107,7 @@ class PromptService:
             return _found(await repository.change_state(session, name, version, PromptState.RETIRED))
 
     async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
-        """Fill a prompt in, as a part of another use case, which has checked what the caller may do.
+        """Fill in a prompt within another use case, which has checked the caller's permissions.
 
         Raises:
             NotFoundError: there is no such version, or none that is active.
@@ -128,7 +128,7 @@ class PromptService:
         return FilledPrompt(prompt.name, prompt.version, text)
 
     async def find_active(self, name: str) -> FilledPrompt | None:
-        """Find the active version of a prompt that the service uses of its own accord; None if there is none."""
+        """Find the active version of a prompt that the service itself uses; None if there is none."""
         async with self.database.transaction() as session:
             prompt = await repository.find_active(session, name)
         return None if prompt is None else FilledPrompt(prompt.name, prompt.version, fill(prompt.text, {}))

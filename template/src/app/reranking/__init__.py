@@ -1,1 +1,1 @@
-"""Documents in the order of their relevance to a query, by cross-encoders that the operator registers."""
+"""Reranking of documents by cross-encoders that the operator registers."""

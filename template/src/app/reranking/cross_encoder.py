@@ -1,4 +1,4 @@
-"""Pairs of texts to logits: what one batch of pairs is to an ONNX cross-encoder."""
+"""Runs batches of text pairs through an ONNX cross-encoder."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ def relate(session: ModelSession, padding: int, pairs: Sequence[Pair]) -> NDArra
 
 
 def cross_encoder_workload(model: CrossEncoderModel, vocabulary: int) -> Workload:
-    """Say what to measure a cross-encoder with: more and more short pairs, then longer ones."""
+    """Return the inputs to measure a cross-encoder with: more and more short pairs, then longer ones."""
     most, longest = model.manifest.max_batch, model.manifest.max_tokens
 
     def probe(session: ModelSession, units: int) -> None:

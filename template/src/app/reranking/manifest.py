@@ -1,4 +1,4 @@
-"""Folders of cross-encoders: an ONNX graph, its tokenizer, and a manifest that says what they are."""
+"""Model folders of cross-encoders: an ONNX graph, its tokenizer and a manifest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ TASK = "rerank"
 
 
 class Manifest(ModelManifest):
-    """What the `model.json` of a cross-encoder declares."""
+    """The `model.json` of a cross-encoder."""
 
     task: Literal["rerank"]
     max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a query and a document together")

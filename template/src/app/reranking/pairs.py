@@ -1,4 +1,4 @@
-"""A query and documents as pairs of token ids, of which documents alone are cut."""
+"""Tokenizes pairs of a query and a document; only the document is truncated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairReader:
-    """Makes pairs of texts.
+    """Tokenizes pairs of texts.
 
     Attributes:
         tokenizer: neither pads nor cuts.
@@ -70,7 +70,7 @@ class PairReader:
 
 @dataclass(slots=True)
 class Joining:
-    """Makes the pairs of one query, one part of the documents after the other.
+    """Tokenizes the pairs of one query, in slices of the documents.
 
     Attributes:
         asked: the query.

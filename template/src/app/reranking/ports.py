@@ -1,4 +1,4 @@
-"""What a feature that reranks needs from a model."""
+"""The port of features that rerank."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """What a model made of a query and documents.
+    """The relevance of documents to a query.
 
     Attributes:
         scores: one for each document, in their order; the higher, the more relevant.
@@ -26,7 +26,7 @@ class Relevance:
 
 
 class CrossEncoder(Protocol):
-    """Reads a query and a document together, and says how well they fit."""
+    """Scores how well documents fit a query."""
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""The cross-encoders that the operator registers, as they are opened and closed while the service runs."""
+"""The operator's cross-encoders, which may be opened and closed while the service runs."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -16,7 +16,7 @@ from app.reranking.reranker import Reranker, open_reranker
 
 
 class Rerankers:
-    """Knows which of the models that are served are cross-encoders."""
+    """Finds the cross-encoders among the served models."""
 
     def __init__(self) -> None:
         self._open: dict[int, Reranker] = {}

@@ -1,4 +1,4 @@
-"""A cross-encoder that is open, warm and shared by everybody who asks."""
+"""An open, warm cross-encoder, shared by all requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Runs a cross-encoder for everybody who asks, together, so that the event loop stays free.
+    """Runs requests through a cross-encoder in shared batches, off the event loop.
 
     Attributes:
         thread: makes the pairs that are long.
@@ -55,7 +55,7 @@ class Reranker:
     async def score(
         self, query: str, documents: Sequence[str], *, owner: Hashable, within: float | None = None
     ) -> Relevance:
-        """Score how relevant documents are to a query, with what others have asked for.
+        """Score how relevant documents are to a query, batched with other requests.
 
         `within` takes the place of `deadline`.
 

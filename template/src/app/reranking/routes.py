@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/rerank", tags=["rerank"])
 async def rerank_documents(
     body: RerankCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
 ) -> RerankList:
-    """Put documents in the order of their relevance to a query, by a cross-encoder that the operator registered."""
+    """Order documents by their relevance to a query with a registered cross-encoder."""
     work = services.reranking.rerank(body.query, body.documents, body.model, body.top_n, caller=caller)
     done = await while_connected(request, work)
     times = {"queue_seconds": done.relevance.queue_seconds, "run_seconds": done.relevance.run_seconds}

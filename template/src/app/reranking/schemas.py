@@ -1,4 +1,4 @@
-"""Queries and documents on the wire, in the shape that clients of other rerankers use."""
+"""Wire types of reranking, in the shape that clients of other rerankers use."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -13,7 +13,7 @@ Document = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
 class RerankCreate(Payload):
-    """A query, and documents to put in order."""
+    """A query and the documents to order."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -45,7 +45,7 @@ class RerankedDocument(BaseModel):
 
 
 class RerankResult(BaseModel):
-    """A document's place among those that were sent, and how relevant it is."""
+    """The index of a document in the request, and its relevance."""
 
     index: int = Field(examples=[1])
     relevance_score: float = Field(
@@ -56,7 +56,7 @@ class RerankResult(BaseModel):
 
 
 class RerankUsage(BaseModel):
-    """Tokens that were read, those of the query with each document."""
+    """Tokens read; the query counts once for each document."""
 
     prompt_tokens: int
     total_tokens: int

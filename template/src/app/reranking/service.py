@@ -14,7 +14,7 @@ from app.reranking.registered import Rerankers
 
 @dataclass(frozen=True, slots=True)
 class Reranking:
-    """Documents in their order, and what ordered them.
+    """Ordered documents and the model that ordered them.
 
     Attributes:
         order: places of the documents, the most relevant first.
@@ -32,7 +32,7 @@ class Reranking:
 
 @dataclass(frozen=True, slots=True)
 class RerankService:
-    """Finds what is relevant with the cross-encoders that are registered."""
+    """Reranks with the registered cross-encoders."""
 
     rerankers: Rerankers
     models: ServedModels

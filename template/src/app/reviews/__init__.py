@@ -1,1 +1,1 @@
-"""What people look at before it goes out."""
+"""Human review of outputs before they are released."""

@@ -12,7 +12,7 @@ from app.database import Record
 
 
 class ReviewState(StrEnum):
-    """Where an item is on its way to a decision."""
+    """The state of a review."""
 
     OPEN = "open"
     CLAIMED = "claimed"
@@ -22,7 +22,7 @@ class ReviewState(StrEnum):
 
 
 class Review(Record):
-    """Something that waits for a person's decision.
+    """An item that waits for a person's decision.
 
     `given` and `output` are what the feature got and what came of it; `result` is what was released to the owner.
     A claim holds until `claimed_until`, and longer if nobody else wants the item. `version` grows with every change:

@@ -1,10 +1,10 @@
-"""What reviews need to know of the features whose work waits in them."""
+"""The ports through which reviews consult the features whose outputs are reviewed."""
 
 from typing import Any, Protocol
 
 
 class ReleaseCheck(Protocol):
-    """Judges what is to be released of one kind of item."""
+    """Checks what may be released for one kind of item."""
 
     def __call__(self, given: Any, result: Any, *, is_corrected: bool) -> None:  # noqa: ANN401 - JSON
         """Pass if the result may go to the owner; it takes time, so call it in a thread.

@@ -1,4 +1,4 @@
-"""What guardrails refused and a person is to look at, and what may come of it."""
+"""Review of what guardrails refused."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ GUARDRAIL = "guardrail"
 
 @dataclass(frozen=True, slots=True)
 class RefusalDesk:
-    """Puts refusals into the queue, as many of an owner's as may wait there."""
+    """Submits refusals to the review queue, within the limit for each owner."""
 
     reviews: ReviewService
 

@@ -20,20 +20,20 @@ async def list_reviews(
     services: ServicesDep,
     state: Annotated[ReviewState | None, Query(description="`open` has those whose claim has run out, too")] = None,
 ) -> Page[ReviewSummary]:
-    """List what waits, or waited, for a reviewer, newest first: your own, or everybody's if you may decide."""
+    """List reviews, newest first: your own, or everybody's if you are a reviewer."""
     reviews, next_cursor = await services.reviews.list_for(state, page, caller=caller)
     return Page(items=[ReviewSummary.model_validate(review) for review in reviews], next_cursor=next_cursor)
 
 
 @router.get("/{review_id}", response_model=ReviewRead)
 async def read_review(review_id: UUID, caller: CallerDep, services: ServicesDep) -> Review:
-    """Show one item, with what was released."""
+    """Show one review with what was released."""
     return await services.reviews.get(review_id, caller=caller)
 
 
 @router.post("/{review_id}/claim", response_model=ReviewRead)
 async def claim_review(review_id: UUID, caller: CallerDep, services: ServicesDep) -> Review:
-    """Take an item for a while; claim it again to keep it for longer."""
+    """Claim a review for a while; claim it again to keep it longer."""
     return await services.reviews.claim(review_id, caller=caller)
 
 
@@ -51,5 +51,5 @@ async def correct_review(review_id: UUID, body: ReviewCorrection, caller: Caller
 
 @router.post("/{review_id}/reject", response_model=ReviewRead)
 async def reject_review(review_id: UUID, body: ReviewRejection, caller: CallerDep, services: ServicesDep) -> Review:
-    """Release nothing."""
+    """Reject the output; nothing is released."""
     return await services.reviews.reject(review_id, body.version, body.note, caller=caller)

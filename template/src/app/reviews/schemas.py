@@ -1,4 +1,4 @@
-"""Reviews on the wire."""
+"""Wire types of reviews."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -47,13 +47,13 @@ class ReviewDecision(Payload):
 
 
 class ReviewCorrection(ReviewDecision):
-    """What is released instead of the output."""
+    """A correction, which is released instead of the output."""
 
     result: AnyJson = Field(examples=[{"number": "2041", "total": 84.5}])
 
 
 class ReviewRejection(ReviewDecision):
-    """A rejection, and why."""
+    """A rejection with its reason."""
 
     note: Annotated[str, StringConstraints(max_length=LONGEST_NOTE)] | None = Field(
         default=None, description="for the owner", examples=[None]

@@ -26,7 +26,7 @@ NOT_YOURS = "Claim the item first: it is not yours, or somebody has changed it s
 
 @dataclass(frozen=True, slots=True)
 class NewReview:
-    """What waits for a decision: what a feature was `given`, its `output`, and why a person should look at it."""
+    """A new review: what the feature was `given`, its `output`, and the reason for the review."""
 
     kind: str
     reason: str
@@ -37,11 +37,11 @@ class NewReview:
 
 @dataclass(frozen=True, slots=True)
 class ReviewService:
-    """Keeps what waits for a person, and releases it by a person's word.
+    """Stores reviews and releases outputs on a reviewer's decision.
 
     Attributes:
         checks: by kind of item, what may be released.
-        publisher: is told of decisions.
+        publisher: publishes decisions.
     """
 
     database: Database
@@ -105,7 +105,7 @@ class ReviewService:
         return await self._decide(review, caller, state=ReviewState.APPROVED, result=review.output)
 
     async def correct(self, review_id: UUID, version: int, result: Any, *, caller: Caller) -> Review:  # noqa: ANN401 - JSON
-        """Release something better.
+        """Release a corrected output.
 
         Raises:
             NotFoundError: there is no such item.
@@ -117,7 +117,7 @@ class ReviewService:
         return await self._decide(review, caller, state=ReviewState.CORRECTED, result=result)
 
     async def reject(self, review_id: UUID, version: int, note: str | None, *, caller: Caller) -> Review:
-        """Release nothing.
+        """Reject the output; nothing is released.
 
         Raises:
             NotFoundError: there is no such item.

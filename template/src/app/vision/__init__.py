@@ -1,1 +1,1 @@
-"""Pictures: reading them safely, finding objects in them."""
+"""Object detection in pictures, which are decoded safely."""

@@ -1,4 +1,4 @@
-"""Decoding pictures in a few threads of their own, in turns between those who sent them."""
+"""Decodes pictures in a few dedicated threads, fairly between owners."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,12 +16,12 @@ UNIT_BYTES, UNIT_SECONDS = 100_000, 0.005
 
 
 def decoding_units(content: bytes | str) -> int:
-    """Say how much work a file is believed to be."""
+    """Estimate the work of decoding a file."""
     return 1 + len(content) // UNIT_BYTES
 
 
 def decode(limits: PictureLimits, into: Size, contents: Sequence[bytes | str]) -> list[Picture | AppError]:
-    """Decode files, one by one; what is wrong with a bad one takes its place."""
+    """Decode files one by one; the error takes the place of a bad one."""
     return [_decode_one(content, limits, into) for content in contents]
 
 

@@ -1,4 +1,4 @@
-"""Pictures to boxes with an ONNX detector."""
+"""Runs an ONNX object detector on pictures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
@@ -40,7 +40,7 @@ class DetectionSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What the model made of some pictures.
+    """The raw detections of some pictures.
 
     Attributes:
         raws: one for each picture, in their order.
@@ -53,7 +53,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Decodes pictures and runs the model for everybody who asks, together, so that the event loop stays free.
+    """Decodes pictures and runs them through the detector in shared batches, off the event loop.
 
     Attributes:
         decoders: takes files, gives pictures or what is wrong with them.

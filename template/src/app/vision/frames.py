@@ -1,4 +1,4 @@
-"""What a client of the stream sends: frames, and how fast and how large they may be."""
+"""Frames of a detection stream, with limits on their rate and size."""
 
 import asyncio
 import time

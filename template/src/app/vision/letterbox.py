@@ -1,4 +1,4 @@
-"""Fitting a picture of any shape into the shape that a model takes, and finding the way back."""
+"""Letterboxing: scaling a picture into a model's input, and mapping boxes back."""
 
 from dataclasses import dataclass
 

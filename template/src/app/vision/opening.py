@@ -1,4 +1,4 @@
-"""Opening picture files that strangers send: nothing is decoded before its header says that it is small enough."""
+"""Opens untrusted picture files; nothing is decoded before the header shows that it is small enough."""
 
 import binascii
 import io

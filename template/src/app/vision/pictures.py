@@ -1,4 +1,4 @@
-"""Pictures made ready for a model, as their senders see them.
+"""Decodes pictures into a model's input, as their senders see them.
 
 That is: turned as EXIF says, the first frame where they move, on white where they are transparent.
 """
@@ -30,7 +30,7 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture made ready for a model.
+    """A decoded picture in the size of a model's input.
 
     Attributes:
         pixels: uint8 `[height, width, 3]`, RGB, of the size that the model takes.

@@ -1,4 +1,4 @@
-"""Pixels to raw detections: what one batch of pictures is to an ONNX detector."""
+"""Runs batches of pictures through an ONNX detector."""
 
 import time
 from collections.abc import Sequence

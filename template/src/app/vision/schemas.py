@@ -1,4 +1,4 @@
-"""Pictures and what is found in them, on the wire."""
+"""Wire types of object detection."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ MaxDetections = Annotated[int, Field(ge=1, le=300, description="how many are tol
 
 
 class DetectionOptions(Payload):
-    """Which of the objects that are found are told."""
+    """Which detections are returned."""
 
     threshold: Threshold = 0.25
     max_detections: MaxDetections = 100
@@ -57,7 +57,7 @@ class DetectionItem(BaseModel):
 
 
 class DetectionList(BaseModel):
-    """What one picture holds, the surest first."""
+    """The detections in one picture, highest confidence first."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -24,7 +24,7 @@ Content = bytes | str
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which of the objects that are found are told: at most `most`, each at least as sure as `threshold`."""
+    """Which detections are returned: at most `most`, each with a confidence of at least `threshold`."""
 
     threshold: float = 0.25
     most: int = 100
@@ -41,7 +41,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What one picture holds, the surest first.
+    """The detections in one picture, highest confidence first.
 
     Attributes:
         milliseconds: how long the model took for the batch that the picture was in.
@@ -57,7 +57,7 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class DetectionsOfMany:
-    """What several pictures hold; an error is in the place of one that cannot be read.
+    """The detections in several pictures; an error takes the place of a picture that cannot be read.
 
     Attributes:
         milliseconds: how long the model took for all of them.
@@ -71,7 +71,7 @@ class DetectionsOfMany:
 
 @dataclass(frozen=True, slots=True)
 class DetectionService:
-    """Reads pictures, runs the detector, and tells where things are in the original."""
+    """Finds objects in pictures, in coordinates of the original."""
 
     detector: Detector
     recorder: PredictionRecorder = field(default_factory=PredictionRecorder)

@@ -1,4 +1,4 @@
-"""Object detection in a stream of frames: the newest ones are looked at, those that grew stale meanwhile are not."""
+"""Object detection in a stream of frames, where the latest frame wins and stale ones are dropped."""
 
 import asyncio
 import time

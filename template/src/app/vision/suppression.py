@@ -1,4 +1,4 @@
-"""From a detector's raw output to a few boxes."""
+"""Turns a detector's raw output into boxes by non-maximum suppression."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ MOST_CANDIDATES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Boxes:
-    """What was found, the surest first.
+    """Boxes, highest confidence first.
 
     Attributes:
         corners: float32 `[n, 4]`: x1, y1, x2, y2.
