@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import partial
 
 from app.adapters.answer_cache import open_answer_cache
 from app.adapters.circuit_breaker import open_circuit_breaker
@@ -16,10 +15,11 @@ from app.adapters.remote_inference import RemoteInference
 from app.adapters.valkey import open_valkey
 from app.adapters.vector_store import open_vector_store
 from app.adapters.webhook_sender import open_webhook_sender
-from app.answers.passage_reranking import PassageReranker
+from app.answers.passage_reranking import find_reranker
 from app.answers.prompts import ANSWERS_PROMPT
 from app.answers.retrieval import RetrievalService
 from app.answers.service import AnswerService
+from app.answers.word_search import WordSearch
 from app.auth.passwords import Passwords
 from app.auth.service import AuthService
 from app.chat.answer_cache import AnswerCache
@@ -204,11 +204,9 @@ def build_services(settings: Settings, ports: Ports) -> Services:
 
 
 def _retrieval(settings: Settings, ports: Ports) -> RetrievalService:
-    served, named, reranker = ports.models.served, settings.search.reranker, None
-    # Processes that serve no callers open no cross-encoder, so that there is none to ask.
-    if ports.rerankers.find(served, named):
-        reranker = PassageReranker(partial(ports.rerankers.lease, served, named), settings.search)
-    return RetrievalService(ports.database, ports.vectors, ports.embedder, reranker)
+    reranker = find_reranker(ports.rerankers, ports.models.served, settings.search)
+    words = WordSearch(ports.database, settings.search) if settings.search.words else None
+    return RetrievalService(ports.database, ports.vectors, ports.embedder, reranker, words)
 
 
 def _job_runner(

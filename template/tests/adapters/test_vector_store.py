@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -91,6 +92,17 @@ async def test_a_search_stays_within_the_given_documents(store: VectorStore) -> 
     chosen = [far.document_id, middle.document_id, uuid4()]
     assert ids(await store.search(ask(document_ids=chosen))) == [middle.passage_id, far.passage_id]
     assert await store.search(ask(document_ids=[])) == []
+
+
+async def test_a_search_compares_with_the_given_passages_only(store: VectorStore) -> None:
+    near, middle, far = (vector_of(towards(cosine)) for cosine in (0.9, 0.6, 0.3))
+    theirs = vector_of(towards(0.8), owner_id=OTHER_OWNER)
+    await store.prepare(MODEL)
+    await store.upsert([near, middle, far, theirs])
+    chosen = [far.passage_id, theirs.passage_id, middle.passage_id, uuid4()]
+    assert ids(await store.search(replace(ask(limit=4), passage_ids=chosen))) == [middle.passage_id, far.passage_id]
+    within = replace(ask(document_ids=[near.document_id, far.document_id]), passage_ids=chosen)
+    assert ids(await store.search(within)) == [far.passage_id]
 
 
 async def test_a_search_may_name_any_number_of_documents(store: VectorStore) -> None:

@@ -32,6 +32,7 @@ class FakeVectorStore:
             for vector in self.vectors.values()
             if (vector.owner_id, vector.model) == (query.owner_id, query.model)
             and (query.document_ids is None or vector.document_id in query.document_ids)
+            and (query.passage_ids is None or vector.passage_id in query.passage_ids)
         ]
         return sorted(matches, key=lambda match: (-match.score, match.passage_id))[: query.limit]
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import structlog
@@ -12,7 +13,9 @@ from opentelemetry.metrics import get_meter
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import AppError, UpstreamTimeoutError
+from app.inference.served_models import ServedModels
 from app.reranking.ports import CrossEncoder
+from app.reranking.registered import Rerankers
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +29,8 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    words: bool = Field(default=True, description="search by words, too, not by meaning alone")
+    words_timeout: float = Field(default=0.3, gt=0, description="seconds that a search waits for the search by words")
     reranker: str = Field(default="", description="the registered cross-encoder that judges passages; empty is none")
     candidates_per_passage: int = Field(default=4, ge=1, le=50, description="judged for each passage that is wanted")
     max_candidates: int = Field(default=100, ge=1, le=500, description="judged at most, unless more are wanted")
@@ -76,6 +81,13 @@ class PassageReranker:
         except AppError as error:
             _note(asked, error)
         return None
+
+
+def find_reranker(rerankers: Rerankers, served: ServedModels, settings: SearchSettings) -> PassageReranker | None:
+    """Return the configured reranker; None if none is configured, or if this process serves no callers."""
+    if rerankers.find(served, settings.reranker):
+        return PassageReranker(partial(rerankers.lease, served, settings.reranker), settings)
+    return None
 
 
 def _note(model: str, error: AppError) -> None:

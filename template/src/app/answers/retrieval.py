@@ -1,12 +1,13 @@
-"""Finding the passages that a question is about."""
+"""Finding the passages that a question is about, by meaning and by words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 
 from app.answers.passage_reranking import PassageReranker
+from app.answers.word_search import WordSearch, fuse
 from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.documents import repository
@@ -15,6 +16,8 @@ from app.errors import EmbeddingModelError
 from app.inference.embedder import Embedder
 from app.observability.spans import span
 
+# Matches that are merged, at least, with those of the search by words.
+LEAST_FUSED = 50
 # Matches that a search looks through, at most, for as many passages as are wanted.
 MOST_MATCHES = 1000
 
@@ -54,16 +57,18 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalService:
-    """Searches the caller's documents by meaning.
+    """Searches the caller's documents.
 
     Attributes:
         reranker: takes a second look at more passages than are wanted; None if nothing does.
+        words: finds passages by words; None searches by meaning alone.
     """
 
     database: Database
     vectors: VectorStore
     embedder: Embedder
     reranker: PassageReranker | None = None
+    words: WordSearch | None = None
 
     async def search(
         self, query: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
@@ -96,18 +101,31 @@ class RetrievalService:
             limit=limit,
             document_ids=document_ids,
         )
-        return await self._search(vector_query, caller)
+        worded = await self.words.find(query, caller.id, document_ids) if self.words else {}
+        return await self._search(vector_query, worded, caller)
 
-    async def _search(self, query: VectorQuery, caller: Caller) -> list[Passage]:
+    async def _search(self, query: VectorQuery, worded: Mapping[UUID, int], caller: Caller) -> list[Passage]:
         """Find passages that may be shown, although others may be nearer: of documents not indexed yet, or deleted."""
-        limit = query.limit
+        limit = max(query.limit, LEAST_FUSED) if worded else query.limit
         while True:
             with span("search vectors", {"app.limit": limit}):
                 matches = await self.vectors.search(replace(query, limit=limit))
-            passages = await self._load(matches, caller)
+            passages = await self._load(await self._fuse(query, matches, worded), caller)
             if len(passages) >= query.limit or len(matches) < limit or limit >= MOST_MATCHES:
                 return passages[: query.limit]
             limit = min(2 * limit, MOST_MATCHES)
+
+    async def _fuse(
+        self, query: VectorQuery, near: Sequence[VectorMatch], worded: Mapping[UUID, int]
+    ) -> list[VectorMatch]:
+        """Merge what is near in meaning with what shares words; the score is the cosine for all of them."""
+        scores = {match.passage_id: match.score for match in near}
+        far = [passage_id for passage_id in worded if passage_id not in scores]
+        if far:
+            others = await self.vectors.search(replace(query, passage_ids=far, limit=len(far)))
+            scores |= {match.passage_id: match.score for match in others}
+        order = fuse({match.passage_id: rank for rank, match in enumerate(near, start=1)}, worded)
+        return [VectorMatch(passage_id, scores[passage_id]) for passage_id in order if passage_id in scores]
 
     async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
         """Resolve filters to documents; None stands for all."""

@@ -97,7 +97,7 @@ class IngestDocument:
                 return False
             if document.status == DocumentStatus.READY:
                 raise RetryJobError(OVERLAPPED)
-            await repository.replace_passages(session, document_id, chunks)
+            await repository.replace_passages(session, document, chunks)
         return True
 
     async def _read(self, document: Document) -> list[Chunk]:

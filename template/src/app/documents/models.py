@@ -3,7 +3,7 @@
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -51,14 +51,19 @@ class Passage(Table):
     """A piece of a document that is searched and cited as one.
 
     `start` and `end` are character offsets into the document's extracted text; `page` counts from 1
-    and is null where a format has no pages.
+    and is null where a format has no pages. `owner_id` is the document's, for the index of words; null if a release
+    without that index stored the passage.
     """
 
     __tablename__ = "passages"
-    __table_args__ = (Index("ix_passages_document_id", "document_id"),)
+    __table_args__ = (
+        Index("ix_passages_document_id", "document_id"),
+        Index("ix_passages_owner_id_words", "owner_id", text("to_tsvector('simple', text)"), postgresql_using="gin"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     document_id: Mapped[UUID] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"))
+    owner_id: Mapped[UUID | None]
     text: Mapped[str]
     start: Mapped[int]
     end: Mapped[int]

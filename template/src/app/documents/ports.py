@@ -32,6 +32,7 @@ class VectorQuery:
 
     Attributes:
         document_ids: search these documents only; None searches all of the owner's.
+        passage_ids: compare with these passages only; None searches all.
         limit: how many passages at most.
     """
 
@@ -40,6 +41,7 @@ class VectorQuery:
     embedding: Sequence[float]
     limit: int
     document_ids: Sequence[UUID] | None = None
+    passage_ids: Sequence[UUID] | None = None
 
 
 @dataclass(frozen=True, slots=True)

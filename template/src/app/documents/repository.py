@@ -4,16 +4,47 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, String, Uuid, bindparam, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.models import Account
+from app.chat.sentences import STOP_WORDS
 from app.documents.chunking import Chunk
 from app.documents.models import Document, DocumentStatus, Passage
 from app.pages import PageRequest, read_page
 
 INSERT_BATCH = 2000
+# Passages of one owner beyond which a word is too frequent to tell them apart; and the words of a query that count.
+FREQUENT = 2000
+MOST_WORDS = 32
+
+# The most frequent word of the query stands for the number of passages, which would take long to count.
+BY_WORDS = text(
+    f"""
+    WITH words AS MATERIALIZED (
+        SELECT word FROM unnest(tsvector_to_array(to_tsvector('simple', :query))) AS word
+        WHERE word <> ALL (:ignored) ORDER BY length(word) DESC, word LIMIT {MOST_WORDS}
+    ), hits AS MATERIALIZED (
+        SELECT word, passage_id FROM words CROSS JOIN LATERAL (
+            SELECT id AS passage_id FROM passages
+            WHERE owner_id = :owner_id AND to_tsvector('simple', text) @@ plainto_tsquery('simple', word)
+            AND (:document_ids IS NULL OR document_id = ANY (:document_ids))
+            LIMIT :frequent + 1
+        ) AS found
+    ), counts AS (
+        SELECT word, count(*) AS passages, max(count(*)) OVER () AS most FROM hits GROUP BY word
+    ), weights AS (
+        SELECT word, ln(1 + most / passages::float) AS weight FROM counts WHERE passages <= :frequent
+    )
+    SELECT passage_id, count(*) OVER (ORDER BY round(sum(weight)::numeric, 6) DESC) AS rank
+    FROM hits JOIN weights USING (word) GROUP BY passage_id ORDER BY rank, passage_id LIMIT :limit
+    """  # noqa: S608 - a constant
+).bindparams(
+    bindparam("document_ids", type_=postgresql.ARRAY(Uuid())),
+    bindparam("ignored", type_=postgresql.ARRAY(String())),
+    bindparam("owner_id", type_=Uuid()),
+)
 
 
 async def add(session: AsyncSession, document: dict[str, Any]) -> Document | None:
@@ -88,13 +119,11 @@ async def remove(session: AsyncSession, owner_id: UUID, document_id: UUID) -> bo
     return await session.scalar(statement.returning(Document.id)) is not None
 
 
-async def replace_passages(session: AsyncSession, document_id: UUID, chunks: Sequence[Chunk]) -> None:
+async def replace_passages(session: AsyncSession, document: Document, chunks: Sequence[Chunk]) -> None:
     """Make these the passages of a document."""
-    await session.execute(delete(Passage).where(Passage.document_id == document_id))
-    rows = [
-        {"id": c.id, "document_id": document_id, "text": c.text, "start": c.start, "end": c.end, "page": c.page}
-        for c in chunks
-    ]
+    await session.execute(delete(Passage).where(Passage.document_id == document.id))
+    common: dict[str, Any] = {"document_id": document.id, "owner_id": document.owner_id}
+    rows = [common | {"id": c.id, "text": c.text, "start": c.start, "end": c.end, "page": c.page} for c in chunks]
     # All that one call inserts has the time of one statement.
     for start in range(0, len(rows), INSERT_BATCH):
         await session.execute(insert(Passage), rows[start : start + INSERT_BATCH])
@@ -110,6 +139,21 @@ async def load_passages(
         .where(Document.owner_id == owner_id, Document.status == DocumentStatus.READY, Passage.id.in_(passage_ids))
     )
     return (await session.execute(statement)).all()
+
+
+async def find_by_words(
+    session: AsyncSession, owner_id: UUID, query: str, *, document_ids: Sequence[UUID] | None, limit: int
+) -> dict[UUID, int]:
+    """Find the owner's passages that share words with a query, each with its rank from 1.
+
+    A passage scores the sum of the weights of the query's words in it. The rarer a word, the greater its weight
+    (inverse document frequency); words in more than `FREQUENT` passages are left out. Equals share the last of their
+    ranks, so words that all passages share say little. Without `document_ids`, all of the owner's documents count.
+    """
+    values = {"query": query, "owner_id": owner_id, "ignored": sorted(STOP_WORDS), "frequent": FREQUENT, "limit": limit}
+    documents = None if document_ids is None else list(document_ids)
+    rows = await session.execute(BY_WORDS, values | {"document_ids": documents})
+    return {row.passage_id: row.rank for row in rows}
 
 
 async def ids_with_tags(session: AsyncSession, owner_id: UUID, tags: Collection[str]) -> list[UUID]:

@@ -72,6 +72,9 @@ def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
     if query.document_ids is not None:
         chosen = bindparam(None, list(query.document_ids), ARRAY(Uuid()))  # as one: a statement has 32,767 at most
         statement = statement.where(PassageVectorRow.document_id == func.any(chosen))
+    if query.passage_ids is not None:
+        chosen = bindparam(None, list(query.passage_ids), ARRAY(Uuid()))
+        statement = statement.where(PassageVectorRow.passage_id == func.any(chosen))
     return statement.order_by(distance).limit(query.limit)
 
 
@@ -123,8 +126,8 @@ class PgVectorStore:
             return []
         async with _reached(self._settings.timeout), self._engine.begin() as connection:
             await connection.execute(self._tuning(query.limit))
-            rows = (await connection.execute(nearest(query))).all()
-            if len(rows) < query.limit:
+            rows = (await connection.execute(nearest(query, exact=query.passage_ids is not None))).all()
+            if len(rows) < query.limit and query.passage_ids is None:
                 # The index may have given up among other owners' vectors. Those of this owner are few, so look at all.
                 rows = (await connection.execute(nearest(query, exact=True))).all()
         matches = [VectorMatch(row.passage_id, max(-1.0, min(1.0, 1.0 - row.distance))) for row in rows]

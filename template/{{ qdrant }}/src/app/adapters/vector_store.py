@@ -17,6 +17,7 @@ from qdrant_client.models import (
     FieldCondition,
     Filter,
     FilterSelector,
+    HasIdCondition,
     HnswConfigDiff,
     KeywordIndexParams,
     KeywordIndexType,
@@ -111,6 +112,8 @@ class QdrantVectorStore:
         if query.document_ids is not None:
             documents = MatchAny(any=[str(document_id) for document_id in query.document_ids])
             conditions.append(FieldCondition(key="document_id", match=documents))
+        if query.passage_ids is not None:
+            conditions.append(HasIdCondition(has_id=[str(passage_id) for passage_id in query.passage_ids]))
         async with self._reached():
             try:
                 found = await self._client.query_points(
