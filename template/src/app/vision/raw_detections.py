@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.errors import StartupError
 from app.inference.capacity import Workload, doubling
 from app.inference.ports import ModelSession
+from app.inference.tensor_types import DTYPES, is_float
 from app.vision.manifest import DetectionModel
 
 Pixels = NDArray[np.uint8]
@@ -34,8 +35,11 @@ def run_detector(session: ModelSession, name: str, pictures: Sequence[Pixels]) -
     """Run pictures of the model's size, uint8 `[height, width, 3]`, through a detector whose input has this name."""
     batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
     batch /= 255
+    # Of a graph of whole numbers nothing is left but zeros: it must refuse what it is given.
+    wanted = (DTYPES[each.datatype] for each in session.inputs if each.name == name and is_float(each.datatype))
+    pixels = np.ascontiguousarray(batch, next(wanted, batch.dtype))
     started = time.perf_counter()
-    [outputs] = session.run({name: np.ascontiguousarray(batch)})
+    [outputs] = session.run({name: pixels})
     milliseconds = (time.perf_counter() - started) * 1000
     return [RawDetections(output.astype(np.float32, copy=False), milliseconds, len(batch)) for output in outputs]
 
