@@ -76,3 +76,12 @@ async def test_a_model_that_is_larger_than_the_memory_is_not_even_opened(name: s
     os.truncate(tmp_path / name, 8_000_000_000_000)  # a hole: it takes no space
     told = await refusal(path)
     assert told.startswith(f"The model {path} has 8000.0 GB, but only ")
+
+
+async def test_the_provider_of_each_node_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(affine().SerializeToString())
+    session = await load_session(path, providers=["CPUExecutionProvider"], threads=1)
+    assert sorted(session.operators_on("CPUExecutionProvider")) == ["Add", "Mul"]
+    assert session.operators_on("CUDAExecutionProvider") == []
+    assert session.shares == {"CPUExecutionProvider": 1.0}

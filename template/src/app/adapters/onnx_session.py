@@ -84,6 +84,17 @@ class OnnxModelSession:
         """What `run` returns, in this order."""
         return [_spec(each) for each in self._session.get_outputs()]
 
+    def operators_on(self, provider: str) -> list[str]:
+        """List the operators of the nodes that a provider runs, one for each node."""
+        parts = self._session.get_provider_graph_assignment_info()
+        return [node.op_type for part in parts if part.ep_name == provider for node in part.get_nodes()]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of the nodes that each provider runs, from 0 to 1."""
+        counts = {each: len(self.operators_on(each)) for each in self._session.get_providers()}
+        return {each: round(count / max(1, sum(counts.values())), 3) for each, count in counts.items()}
+
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Compute all outputs.
 
@@ -124,11 +135,7 @@ async def load_session(
     if not await asyncio.to_thread(path.is_file):
         raise StartupError(f"The model file {path} is missing.")
     _check_memory(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Spinning threads burn the cores that the event loop and the database need.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = _session_options(threads)
 
     def load() -> OnnxModelSession:
         session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=list(providers))
@@ -137,9 +144,23 @@ async def load_session(
         return OnnxModelSession(session, bind(session) if bind else None)
 
     try:
-        return await asyncio.to_thread(load)
+        loaded = await asyncio.to_thread(load)
     except Exception as error:
         raise StartupError(f"onnxruntime cannot load {path}: {_meaning(str(error))}") from error
+    if len(providers) > 1:
+        log.info("model_session.placed", model=str(path), shares=loaded.shares)
+    return loaded
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning threads burn the cores that the event loop and the database need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Where each node runs: a provider that comes first may still leave most of them to the last.
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return options
 
 
 def _check_memory(path: Path) -> None:
