@@ -9,16 +9,16 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
-from app.adapters.model_session import CPU, CUDA, NAMES, ModelSessionSettings, open_model_session
+from app.adapters.model_session import CUDA, NAMES, ModelSessionSettings, open_model_session
 from app.bootstrap import Services
 from app.errors import StartupError
 from app.inference.manifest import Provider
 from app.inference.model_folders import ModelsSettings
 from app.inference.ports import ModelSession, Tensor
 from app.settings import Settings
+from tests.gpu.devices import count_devices
 from tests.http import Person, join
 from tests.inference.tensor_graphs import affine, growing, register
 
@@ -30,15 +30,6 @@ REPEATS = 10
 # Of half precision in TensorRT; CUDA sums in another order than the CPU, and may round products to TF32.
 TOLERANCE = 5e-3
 LIMIT = 1_000_000_000
-
-
-def count_devices() -> int:
-    """Count the GPUs that CUDA can use; onnxruntime lists it even without one."""
-    for number in range(16):
-        options = [(CUDA, {"device_id": number}), CPU]
-        if onnxruntime.InferenceSession(str(EMBEDDING), providers=options).get_providers()[0] != CUDA:
-            return number
-    return 16
 
 
 DEVICES = count_devices()

@@ -1,29 +1,36 @@
 """ONNX models on NVIDIA GPUs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import onnxruntime
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.adapters.onnx_session import DATATYPES, load_session
+from app.adapters.device_buffers import DeviceBuffers
+from app.adapters.onnx_session import OnnxModelSession, load_session
+from app.adapters.spread_session import spread
 from app.errors import StartupError
 from app.inference.manifest import Provider
-from app.inference.ports import ModelSession, Tensor, TensorSpec
-from app.inference.tensor_types import DTYPES
+from app.inference.ports import ModelSession
 
 TENSORRT = "TensorrtExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 NAMES: dict[Provider, str] = {"tensorrt": TENSORRT, "cuda": CUDA, "cpu": CPU}
+# Operators that compute a few numbers: onnxruntime leaves them to the CPU on purpose, and strings can be nowhere else.
+SHAPE_ARITHMETIC = re.compile(
+    "Abs|Add|And|Cast|CastLike|Ceil|Concat|Constant|ConstantOfShape|Div|Equal|Expand|Flatten|Floor|Gather|"
+    "GatherElements|GatherND|Greater|GreaterOrEqual|Identity|If|Less|LessOrEqual|Max|Min|Mod|Mul|Neg|NonZero|Not|Or|"
+    "Pow|Range|ReduceMax|ReduceMin|ReduceProd|Reshape|Round|ScatterND|Shape|Sign|Size|Slice|Split|Sqrt|Squeeze|Sub|"
+    "Tile|Unsqueeze|Where|Xor"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -77,106 +84,6 @@ async def open_model_session(
         yield spread({first: session, **more})
 
 
-def spread(sessions: Mapping[int, ModelSession]) -> ModelSession:
-    """Make one of a model's sessions on devices, by their numbers; what runs on less than the first is left out."""
-    first, *_ = sessions.values()
-    for device, session in sessions.items():
-        if session.provider != first.provider:
-            log.error("model_session.device_left_out", device=device, provider=session.provider)
-    alike = [session for session in sessions.values() if session.provider == first.provider]
-    return SpreadSession(alike) if len(alike) > 1 else first
-
-
-class SpreadSession:
-    """A model on several devices; a batch runs where least is under way. Thread-safe."""
-
-    def __init__(self, sessions: Sequence[ModelSession]) -> None:
-        self._sessions = sessions
-        self._running = [0] * len(sessions)
-        self._last = -1
-        self._lock = Lock()
-
-    @property
-    def devices(self) -> int:
-        """How many devices there are."""
-        return len(self._sessions)
-
-    @property
-    def provider(self) -> str:
-        """The provider of the devices."""
-        return self._sessions[0].provider
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs, in the order in which `run` returns them."""
-        return self._sessions[0].output_names
-
-    @property
-    def inputs(self) -> Sequence[TensorSpec]:
-        """What `run` must be given."""
-        return self._sessions[0].inputs
-
-    @property
-    def outputs(self) -> Sequence[TensorSpec]:
-        """What `run` returns, in this order."""
-        return self._sessions[0].outputs
-
-    def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute all outputs on one of the devices."""
-        with self._lock:
-            # Of those with as little to do the next one, so that each gets warm.
-            turns = [(self._last + 1 + each) % len(self._running) for each in range(len(self._running))]
-            at = self._last = min(turns, key=self._running.__getitem__)
-            self._running[at] += 1
-        try:
-            return self._sessions[at].run(inputs)
-        finally:
-            with self._lock:
-                self._running[at] -= 1
-
-
-class DeviceBuffers:
-    """Runs a session with inputs and outputs that stay where they are on a device, as a recorded graph needs them.
-
-    Args:
-        kind: of the device, in onnxruntime's words: `cuda`, or `cpu`.
-        number: of the device.
-        session: its inputs and outputs have fixed shapes.
-    """
-
-    def __init__(self, kind: str, number: int, session: onnxruntime.InferenceSession) -> None:
-        make = partial(onnxruntime.OrtValue.ortvalue_from_shape_and_type, device_type=kind, device_id=number)
-        self._session = session
-        self._types = {each.name: DTYPES[DATATYPES[each.type]] for each in session.get_inputs()}
-        self._inputs = {each.name: make(each.shape, self._types[each.name]) for each in session.get_inputs()}
-        self._outputs = {each.name: make(each.shape, DTYPES[DATATYPES[each.type]]) for each in session.get_outputs()}
-        self._binding = session.io_binding()
-        for name, value in self._inputs.items():
-            self._binding.bind_ortvalue_input(name, value)
-        for name, value in self._outputs.items():
-            self._binding.bind_ortvalue_output(name, value)
-        self._lock = Lock()
-
-    def __call__(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute all outputs; one call at a time.
-
-        Raises:
-            ValueError: the inputs are not those of the graph; they would be copied over what lies behind.
-        """
-        for name, value in self._inputs.items():
-            given = inputs[name]
-            if given.dtype != self._types[name] or list(given.shape) != list(value.shape()):
-                raise ValueError(f"{name} is {given.dtype} {given.shape}, not {self._types[name]} {value.shape()}")
-        with self._lock:
-            for name, value in self._inputs.items():
-                value.update_inplace(inputs[name])
-            self._binding.synchronize_inputs()
-            self._session.run_with_iobinding(self._binding)
-            self._binding.synchronize_outputs()
-            # What is shared with the buffers would be the next caller's answer.
-            return [np.array(value.numpy()) for value in self._outputs.values()]
-
-
 def _chain(settings: ModelSessionSettings, providers: Sequence[Provider]) -> list[Provider]:
     """List what may be used, preferred first."""
     last: list[Provider] = ["cpu"] if settings.allow_fallback else []
@@ -186,27 +93,59 @@ def _chain(settings: ModelSessionSettings, providers: Sequence[Provider]) -> lis
 async def _open_on(
     device: int, settings: ModelSessionSettings, path: Path, chain: Sequence[Provider], threads: int
 ) -> ModelSession:
-    if find_spec("nvidia"):
-        # Wheels put the libraries of CUDA where the loader of providers does not look.
-        await asyncio.to_thread(onnxruntime.preload_dlls)
+    await asyncio.to_thread(preload)
+    load = partial(load_session, path, threads=threads)
     for provider in chain:
-        options = provider_options(settings, provider, device)
-        session = await load_session(path, providers=options, threads=threads)
+        session = await load(providers=provider_options(settings, provider, device))
         # onnxruntime falls back in silence and lists CUDA as available even without a device.
         if session.provider != NAMES[provider] and not (session.provider == CPU and "cpu" in chain):
             continue
         if session.provider != NAMES[chain[0]]:
             log.warning("model_session.fell_back", model=str(path), provider=session.provider)
+        if "cpu" not in chain:
+            refuse_cpu(path, session)
         if settings.capture_graphs and session.provider != CPU and has_fixed_shapes(session):
             bind = partial(DeviceBuffers, "cuda", device)
             options = provider_options(settings, provider, device, capture=True)
-            return await load_session(path, providers=options, threads=threads, bind=bind)
+            return await recorded(load(providers=options, bind=bind), session, path)
         return session
     raise StartupError(
         f"The model {path} cannot run on GPU {device} by {' or '.join(chain)}: no usable CUDA device or library. "
         "Check `nvidia-smi` and the libraries (`uv sync --extra cuda`; those of TensorRT on the library path), "
         "or set APP_MODEL_SESSION__ALLOW_FALLBACK=true to run on the CPU."
     )
+
+
+@cache
+def preload() -> None:
+    """Load the libraries of CUDA that came as wheels; the loader of providers does not look there."""
+    if find_spec("nvidia"):
+        onnxruntime.preload_dlls()
+
+
+def refuse_cpu(path: Path, session: OnnxModelSession) -> None:
+    """Pass if the CPU has no part of a graph but the arithmetic of shapes, which is faster there.
+
+    Raises:
+        StartupError: it has more, which onnxruntime leaves to it where a device lacks an operator.
+    """
+    left = sorted({each for each in session.operators_on(CPU) if not SHAPE_ARITHMETIC.fullmatch(each)})
+    if left:
+        raise StartupError(
+            f"The model {path} would partly run on the CPU, because its provider lacks {', '.join(left)}: export it "
+            'without, or allow the CPU, with "cpu" at the end of `providers` in its model.json or with '
+            "APP_MODEL_SESSION__ALLOW_FALLBACK=true."
+        )
+
+
+async def recorded(loading: Awaitable[ModelSession], plain: ModelSession, path: Path) -> ModelSession:
+    """Return the session whose work is recorded, or the plain one if the work cannot be."""
+    try:
+        return await loading
+    except StartupError as error:
+        # A node on the CPU is enough, and the model runs without.
+        log.warning("model_session.not_recorded", model=str(path), reason=error.detail)
+        return plain
 
 
 def provider_options(
@@ -223,7 +162,9 @@ def provider_options(
     last: tuple[str, dict[str, Any]] = (CPU, {})
     if provider == "cpu":
         return [last]
-    cuda: dict[str, Any] = {"device_id": device, "arena_extend_strategy": settings.arena}
+    # Otherwise cuDNN tries out all its algorithms for each new size of a batch, while callers wait.
+    cuda: dict[str, Any] = {"device_id": device, "cudnn_conv_algo_search": "HEURISTIC"}
+    cuda["arena_extend_strategy"] = settings.arena
     if settings.memory_limit:
         cuda["gpu_mem_limit"] = settings.memory_limit
     if provider == "cuda":
