@@ -1,6 +1,6 @@
 """Recorded work of a GPU: a graph of kernels that one thread records, and then launches as one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -25,18 +25,20 @@ class DeviceBuffers:
     """
 
     def __init__(self, kind: str, number: int, session: onnxruntime.InferenceSession) -> None:
-        make = partial(onnxruntime.OrtValue.ortvalue_from_shape_and_type, device_type=kind, device_id=number)
+        on_device = partial(onnxruntime.OrtValue.ortvalue_from_shape_and_type, device_type=kind, device_id=number)
+        on_host = partial(onnxruntime.OrtValue.ortvalue_from_shape_and_type, memory_info=_page_locked(kind, number))
         self._session = session
-        self._types = {each.name: DTYPES[DATATYPES[each.type]] for each in session.get_inputs()}
-        self._inputs = {each.name: make(each.shape, self._types[each.name]) for each in session.get_inputs()}
-        self._outputs = {each.name: make(each.shape, DTYPES[DATATYPES[each.type]]) for each in session.get_outputs()}
         self._binding = session.io_binding()
-        for name, value in self._inputs.items():
-            self._binding.bind_ortvalue_input(name, value)
-        for name, value in self._outputs.items():
-            self._binding.bind_ortvalue_output(name, value)
+        self._inputs: dict[str, _Buffer] = {}
+        self._outputs: list[_Buffer] = []
+        for each in session.get_inputs():
+            self._inputs[each.name] = buffer = _Buffer(each, on_device, on_host)
+            self._binding.bind_ortvalue_input(each.name, buffer.device)
+        for each in session.get_outputs():
+            self._outputs.append(buffer := _Buffer(each, on_device, on_host))
+            self._binding.bind_ortvalue_output(each.name, buffer.device)
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="device-buffers")
-        self({name: np.zeros(value.shape(), self._types[name]) for name, value in self._inputs.items()})
+        self({name: np.zeros_like(buffer.array) for name, buffer in self._inputs.items()})
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Compute all outputs; one call at a time.
@@ -44,17 +46,46 @@ class DeviceBuffers:
         Raises:
             ValueError: the inputs are not those of the graph; they would be copied over what lies behind.
         """
-        for name, value in self._inputs.items():
-            given = inputs[name]
-            if given.dtype != self._types[name] or list(given.shape) != list(value.shape()):
-                raise ValueError(f"{name} is {given.dtype} {given.shape}, not {self._types[name]} {value.shape()}")
+        for name, buffer in self._inputs.items():
+            given, own = inputs[name], buffer.array
+            if (given.dtype, given.shape) != (own.dtype, own.shape):
+                raise ValueError(f"{name} is {given.dtype} {given.shape}, not {own.dtype} {own.shape}")
         return self._owner.submit(self._run, inputs).result()
 
     def _run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        for name, value in self._inputs.items():
-            value.update_inplace(inputs[name])
+        for name, buffer in self._inputs.items():
+            buffer.array[...] = inputs[name]
+            buffer.device.update_inplace(buffer.host)
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
+        for buffer in self._outputs:
+            buffer.host.update_inplace(buffer.device)
         # What is shared with the buffers would be the next caller's answer.
-        return [np.array(value.numpy()) for value in self._outputs.values()]
+        return [buffer.array.copy() for buffer in self._outputs]
+
+
+class _Buffer:
+    """An input or output on a device, and its like in the host's memory, which an array shows."""
+
+    def __init__(
+        self,
+        node: onnxruntime.NodeArg,
+        on_device: Callable[..., onnxruntime.OrtValue],
+        on_host: Callable[..., onnxruntime.OrtValue],
+    ) -> None:
+        dtype = DTYPES[DATATYPES[node.type]]
+        self.device = on_device(node.shape, dtype)
+        self.host = on_host(node.shape, dtype)
+        self.array: Tensor = self.host.numpy()
+
+
+def _page_locked(kind: str, number: int) -> onnxruntime.OrtMemoryInfo | None:
+    """Find memory that a GPU copies from and to by itself; the driver copies what is elsewhere to such memory first."""
+    if kind != "cuda":
+        return None
+    types, places = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType
+    memory = onnxruntime.OrtMemoryInfo("CudaPinned", types.ORT_DEVICE_ALLOCATOR, number, places.CPU_OUTPUT)
+    growing = onnxruntime.OrtArenaCfg(0, -1, -1, -1)
+    onnxruntime.create_and_register_allocator_v2("CUDAExecutionProvider", memory, {"device_id": str(number)}, growing)
+    return memory
