@@ -18,6 +18,7 @@ from app.adapters.model_session import (
     ModelSessionSettings,
     has_fixed_shapes,
     open_model_session,
+    preload,
     provider_options,
     recorded,
     refuse_cpu,
@@ -32,6 +33,18 @@ from tests.inference.tensor_graphs import affine
 MODELS = Path(__file__).parents[2] / "models"
 MODEL, DETECTION = MODELS / "embedding" / "model.onnx", MODELS / "detection" / "model.onnx"
 LAST: tuple[str, dict[str, Any]] = (CPU, {})
+
+
+def test_libraries_that_came_as_wheels_are_loaded_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: loaded.append("CUDA"))
+    (tmp_path / "nvidia").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    preload.cache_clear()
+    preload()
+    preload()
+    preload.cache_clear()
+    assert loaded == ["CUDA"]
 
 
 @pytest.mark.parametrize("providers", [[], ["cuda"], ["tensorrt"], ["tensorrt", "cuda"]])

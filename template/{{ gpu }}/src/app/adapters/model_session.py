@@ -111,7 +111,8 @@ async def _open_on(
         return session
     raise StartupError(
         f"The model {path} cannot run on GPU {device} by {' or '.join(chain)}: no usable CUDA device or library. "
-        "Check `nvidia-smi` and the libraries (`uv sync --extra cuda`; those of TensorRT on the library path), "
+        "Check `nvidia-smi` (driver 580 or newer; Turing or newer) and the libraries (`uv sync --extra cuda`; those of "
+        "TensorRT on the library path), "
         "or set APP_MODEL_SESSION__ALLOW_FALLBACK=true to run on the CPU."
     )
 
