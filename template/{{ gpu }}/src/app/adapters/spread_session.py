@@ -100,7 +100,7 @@ class SpreadSession:
         with self._lock:
             device.failures = 0
             if self._known_good is None:
-                self._known_good = inputs
+                self._known_good = {name: value.copy() for name, value in inputs.items()}
         return outputs
 
     def _take(self) -> _Device:
