@@ -160,6 +160,16 @@ def test_however_a_stream_is_cut_it_says_the_same(apart: list[bytes], size: int)
     assert said(asyncio.run(read())) == said(whole)
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_lines_that_end_otherwise_are_passed_on_as_they_come(size: int) -> None:
+    whole = (text("Hi") + text("Ho")).replace(b"\n", b"\r\n")
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    merged, arrived = aiter(MergedEvents(Provider(parts, is_silent=True))), b""
+    async with asyncio.timeout(5):
+        while arrived != whole:
+            arrived += await anext(merged)
+
+
 async def test_a_failure_comes_after_what_came_before_it() -> None:
     merged = aiter(MergedEvents(Provider([text("Hi"), b"data: {"], httpx2.ReadError("cut"))))
     assert await anext(merged) == text("Hi")

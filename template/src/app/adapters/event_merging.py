@@ -63,12 +63,15 @@ class MergedEvents(httpx2.AsyncByteStream):
             await self._reading.aclose()
 
     async def _merge(self) -> AsyncGenerator[bytes, None]:
-        rest = b""
+        rest, is_foreign = b"", False
         async with aclosing(self._reading.batches(keep_alive=None)) as batches:
             async for batch in batches:
-                events, end, rest = b"".join((rest, *batch)).rpartition(END)
+                arrived = b"".join((rest, *batch))
+                # Some servers end lines with a carriage return; the provider's library finds their events by itself.
+                is_foreign = is_foreign or b"\r" in arrived
+                events, end, rest = (b"", arrived, b"") if is_foreign else arrived.rpartition(END)
                 if end:
-                    yield merge(events + end)
+                    yield end if is_foreign else merge(events + end)
                     await _give_way()
         if rest:
             yield rest
