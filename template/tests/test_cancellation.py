@@ -1,10 +1,10 @@
-"""Endless tasks end, also when a cancellation is lost."""
+"""Endless tasks end, also when a cancellation is lost, and work that must not be left half done is finished."""
 
 import asyncio
 
 import pytest
 
-from app.cancellation import cancel_and_wait
+from app.cancellation import cancel_and_wait, finish
 
 
 async def _go_on(deaf_to: int) -> None:
@@ -37,3 +37,29 @@ async def test_a_task_that_has_failed_is_over() -> None:
 
 async def test_there_may_be_none() -> None:
     await cancel_and_wait()
+
+
+async def test_work_is_done_before_the_cancellation_of_who_waits_for_it_goes_on() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        steps.append("begun")
+        await asyncio.sleep(0.01)
+        steps.append("done")
+
+    waiting = asyncio.create_task(finish(work()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert steps == ["begun", "done"]
+
+
+async def test_the_result_of_finished_work_and_its_failure_are_passed_on() -> None:
+    async def divide(number: int) -> float:
+        return 1 / number
+
+    assert await finish(divide(2)) == 0.5
+    with pytest.raises(ZeroDivisionError):
+        await finish(divide(0))

@@ -1,10 +1,16 @@
-"""Ending tasks that would go on for ever."""
+"""What cancellation shall not leave behind: tasks that go on for ever, and work that is half done."""
 
 import asyncio
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 # Seconds after which a task that still goes on is cancelled once more.
 PATIENCE = 1.0
+
+# The event loop itself does not keep tasks alive.
+_unfinished: set[asyncio.Task[Any]] = set()
 
 
 async def cancel_and_wait(*tasks: asyncio.Future[Any], patience: float = PATIENCE) -> None:
@@ -19,3 +25,19 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any], patience: float = PATIENC
             task.cancel()
         _, going = await asyncio.wait(going, timeout=patience)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def finish(work: Coroutine[Any, Any, Result]) -> Result:
+    """Do work to its end, even if the task that waits for it is cancelled meanwhile: it is cancelled after that.
+
+    A task that is cancelled once more does not wait any longer; the work goes on without it.
+    """
+    doing = asyncio.create_task(work)
+    _unfinished.add(doing)
+    doing.add_done_callback(_unfinished.discard)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        # Left behind, it would stand still with its transaction where the event loop stops between two jobs.
+        await asyncio.wait({doing})
+        raise

@@ -1,16 +1,16 @@
 """Turns: what the user says, and what a model answers, one at a time in each conversation."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.caller import Caller, Scope
+from app.cancellation import finish
 from app.chat.ports import Finished, Message, ModelRequest, TextDelta
 from app.chat.service import ChatService
 from app.conversations import repository
@@ -25,9 +25,6 @@ from app.errors import CallerError, ConflictError, GuardrailRefusedError, NotFou
 log = structlog.get_logger(__name__)
 
 
-Result = TypeVar("Result")
-
-
 @dataclass(frozen=True, slots=True)
 class TurnService:
     """Has a language model take its turns."""
@@ -35,7 +32,6 @@ class TurnService:
     database: Database
     chat: ChatService
     settings: ConversationsSettings
-    _saving: set[asyncio.Task[Any]] = field(default_factory=set, repr=False)
 
     async def begin(
         self, conversation_id: UUID, content: str, *, idempotency_key: str | None = None, caller: Caller
@@ -141,7 +137,7 @@ class TurnService:
         return message
 
     async def _finish(self, writing: Writing, reason: str) -> ConversationMessage:
-        message = await self._in_any_case(self._store(writing, reason))
+        message = await finish(self._store(writing, reason))
         if message is None:
             raise ConflictError(
                 "Another turn began meanwhile, or the conversation was deleted; the answer is not kept."
@@ -154,7 +150,7 @@ class TurnService:
         is_void = not writing.length and (is_refused or is_replacing)
         reason = _why_cut_short(failure)
         try:
-            await self._in_any_case(self._take_back(writing) if is_void else self._store(writing, reason))
+            await finish(self._take_back(writing) if is_void else self._store(writing, reason))
         except Exception:
             log.exception("turn.lost", conversation_id=str(writing.turn.conversation.id))
 
@@ -165,13 +161,6 @@ class TurnService:
     async def _take_back(self, writing: Writing) -> None:
         async with self.database.transaction() as session:
             await writing.take_back(session)
-
-    async def _in_any_case(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Do work to its end, even if the task that waits for it is cancelled meanwhile."""
-        saving = asyncio.create_task(work)
-        self._saving.add(saving)
-        saving.add_done_callback(self._saving.discard)
-        return await asyncio.shield(saving)
 
 
 def _why_cut_short(failure: BaseException) -> str:

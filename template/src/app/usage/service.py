@@ -1,14 +1,14 @@
 """Keeping account of what callers use, and callers within their limits."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date
 
 import structlog
 
 from app.auth.caller import Caller, Scope
+from app.cancellation import finish
 from app.database import Database
 from app.errors import AppError, UnprocessableError
 from app.usage import repository
@@ -32,7 +32,6 @@ class UsageService:
     database: Database
     limits: RateLimits
     budgets: Budgets
-    _doing: set[asyncio.Task[None]] = field(default_factory=set, repr=False)
 
     def longest_answer(self, *, caller: Caller) -> int | None:
         """Tell how many tokens an answer to this caller may have; None where the scopes set no ceiling."""
@@ -51,16 +50,16 @@ class UsageService:
         try:
             return await asyncio.shield(admitting)
         except asyncio.CancelledError:
-            self._begin(self._undo(admitting))
+            await finish(self._undo(admitting))
             raise
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:
         """Put one use on the caller's account, even if the caller's own task is cancelled meanwhile."""
-        await asyncio.shield(self._begin(self._settle(measurement, admission)))
+        await finish(self._settle(measurement, admission))
 
     async def release(self, admission: Admission) -> None:
         """Give back what was held for a request that did not reach the model."""
-        await asyncio.shield(self._begin(self._release(admission)))
+        await finish(self._release(admission))
 
     async def list_daily(self, first: date, last: date, *, caller: Caller) -> list[DailyUsage]:
         """Add up what the caller used by day (UTC) and model, the newest day first; both days are included.
@@ -116,10 +115,3 @@ class UsageService:
     async def _correct(self, taken: Taken | None, difference: int, caller: Caller) -> None:
         if taken is not None:
             await self.limits.correct(taken, difference, caller=caller)
-
-    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something to its end, even if the task that asks for it is cancelled meanwhile."""
-        doing = asyncio.create_task(work)
-        self._doing.add(doing)
-        doing.add_done_callback(self._doing.discard)
-        return doing
