@@ -14,7 +14,7 @@ from app.database import Database, DatabaseSettings, open_database
 from app.errors import BudgetExhaustedError, ForbiddenError, TooManyRequestsError, UnavailableError
 from app.settings import Settings
 from app.usage.budgets import Budgets
-from app.usage.measurement import Expectation, Measurement
+from app.usage.measurement import CACHED, Expectation, Measurement
 from app.usage.repository import Spending
 from app.usage.settings import UsageSettings
 from tests.usage.rows import count_reservations, expire_reservations, read_rows
@@ -62,6 +62,15 @@ async def test_what_the_dearest_of_those_who_may_answer_would_cost_is_set_aside(
     assert (await standing(budgets, ada))[0].reserved == Decimal(5)
     with pytest.raises(ForbiddenError, match="no price for openai:unknown"):
         await budgets.hold(replace(CALL, stand_ins=("openai:dear", "openai:unknown")), caller=ada)
+
+
+async def test_a_kept_answer_is_free_whether_or_not_the_model_that_gave_it_has_a_price(
+    database: Database, budgets: Budgets, ada: Caller
+) -> None:
+    hold = await budgets.hold(Expectation("chat.completions", "openai:unknown", 0, 0), caller=ada)
+    assert await count_reservations(database) == 0
+    kept = replace(used(0, "openai:unknown"), finish_reason=CACHED)
+    assert await budgets.settle(hold, kept, caller=ada) == 0
 
 
 async def test_what_a_call_may_cost_is_set_aside_and_what_it_did_cost_is_taken(budgets: Budgets, ada: Caller) -> None:

@@ -144,6 +144,8 @@ class Budgets:
 
     def _most(self, expected: Expectation) -> Decimal | None:
         """Say what a call may cost, whoever answers; None if somebody may who has no price."""
+        if not expected.tokens:
+            return Decimal(0)  # a kept answer; who gave it may have no price, or none any more
         found = [find_price(self.settings.prices, model) for model in (expected.model, *expected.stand_ins)]
         prices = [price for price in found if price is not None]
         if len(prices) < len(found):
