@@ -21,6 +21,7 @@
     │   └── ClientGoneError             499, seen in logs alone
     ├── UpstreamError                   something that the service needs has failed
     │   ├── UpstreamFailedError         502
+    │   │   ├── BrokenOffError          the connection broke in the middle of the answer
     │   │   ├── ExtractionFailedError   no answer of the model fits the caller's schema
     │   │   ├── RequestRefusedError     it rejects the request
     │   │   └── ServiceRefusedError     it rejects this service: wrong key or model name
@@ -240,6 +241,13 @@ class UpstreamFailedError(UpstreamError):
 
     code = "upstream_failed"
     retryable = False
+
+
+class BrokenOffError(UpstreamFailedError):
+    """The connection to a dependency broke in the middle of its answer, as it does when that restarts."""
+
+    code = "broken_off"
+    retryable = True
 
 
 class ExtractionFailedError(UpstreamFailedError):

@@ -14,6 +14,7 @@ from app.adapters.offline_language_model import OfflineLanguageModel
 from app.adapters.provider_language_model import open_provider
 from app.chat.ports import Finished, Hidden, LanguageModel, Message, ModelRequest, Source, TextDelta, Usage
 from app.errors import (
+    BrokenOffError,
     ProviderBusyError,
     RequestRefusedError,
     ServiceRefusedError,
@@ -132,7 +133,7 @@ async def test_the_finish_reason_is_passed_on(provider: FakeProvider, kind: Prov
         ("status-529", UnavailableError),
         ("mute", UpstreamTimeoutError),
         ("stalls", UpstreamTimeoutError),
-        ("cuts", UpstreamFailedError),
+        ("cuts", BrokenOffError),
         ("unfinished", UpstreamFailedError),
         ("garbled", UpstreamFailedError),
         ("breaks", UnavailableError),

@@ -90,6 +90,20 @@ async def test_tokens_that_a_server_does_not_count_are_estimated() -> None:
     assert (measured.input_tokens, measured.output_tokens) == (11, 3)
 
 
+async def test_calls_whose_arguments_come_in_turns_are_whole() -> None:
+    names = [
+        {"index": number, "id": f"call_{number}", "type": "function", "function": {"name": "f", "arguments": ""}}
+        for number in range(3)
+    ]
+    pieces = [(0, '{"x"'), (2, '{"y"'), (0, ":1}"), (2, ":2}")]
+    arguments = [{"index": number, "function": {"arguments": piece}} for number, piece in pieces]
+    answer = b"".join(chunk({"tool_calls": [call]}) for call in [*names, *arguments])
+    async with answering(STREAM + answer + chunk({}, "tool_calls")) as model:
+        calls = [event async for event in model.stream(REQUEST) if isinstance(event, ToolCallDelta)]
+    whole = ["".join(call.arguments for call in calls if call.index == number) for number in range(3)]
+    assert whole == ['{"x":1}', "{}", '{"y":2}']
+
+
 async def test_halves_of_a_character_are_joined_or_replaced_wherever_they_stand() -> None:
     function = {"name": "f\ud83d", "arguments": '{"a": "\ud83d'}
     call = {"index": 0, "id": "\ud83d", "type": "function", "function": function}

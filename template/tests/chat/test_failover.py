@@ -9,6 +9,7 @@ from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBre
 from app.chat.ports import ModelRequest, Tool
 from app.errors import (
     AppError,
+    BrokenOffError,
     ProviderBusyError,
     ProviderLimitError,
     RequestRefusedError,
@@ -87,7 +88,7 @@ async def test_nobody_stands_in_where_the_fault_is_ours(
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        ("cuts", UpstreamFailedError),
+        ("cuts", BrokenOffError),
         ("garbled", UpstreamFailedError),
         ("unfinished", UpstreamFailedError),
         ("breaks", UnavailableError),

@@ -80,7 +80,7 @@ async def test_a_broken_stream_ends_with_an_error_and_without_done(service: Runn
     assert empty == b""
     error = json.loads(last.removeprefix(b"data: "))["error"]
     assert error.keys() == {"message", "type", "param", "code"}
-    assert (error["type"], error["code"]) == ("server_error", "upstream_failed")
+    assert (error["type"], error["code"]) == ("server_error", "broken_off")
     assert b"[DONE]" not in content
 
 

@@ -15,12 +15,13 @@ from pydantic_ai.settings import ModelSettings
 
 from app.adapters.event_merging import merge_waiting_events
 from app.adapters.language_model import ProviderSettings
-from app.adapters.provider_requests import anthropic_body, openai_body, read_event, write_history
+from app.adapters.provider_requests import EventReader, anthropic_body, openai_body, write_history
 from app.adapters.surrogates import Joiner, whole
 from app.adapters.tls import tls_context
 from app.chat.ports import Finished, FinishReason, Hidden, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
     AppError,
+    BrokenOffError,
     ProviderBusyError,
     RequestRefusedError,
     ServiceRefusedError,
@@ -102,14 +103,13 @@ class PydanticAiLanguageModel:
         body = openai_body(request) if self._settings.protocol == "openai" else anthropic_body(request, self._model)
         options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
         history = write_history(request.messages)
-        calls: dict[int, int] = {}
-        joiner = Joiner()
+        reader, joiner = EventReader(), Joiner()
         async with model_request_stream(self._model, history, model_settings=options, instrument=False) as response:
             async for event in response:
-                read = read_event(event, calls)
+                read = reader.read(event)
                 for piece in [read] if isinstance(read, Hidden) else joiner.join(read):
                     yield piece
-            for piece in joiner.end():
+            for piece in (*joiner.end(), *reader.end()):
                 yield piece
             yield self._finished(response)
 
@@ -218,6 +218,8 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
             failure = UnavailableError(detail, retry_after=_retry_after(error))
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
             failure = UnavailableError("The language model cannot be reached.")
+        case vendor.ModelConnectionError() | httpx2.TransportError():
+            failure = BrokenOffError("The connection to the language model broke in the middle of its answer.")
         case vendor.UserError() | vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
             too_long = isinstance(error, vendor.ModelContextWindowExceededError)
             why = "is too long for the language model" if too_long else "is not one that the language model takes"
@@ -230,5 +232,5 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
         case vendor.ModelQuotaExceededError():
             failure = UpstreamFailedError("The account with the language model's provider is exhausted.")
         case _:
-            failure = UpstreamFailedError("The language model's answer broke off or could not be read.")
+            failure = UpstreamFailedError("The language model's answer has no end or could not be read.")
     return failure

@@ -5,7 +5,8 @@ schemas reach the provider unchanged, and nothing is left out for a model that i
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -85,32 +86,47 @@ def anthropic_body(request: ModelRequest, model: Model) -> dict[str, Any]:
     return _given(body)
 
 
-def read_event(event: wire.ModelResponseStreamEvent, calls: dict[int, int]) -> TextDelta | ToolCallDelta | Hidden:
-    """Take out of an event what it carries for the reader: an empty text if nothing.
+@dataclass(slots=True)
+class EventReader:
+    """Takes out of an answer's events what they carry for the reader.
 
-    `calls` is the reader's memory: the number of the tool call that each part of the answer is.
+    A provider may write the arguments of several calls in turns, so that only the end shows which call has none.
     """
-    match event:
-        case (
-            wire.PartStartEvent(part=wire.TextPart(content=text))
-            | wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text))
-        ):
-            return TextDelta(text)
-        case wire.PartStartEvent(index=part, part=wire.ToolCallPart() as call):
-            calls[part] = len(calls)
-            return ToolCallDelta(calls[part], _as_text(call.args), call.tool_call_id, call.tool_name)
-        case wire.PartDeltaEvent(index=part, delta=wire.ToolCallPartDelta(args_delta=arguments)) if arguments:
-            return ToolCallDelta(calls[part], _as_text(arguments))
-        case wire.PartEndEvent(index=part, part=wire.ToolCallPart(args=arguments)) if not arguments:
-            # A call without arguments is an empty object to whoever reads it.
-            return ToolCallDelta(calls[part], "{}")
-        case (
-            wire.PartStartEvent(part=wire.ThinkingPart(content=str(text)))
-            | wire.PartDeltaEvent(delta=wire.ThinkingPartDelta(content_delta=str(text)))
-        ) if text:
-            return Hidden(len(text))
-        case _:
-            return TextDelta("")
+
+    _calls: dict[int, int] = field(default_factory=dict)  # the number of the call that each part of the answer is
+    _empty: set[int] = field(default_factory=set)
+
+    def read(self, event: wire.ModelResponseStreamEvent) -> TextDelta | ToolCallDelta | Hidden:
+        """Read an event: an empty text if it carries nothing."""
+        match event:
+            case (
+                wire.PartStartEvent(part=wire.TextPart(content=text))
+                | wire.PartDeltaEvent(delta=wire.TextPartDelta(content_delta=text))
+            ):
+                return TextDelta(text)
+            case wire.PartStartEvent(index=part, part=wire.ToolCallPart() as call):
+                number = self._calls[part] = len(self._calls)
+                self._empty.add(number)
+                return self._call(number, _as_text(call.args), call.tool_call_id, call.tool_name)
+            case wire.PartDeltaEvent(index=part, delta=wire.ToolCallPartDelta(args_delta=arguments)) if arguments:
+                return self._call(self._calls[part], _as_text(arguments))
+            case (
+                wire.PartStartEvent(part=wire.ThinkingPart(content=str(text)))
+                | wire.PartDeltaEvent(delta=wire.ThinkingPartDelta(content_delta=str(text)))
+            ) if text:
+                return Hidden(len(text))
+            case _:
+                return TextDelta("")
+
+    def end(self) -> Iterator[ToolCallDelta]:
+        """Yield what is left at the end of the answer: a call without arguments is an empty object to its reader."""
+        for number in sorted(self._empty):
+            yield ToolCallDelta(number, "{}")
+
+    def _call(self, number: int, arguments: str, call_id: str | None = None, name: str | None = None) -> ToolCallDelta:
+        if arguments:
+            self._empty.discard(number)
+        return ToolCallDelta(number, arguments, call_id, name)
 
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class LanguageModel(Protocol):
             ServiceRefusedError: the provider does not take the key, or has no such model.
             UnavailableError: the provider cannot be reached or is overloaded.
             UpstreamTimeoutError: the provider was silent for too long.
-            UpstreamFailedError: the account is exhausted, or the stream ended without a finish reason.
+            UpstreamFailedError: the account is exhausted, or the stream broke off or has no finish reason.
         """
 
 
