@@ -33,6 +33,7 @@
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
+    │   ├── PauseJobError               go on later: there is less to do than before
     │   └── DropJobError                trying again cannot help
     └── StartupError                    the process must not start like this
 
@@ -48,6 +49,7 @@ class AppError(Exception):
     """An expected failure.
 
     Attributes:
+        retryable: whether the same request may succeed later, although nobody has changed anything.
         status: the HTTP status of the answer.
         code: a stable identifier for programs; the class name in snake case.
         detail: one sentence for the caller.
@@ -57,6 +59,7 @@ class AppError(Exception):
         review_id: the item in the review queue that a person decides, if there is one.
     """
 
+    retryable: ClassVar[bool] = False
     status: ClassVar[int] = 500
     code: ClassVar[str] = "app_error"
     param: str | None = None
@@ -201,6 +204,7 @@ class UnsupportedParameterError(UnprocessableError):
 class TooManyRequestsError(CallerError):
     """The caller's own quota is used up."""
 
+    retryable = True
     status = 429
     code = "too_many_requests"
     retry_after: int
@@ -209,6 +213,7 @@ class TooManyRequestsError(CallerError):
 class BudgetExhaustedError(TooManyRequestsError):
     """The rest of the caller's budget for this month does not cover the request."""
 
+    retryable = False
     code = "budget_exhausted"
 
     @property
@@ -225,15 +230,11 @@ class ClientGoneError(CallerError):
 
 
 class UpstreamError(AppError):
-    """Something that the service depends on has failed.
-
-    Attributes:
-        retryable: whether the same request may succeed later.
-    """
+    """Something that the service depends on has failed."""
 
     status = 502
     code = "upstream_error"
-    retryable: ClassVar[bool] = True
+    retryable = True
 
 
 class UpstreamFailedError(UpstreamError):
@@ -324,6 +325,12 @@ class RetryJobError(JobError):
     """The attempt failed for a reason that may pass."""
 
     code = "job_retry"
+
+
+class PauseJobError(JobError):
+    """The attempt did a part of the job for good and cannot go on for now, so that it is not counted."""
+
+    code = "job_pause"
 
 
 class DropJobError(JobError):

@@ -8,7 +8,16 @@ from uuid import UUID
 
 from app.auth.caller import Caller
 from app.database import Database
-from app.errors import AppError, CallerError, DropJobError, RetryJobError, TooManyRequestsError, UpstreamError
+from app.errors import (
+    AppError,
+    BudgetExhaustedError,
+    CallerError,
+    DropJobError,
+    PauseJobError,
+    RetryJobError,
+    TooManyRequestsError,
+    UpstreamError,
+)
 from app.extraction import repository
 from app.extraction.extractor import Extractor, Outcome, Plan, Wish, read_wish
 from app.extraction.models import ExtractionBatch, ItemState
@@ -52,8 +61,10 @@ class ExtractBatch:
 
         Raises:
             DropJobError: the batch can no longer be worked on, for instance because its model is gone.
-            RetryJobError: the model failed in a way that may pass, or a quota is used up; texts are left.
-            UpstreamError: the model failed in a way that may pass, and not one text has been settled.
+            PauseJobError: the model failed in a way that may pass, or a quota is used up; some texts were settled.
+            UpstreamError: the model failed so, and not one text was settled.
+            TooManyRequestsError: the owner's quota is used up, and not one text was settled.
+            RetryJobError: the few texts that are left fail again, or the month's budget is used up.
         """
         batch_id = UUID(attempt.payload["batch_id"])
         async with self.database.transaction() as session:
@@ -75,18 +86,29 @@ class ExtractBatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if work.trouble is None:
-            return
-        if isinstance(work.trouble, UpstreamError) and work.done == total - len(waiting):
-            # That is an outage, which uses up no tries.
-            raise work.trouble
-        raise RetryJobError(work.trouble.detail) from work.trouble
+        if work.trouble is not None:
+            raise self._ending(work, work.trouble, total - len(waiting))
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
         """Show the owner why nothing will become of what still waits."""
         result = {"code": GIVEN_UP, "detail": reason, "errors": []}
         async with self.database.transaction() as session:
             await repository.fail_waiting(session, UUID(attempt.payload["batch_id"]), result)
+
+    def _ending(self, work: _Round, trouble: AppError, before: int) -> AppError:
+        """Say how an attempt ends that leaves texts waiting, if so many were settled before it."""
+        if work.done > before:
+            return PauseJobError(trouble.detail, retry_after=trouble.retry_after)
+        # Where others were settled, a few texts that fail again and again are too much for the model.
+        is_text = isinstance(trouble, UpstreamError) and before > 0 and work.in_a_row < self._outage
+        if is_text or isinstance(trouble, BudgetExhaustedError):
+            return RetryJobError(trouble.detail)
+        return trouble
+
+    @property
+    def _outage(self) -> int:
+        """How many failures in a row are no text's fault."""
+        return max(2, self._concurrency)
 
     @property
     def _concurrency(self) -> int:
@@ -101,7 +123,7 @@ class ExtractBatch:
                 if _may_pass(error):
                     work.trouble, work.in_a_row = error, work.in_a_row + 1
                     # One text may be too much for the model; when nothing succeeds, it is the model.
-                    if work.in_a_row >= self._concurrency:
+                    if work.in_a_row >= self._outage:
                         return
                     continue
                 await self._settle(work, position, ItemState.FAILED, _failed(error))

@@ -84,10 +84,12 @@ class Lease:
         async with self._database.transaction() as session:
             return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
 
-    async def requeue_uncounted(self, error: str, seconds: float) -> bool:
-        """As `requeue`, but without this try being counted."""
+    async def requeue_uncounted(self, error: str, seconds: float, *, is_away: bool) -> bool:
+        """As `requeue`, but without this try being counted; `is_away` if it failed for want of something else."""
         async with self._database.transaction() as session:
-            return await repository.requeue_uncounted(session, self.job.id, self._id, error=error, seconds=seconds)
+            return await repository.requeue_uncounted(
+                session, self.job.id, self._id, error=error, seconds=seconds, is_away=is_away
+            )
 
     async def release(self) -> bool:
         """Give the job back untried; False if it was cancelled or the lease lost before."""

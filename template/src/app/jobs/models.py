@@ -30,8 +30,8 @@ class Job(Record):
     heartbeat. A queued job waits for `run_after`; `enqueued_at` is null until its id has been handed
     to the queue. `finished_at` is null while there is work left: a job that was cancelled keeps it
     null until a worker has left everything in order. `away_since` is when the first of its last tries
-    failed that were not counted, for want of something else; null if the last one was counted.
-    `trace_parent` names the span in which the job was asked for, if that was traced.
+    failed that were not counted, for want of something else; null if the last one was counted
+    or did a part of the job. `trace_parent` names the span in which the job was asked for, if that was traced.
     """
 
     __tablename__ = "jobs"

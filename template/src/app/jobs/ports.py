@@ -50,7 +50,9 @@ class JobHandler(Protocol):
 
         Raises:
             DropJobError: trying again cannot help.
+            PauseJobError: there is less to do than before; the job goes on later.
             UpstreamError: if it is retryable, the job is tried again for a day, unless its kind has a schedule.
+            TooManyRequestsError: the same, as long as the owner's quota is one of minutes.
             Exception: anything else; the job is tried again until its attempts are used up.
         """
 

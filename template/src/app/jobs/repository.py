@@ -154,10 +154,12 @@ async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: st
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
-async def requeue_uncounted(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
-    """Let a job wait, its try not counted; tells whether the lease still held."""
+async def requeue_uncounted(  # noqa: PLR0913 - each is named where it is called
+    session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float, is_away: bool
+) -> bool:
+    """Let a job wait, its try not counted, for want of something else or not; tells whether the lease still held."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
-    values["away_since"] = func.coalesce(Job.away_since, func.now())
+    values["away_since"] = func.coalesce(Job.away_since, func.now()) if is_away else None
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 

@@ -12,7 +12,7 @@ import structlog
 from opentelemetry.trace import get_current_span
 
 from app.database import Database
-from app.errors import AppError, DropJobError, UnavailableError, UpstreamError
+from app.errors import AppError, DropJobError, PauseJobError, UnavailableError
 from app.event_publisher import EventPublisher
 from app.jobs.lease import Lease, claim
 from app.jobs.metrics import Outcome, record_attempt
@@ -148,21 +148,22 @@ class JobRunner:
         # A foreseen failure explains itself; the trace of any other is what its mending needs.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
-        away = isinstance(error, UpstreamError) and error.retryable and kind not in self.schedules
-        if away and _seconds_since(lease.job.created_at) < PATIENCE:
-            await self._wait(lease, reason)
+        is_away = isinstance(error, AppError) and error.retryable and kind not in self.schedules
+        if isinstance(error, PauseJobError) or (is_away and _seconds_since(lease.job.created_at) < PATIENCE):
+            await self._wait(lease, reason, _retry_after(error), is_away=is_away)
         elif isinstance(error, DropJobError) or number >= self._most_attempts(kind):
             await self._fail(lease, reason)
         else:
             delay = self._backoff(kind, number)
             await self._settle_retry(lease, delay, requeued=await lease.requeue(reason, delay))
 
-    async def _wait(self, lease: Lease, reason: str) -> None:
+    async def _wait(self, lease: Lease, reason: str, least: float = 0, *, is_away: bool = True) -> None:
         # As long again as it has been away by now, so that the waits grow although no try is counted.
-        since = lease.job.away_since
+        since = lease.job.away_since if is_away else None
         away = 0 if since is None else _seconds_since(since)
-        delay = _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, away)))
-        await self._settle_retry(lease, delay, requeued=await lease.requeue_uncounted(reason, delay))
+        delay = max(least, _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, away))))
+        requeued = await lease.requeue_uncounted(reason, delay, is_away=is_away)
+        await self._settle_retry(lease, delay, requeued=requeued)
 
     async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:
         if requeued:
@@ -224,6 +225,10 @@ def _spread(longest: float) -> float:
 def _attempt_of(lease: Lease) -> Attempt:
     job = lease.job
     return Attempt(job.id, job.owner_id, job.payload, job.attempt)
+
+
+def _retry_after(error: Exception) -> float:
+    return (error.retry_after or 0) if isinstance(error, AppError) else 0
 
 
 def _reason(error: Exception) -> str:
