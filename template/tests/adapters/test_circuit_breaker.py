@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from app.adapters.circuit_breaker import CircuitBreakerSettings, open_circuit_breaker
+from app.adapters.circuit_breaker import CircuitBreakerSettings, ValkeyCircuitBreaker, open_circuit_breaker
 from app.adapters.valkey import ValkeySettings, open_valkey
 from app.chat.circuits import CircuitBreaker
+from tests.adapters.valkey import gated_valkey
 
 SETTINGS = CircuitBreakerSettings(failures=3, window=60, pause=60)
 IMPATIENT = CircuitBreakerSettings(failures=1, window=60, pause=0.05)
@@ -154,4 +155,18 @@ async def test_that_the_server_is_out_of_reach_is_said_once(opener: Opener) -> N
     with capture_logs() as logs:
         await fail(breaker, 3)
         await breaker.admit("a")
-    assert [entry["event"] for entry in logs] == ["circuit_breaker.unshared"]
+    assert [entry["event"] for entry in logs] == ["circuit_breaker.unavailable"]
+
+
+async def test_after_an_outage_what_the_processes_share_counts_again() -> None:
+    async with gated_valkey() as (gate, settings), open_valkey(settings) as client:
+        assert client is not None
+        breaker = ValkeyCircuitBreaker(client, uuid4().hex, SETTINGS, outage_seconds=0.1)
+        with capture_logs() as logs:
+            await fail(breaker, 3)
+            gate.shut()
+            assert (await breaker.look("a")).state == "closed"
+            gate.is_open = True
+            while (await breaker.look("a")).state != "open":
+                await asyncio.sleep(0.02)
+    assert [entry["event"] for entry in logs] == ["circuit_breaker.unavailable", "circuit_breaker.available"]

@@ -4,18 +4,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from pydantic import BaseModel, ConfigDict, Field
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
+from app.adapters.valkey_scripts import OUTAGE_SECONDS, Script, ValkeyScripts
 from app.chat.circuits import Circuit, CircuitBreaker
 
-log = structlog.get_logger(__name__)
-
-# Seconds for which a server that did not answer is not asked again: every question to it costs patience.
-REST = 5.0
 MOST_SECONDS = 3600
 
 # One hash for each circuit, on the server's clock. `until` is there while the circuit is not closed: the millisecond
@@ -140,17 +134,18 @@ class LocalCircuitBreaker:
 class ValkeyCircuitBreaker:
     """Remembers together with the other processes; for this one alone while the server does not answer."""
 
-    def __init__(self, client: Redis, prefix: str, settings: CircuitBreakerSettings) -> None:
-        self._admit = client.register_script(ADMIT)
-        self._look = client.register_script(LOOK)
-        self._give_back = client.register_script(GIVE_BACK)
-        self._fail = client.register_script(FAIL)
-        self._close = client.register_script("return redis.call('DEL', KEYS[1])")
+    def __init__(
+        self, client: Redis, prefix: str, settings: CircuitBreakerSettings, outage_seconds: float = OUTAGE_SECONDS
+    ) -> None:
+        self._scripts = ValkeyScripts(client, "circuit_breaker", outage_seconds)
+        self._admit = self._scripts.register(ADMIT)
+        self._look = self._scripts.register(LOOK)
+        self._give_back = self._scripts.register(GIVE_BACK)
+        self._fail = self._scripts.register(FAIL)
+        self._close = self._scripts.register("return redis.call('DEL', KEYS[1])")
         self._prefix = prefix
         self._settings = settings
         self._local = LocalCircuitBreaker(settings)
-        self._silent_until = 0.0
-        self._is_silent = False
 
     @property
     def pause(self) -> float:
@@ -184,20 +179,10 @@ class ValkeyCircuitBreaker:
         left = await self._run(self._look, model)
         return await self._local.look(model) if left is None else _circuit(left)
 
-    async def _run(self, script: AsyncScript, model: str, *arguments: int) -> int | None:
+    async def _run(self, script: Script, model: str, *arguments: int) -> int | None:
         """Run a script on the model's key; None if the server is out of reach."""
-        if time.monotonic() < self._silent_until:
-            return None
-        try:
-            answer = await script(keys=[f"{self._prefix}:circuit:{model}"], args=arguments)
-        except (RedisError, OSError) as error:
-            self._silent_until = time.monotonic() + REST
-            if not self._is_silent:
-                log.warning("circuit_breaker.unshared", error=type(error).__name__)
-            self._is_silent = True
-            return None
-        self._is_silent = False
-        return int(answer)
+        answer = await self._scripts.run(script, [f"{self._prefix}:circuit:{model}"], arguments)
+        return None if answer is None else int(answer)
 
 
 def open_circuit_breaker(settings: CircuitBreakerSettings, valkey: Redis | None, prefix: str) -> CircuitBreaker:
