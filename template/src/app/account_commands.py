@@ -89,8 +89,8 @@ async def _revoke_key(email: str, prefix: str) -> list[str]:
 
 async def _delete(account_id: UUID) -> None:
     from app.accounts.deletion import AccountDeletion
+    from app.adapters.answer_cache import ValkeyAnswerCache
     from app.adapters.file_store import open_file_store
-    from app.adapters.kept_answers import open_kept_answers
     from app.adapters.valkey import open_valkey
     from app.adapters.vector_store import open_vector_store
     from app.command_settings import load_settings
@@ -105,8 +105,10 @@ async def _delete(account_id: UUID) -> None:
         open_vector_store(settings.vector_store) as vectors,
         open_valkey(settings.valkey) as valkey,
     ):
-        answers = open_kept_answers(settings.valkey, valkey)
-        deletion = AccountDeletion(database, files, vectors, answers, settings.auth.cache_seconds)
+        forget = None
+        if valkey is not None:  # some may have been kept before that was switched off
+            forget = ValkeyAnswerCache(valkey, settings.valkey.prefix, settings.answer_cache.max_bytes).forget
+        deletion = AccountDeletion(database, files, vectors, forget, settings.auth.cache_seconds)
         await deletion.delete(account_id, lambda line: typer.echo(line, err=True))
 
 

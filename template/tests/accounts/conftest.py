@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from app.accounts.deletion import AccountDeletion
-from app.adapters.kept_answers import open_kept_answers
+from app.adapters.answer_cache import ValkeyAnswerCache
 from app.adapters.valkey import open_valkey
 from app.bootstrap import Services
 from app.settings import Settings
@@ -30,5 +30,7 @@ async def deletion(services: Services, settings: Settings) -> AsyncIterator[Acco
     """What deletes accounts in the stores of the test, and waits for no other process."""
     ports = services.ports
     async with open_valkey(settings.valkey) as valkey:
-        answers = open_kept_answers(settings.valkey, valkey)
-        yield AccountDeletion(ports.database, ports.files, ports.vectors, answers, believed_seconds=0)
+        forget = None
+        if valkey is not None:
+            forget = ValkeyAnswerCache(valkey, settings.valkey.prefix, settings.answer_cache.max_bytes).forget
+        yield AccountDeletion(ports.database, ports.files, ports.vectors, forget, believed_seconds=0)

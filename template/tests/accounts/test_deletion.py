@@ -219,7 +219,7 @@ async def test_a_document_that_changes_in_the_last_moment_is_noticed(
         assert await count_vectors(services, ada_id) == 1
 
     meanwhile = Meanwhile(change)
-    await replace(deletion, answers=meanwhile).delete(ada_id, ignore)
+    await replace(deletion, forget_answers=meanwhile.forget).delete(ada_id, ignore)
     assert meanwhile.calls == 2
     assert (files_of(settings, ada_id), await count_vectors(services, ada_id)) == ([], 0)
     assert await left(services.ports.database, ada_id) == {}

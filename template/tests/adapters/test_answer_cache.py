@@ -11,12 +11,14 @@ from structlog.testing import capture_logs
 
 from app.adapters.answer_cache import ValkeyAnswerCache, open_answer_cache
 from app.adapters.valkey import ValkeySettings, open_valkey
-from app.chat.answer_cache import AnswerCache, KeptAnswer
-from app.chat.ports import Finished, TextDelta, ToolCallDelta, Usage
+from app.auth.caller import Caller
+from app.chat.answer_cache import AnswerCache, KeptAnswer, answer_key
+from app.chat.ports import Finished, Message, ModelRequest, TextDelta, ToolCallDelta, Usage
 from app.chat.settings import AnswerCacheSettings
-from app.errors import StartupError
+from app.errors import StartupError, UnavailableError
 from app.settings import Settings
 from tests.adapters.valkey import dead_valkey, gated_valkey
+from tests.answers.fakes import FakeLanguageModel
 
 PIECES = (TextDelta("Zwölf “Monate”\x00"), ToolCallDelta(0, '{"city": ', "call_1", "weather"), ToolCallDelta(0, "1}"))
 END = Finished("tool_calls", Usage(11, 7, 4), "openai:steady")
@@ -170,6 +172,34 @@ async def test_an_outage_is_said_once_and_answers_are_found_again_afterwards() -
         assert found.end == END
     assert [each["event"] for each in logs] == ["answer_cache.unavailable", "answer_cache.available"]
     assert "Monate" not in str(logs)
+
+
+def key_of(caller: Caller, question: str) -> str:
+    request = ModelRequest([Message("user", question)])
+    return answer_key(request, alias="default", model=FakeLanguageModel(), checks={}, caller=caller)
+
+
+async def test_the_answers_of_one_account_are_forgotten_and_those_of_others_are_not(
+    settings: Settings, client: Redis
+) -> None:
+    ada, eve = Caller(uuid4()), Caller(uuid4())
+    cache = ValkeyAnswerCache(client, settings.valkey.prefix, max_bytes=1000)
+    for key in (key_of(ada, "One?"), key_of(ada, "Two?"), key_of(eve, "One?")):
+        await cache.keep(key, ANSWER)
+    assert await cache.claim(key_of(ada, "Three?"), "one", 60) == "granted"
+    for _ in range(2):
+        await cache.forget(ada.id)
+        assert await cache.find(key_of(ada, "One?")) is await cache.find(key_of(ada, "Two?")) is None
+    assert await cache.find(key_of(eve, "One?")) is not None
+    assert await cache.claim(key_of(ada, "Three?"), "two", 60) == "granted"
+
+
+async def test_answers_that_cannot_be_forgotten_are_said_to_be_out_of_reach() -> None:
+    with dead_valkey() as settings:
+        async with open_valkey(settings) as client:
+            assert client is not None
+            with pytest.raises(UnavailableError, match="Valkey does not answer"):
+                await ValkeyAnswerCache(client, settings.prefix, max_bytes=1000).forget(uuid4())
 
 
 async def test_nothing_is_kept_unless_it_is_configured(settings: Settings, client: Redis) -> None:

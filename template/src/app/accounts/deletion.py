@@ -1,12 +1,11 @@
 """Deletes an account with all its data, in the database and outside."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from app.accounts import repository
-from app.accounts.ports import KeptAnswers
 from app.database import Database
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import file_key
@@ -21,14 +20,14 @@ class AccountDeletion:
     """Deletes accounts; if a store was away, running it again finishes the deletion.
 
     Attributes:
-        answers: None where none are kept.
+        forget_answers: forgets the kept answers of an account; None if none are kept.
         believed_seconds: seconds for which other processes may still believe that the account is active.
     """
 
     database: Database
     files: FileStore
     vectors: VectorStore
-    answers: KeptAnswers | None
+    forget_answers: Callable[[UUID], Awaitable[None]] | None
     believed_seconds: float
 
     async def delete(self, account_id: UUID, report: Callable[[str], None]) -> None:
@@ -50,8 +49,8 @@ class AccountDeletion:
         while not is_gone:
             documents, unsettled = await self._stop_jobs(account_id, report)
             await self._purge(account_id, documents.keys() | unsettled, report)
-            if self.answers is not None:
-                await self.answers.forget(account_id)
+            if self.forget_answers is not None:
+                await self.forget_answers(account_id)
             is_gone = await self._remove(account_id, documents)
 
     async def _stop_jobs(self, account_id: UUID, report: Callable[[str], None]) -> tuple[Documents, Collection[UUID]]:

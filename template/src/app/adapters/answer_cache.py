@@ -1,20 +1,23 @@
 """The answer cache: answers of language models lie in Valkey until their time is up; without one none are kept."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from app.adapters.valkey import ValkeySettings
 from app.adapters.valkey_scripts import OUTAGE_SECONDS, ValkeyScripts
 from app.chat.answer_cache import AnswerCache, Claim, KeptAnswer
 from app.chat.settings import AnswerCacheSettings
-from app.errors import StartupError
+from app.errors import StartupError, UnavailableError
 
 log = structlog.get_logger(__name__)
 
+PAGE = 1000  # names that are looked at together when answers are forgotten
 CALLED_OFF_MILLISECONDS = 1000  # longer than those who wait pause between two looks
 
 _ANSWER = TypeAdapter(KeptAnswer)
@@ -44,6 +47,7 @@ class ValkeyAnswerCache:
     """Keeps answers where every process finds them. While the server does not answer, models do."""
 
     def __init__(self, client: Redis, prefix: str, max_bytes: int, outage_seconds: float = OUTAGE_SECONDS) -> None:
+        self._client = client
         self._scripts = ValkeyScripts(client, "answer_cache", outage_seconds)
         self._find = self._scripts.register(FIND)
         self._keep = self._scripts.register(KEEP)
@@ -92,6 +96,20 @@ class ValkeyAnswerCache:
         """Give a claim back."""
         pause = CALLED_OFF_MILLISECONDS if call_off else 0
         await self._scripts.run(self._release, [self._holder(key), self._name(key)], [token, pause])
+
+    async def forget(self, account_id: UUID) -> None:
+        """Forget all answers that an account was given; harmless when there are none.
+
+        Raises:
+            UnavailableError: the server does not answer.
+        """
+        # Keys of answers begin with their owner, and the names of claims with those of answers.
+        pattern = self._name(f"{account_id}:*") + "*"
+        try:
+            async for name in self._client.scan_iter(pattern, count=PAGE):
+                await self._client.unlink(name)
+        except (RedisError, OSError) as error:
+            raise UnavailableError("Valkey does not answer, so kept answers cannot be forgotten.") from error
 
     def _name(self, key: str) -> str:
         # In a cluster, the braces keep an answer and its claim together.
