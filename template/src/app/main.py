@@ -25,7 +25,7 @@ from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
 from app.jobs.backlog import following_backlog
-from app.mcp.server import open_mcp
+from app.mcp.server import McpDoor, open_mcp
 from app.observability.logging import configure_logging
 from app.observability.metrics import INTERVAL, collect_metrics
 from app.observability.requests import QUIET, RequestMiddleware
@@ -107,6 +107,8 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     install_problem_handlers(app)
     for feature in FEATURES:
         app.include_router(feature.router)
+    # A GET would be a stream that never ends; a server without sessions has nothing to send on it.
+    app.router.routes.append(Route("/mcp", McpDoor(), methods=["POST"]))
     if settings.metrics.enabled:
         app.state.collected = collect_metrics(settings.service.name)
         app.state.metrics = settings.metrics
@@ -136,20 +138,17 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             services = build_services(settings, opened)
             if settings.metrics.endpoint:
                 await stack.enter_async_context(following_backlog(services.jobs.count_backlog, INTERVAL))
-            mcp = await stack.enter_async_context(
+            app.state.mcp = await stack.enter_async_context(
                 open_mcp(
                     settings.service.name, auth=services.auth, retrieval=services.retrieval, answers=services.answers
                 )
             )
-            # A GET would be a stream that never ends; a server without sessions has nothing to send on it.
-            app.router.routes.append(Route("/mcp", mcp, methods=["POST"]))
             app.state.services = services
             app.state.shutdown = ShutdownNotifier()
             stack.enter_context(notify_on_signals(app.state.shutdown))
             stack.enter_context(rare_collections())
             yield
             # FastAPI's caches remember applications; the memory of the models shall not stay with them.
-            app.router.routes.pop()
-            del app.state.services
+            del app.state.services, app.state.mcp
 
     return lifespan

@@ -8,6 +8,8 @@ from mcp.client.streamable_http import streamable_http_client
 
 from app.auth.caller import Scope
 from app.bootstrap import Services
+from app.main import create_app
+from app.settings import Settings
 from tests.http import Person, join
 
 
@@ -53,6 +55,10 @@ async def test_a_missing_scope_is_an_error_of_the_tool(
     async with connect(application, weak) as session:
         result = await session.call_tool("search", {"query": "warranty"})
         assert result.is_error
+
+
+def test_the_door_is_there_before_the_server_runs(settings: Settings) -> None:
+    assert [getattr(route, "path", None) for route in create_app(settings).routes].count("/mcp") == 1
 
 
 async def test_no_stream_is_opened_that_would_never_end(client: httpx2.AsyncClient, ada: Person) -> None:

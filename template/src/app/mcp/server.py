@@ -43,6 +43,14 @@ class AuthenticatedApp:
         await self.app(scope, receive, send)
 
 
+class McpDoor:
+    """Passes requests on to the server that runs while the application does."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await scope["app"].state.mcp(scope, receive, send)
+
+
 def build_server(name: str, retrieval: RetrievalService, answers: AnswerService) -> MCPServer[Any]:
     """Offer search and answers as tools."""
     server: MCPServer[Any] = MCPServer(name, instructions="Searches the caller's documents and answers from them.")
