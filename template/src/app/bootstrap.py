@@ -188,7 +188,7 @@ def build_services(settings: Settings, ports: Ports) -> Services:
         documents=DocumentService(ports.database, ports.files, jobs, settings.documents),
         embeddings=EmbeddingService(ports.embedder, ports.recorder),
         extractions=ExtractionService(ports.database, extractor, prompts, jobs, reviews),
-        health=HealthService(_pings(settings, ports), optional={"job_queue"}),
+        health=HealthService(_pings(settings, ports), ports, optional={"job_queue"}),
         job_runner=_job_runner(settings, ports, extractor, reviews, webhooks),
         jobs=jobs,
         open_inference=OpenInferenceService(ports.models, ports.recorder),

@@ -19,7 +19,7 @@ async def test_a_started_service_is_alive_started_and_ready(client: httpx2.Async
     assert body["embedding_model"]["provider"].endswith("ExecutionProvider")
 
 
-async def test_a_dependency_that_is_down_or_silent_is_named() -> None:
+async def test_a_dependency_that_is_down_or_silent_is_named(services: Services) -> None:
     async def down() -> None:
         raise UnavailableError("The index is out of reach.")
 
@@ -29,8 +29,16 @@ async def test_a_dependency_that_is_down_or_silent_is_named() -> None:
     async def fine() -> None:
         pass
 
-    health = HealthService({"index": down, "queue": silent, "database": fine}, timeout=0.05)
+    pings = {"index": down, "queue": silent, "database": fine}
+    health = HealthService(pings, services.ports, optional={"queue"}, timeout=0.05)
     assert await health.check() == {"index": "unavailable", "queue": "unavailable", "database": None}
+    readiness = await health.readiness()
+    assert readiness.status == "not_ready"
+    assert {name: (check.ok, check.needed) for name, check in readiness.checks.items()} == {
+        "index": (False, True),
+        "queue": (False, False),
+        "database": (True, True),
+    }
 
 
 async def test_readiness_fails_with_a_dependency_but_liveness_does_not(
