@@ -105,6 +105,30 @@ def test_a_token_that_came_empty_does_not_open_the_metrics(monkeypatch: pytest.M
         Settings(_env_file=EXAMPLE)
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"CONVERSATIONS__TURN_LEASE": "300"}, "TURN_LEASE is 300 s .* APP_LANGUAGE_MODEL__TOTAL_TIMEOUT, 300 s"),
+        ({"LANGUAGE_MODEL__TOTAL_TIMEOUT": "900"}, "TURN_LEASE is 330 s .*TOTAL_TIMEOUT, 900 s: raise the one"),
+        ({"USAGE__RESERVATION_SECONDS": "60"}, "RESERVATION_SECONDS is 60 s .*TOTAL_TIMEOUT, 300 s"),
+        ({"JOBS__TIME_LIMIT": "300"}, "APP_JOBS__TIME_LIMIT is 300 s .* APP_DOCUMENTS__READING_SECONDS, 300 s"),
+    ],
+)
+def test_a_time_that_would_be_over_too_soon_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], named: str
+) -> None:
+    provider = {"PROVIDER": "openai", "MODEL": "m", "API_KEY": "k"}
+    for name, value in {**{f"LANGUAGE_MODEL__{each}": told for each, told in provider.items()}, **changes}.items():
+        monkeypatch.setenv(f"APP_{name}", value)
+    with pytest.raises(ValidationError, match=named):
+        Settings(_env_file=EXAMPLE)
+
+
+def test_without_a_provider_no_answer_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_CONVERSATIONS__TURN_LEASE", "1")
+    Settings(_env_file=EXAMPLE)
+
+
 def test_a_misspelt_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_DATABASE__POOLSIZE", "5")
     with pytest.raises(ValidationError, match="poolsize"):

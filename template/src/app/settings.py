@@ -123,8 +123,7 @@ class Settings(BaseSettings):
         for source in (env_settings, dotenv_settings):
             if isinstance(source, EnvSettingsSource):
                 _check_sections(source.env_vars, cls.model_fields)
-        if os.environ.get("APP_METRICS__TOKEN") == "":
-            raise SettingsError("APP_METRICS__TOKEN is empty, which would open /metrics: set it, or leave it out.")
+        _check_metrics_token()
         return super().settings_customise_sources(
             settings_cls, init_settings, env_settings, dotenv_settings, file_secret_settings
         )
@@ -136,6 +135,29 @@ class Settings(BaseSettings):
             if alias not in known:
                 raise ValueError(f"APP_GUARDRAILS__BY_ALIAS: there is no alias {alias!r}, only {', '.join(known)}")
         return self
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        """Refuse a time that would be over before what it is to outlast."""
+        reading = ("DOCUMENTS__READING_SECONDS", self.documents.reading_seconds)
+        outlasts: list[tuple[str, float, str, float]] = [("JOBS__TIME_LIMIT", self.jobs.time_limit, *reading)]
+        if self.language_model.all_providers():
+            answer = ("LANGUAGE_MODEL__TOTAL_TIMEOUT", self.language_model.total_timeout)
+            outlasts.append(("CONVERSATIONS__TURN_LEASE", self.conversations.turn_lease, *answer))
+            outlasts.append(("USAGE__RESERVATION_SECONDS", self.usage.reservation_seconds, *answer))
+        for name, seconds, other, least in outlasts:
+            if seconds <= least:
+                raise ValueError(
+                    f"{PREFIX}{name} is {seconds:g} s and has to be more than {PREFIX}{other}, {least:g} s: "
+                    "raise the one or lower the other"
+                )
+        return self
+
+
+def _check_metrics_token() -> None:
+    """Refuse an empty token, which would otherwise pass for none: that opens what it is there to close."""
+    if os.environ.get("APP_METRICS__TOKEN") == "":
+        raise SettingsError("APP_METRICS__TOKEN is empty, which would open /metrics: set it, or leave it out.")
 
 
 def _check_sections(names: Iterable[str], sections: Collection[str]) -> None:
