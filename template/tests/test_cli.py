@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from app import cli
+from app.adapters.vector_store import open_vector_archive
 from app.auth.caller import ACCOUNT_SCOPES, REVIEWER_SCOPES, Caller, Scope
 from app.auth.service import AuthService
 from app.database import open_database
 from app.documents.models import DocumentStatus
+from app.documents.ports import PassageVector
+from app.inference.manifest import load_embedding_model
 from app.settings import Settings
 from tests.commands import EMAIL, index, run
 
@@ -55,10 +58,16 @@ def test_what_somebody_registered_is_given_nothing_unless_the_operator_says_so(
         assert run(*command, *ACCOUNT, "--existing")
 
 
-@pytest.mark.usefixtures("settings")
-def test_migrating_again_is_harmless_and_makes_the_vector_store_ready() -> None:
+async def read_vectors(settings: Settings) -> list[PassageVector]:
+    async with open_vector_archive(settings.vector_store) as archive:
+        return await archive.scan(load_embedding_model(settings.embedding.folder).identity, limit=1)
+
+
+def test_migrating_again_is_harmless_and_makes_the_vector_store_ready(settings: Settings) -> None:
     run("migrate")
     run("migrate")
+    # A store that is not prepared for the model would say so.
+    assert asyncio.run(read_vectors(settings)) == []
 
 
 def test_a_folder_is_ingested_without_what_cannot_be_read(settings: Settings, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from app.adapters import offline_language_model
 from app.adapters.offline_language_model import OfflineLanguageModel, quote
-from app.answers.citations import MOST_MARKERS, check_citations
+from app.answers.citations import MOST_MARKERS, CheckedCitations, check_citations
 from app.answers.prompts import neutralise
 from app.chat.ports import Message, ModelRequest, Source
 from app.chat.sentences import split_sentences
@@ -63,7 +63,9 @@ def test_a_quote_is_found_in_time_that_grows_with_the_texts(question: str, text:
 
 def test_a_passage_is_cited_once_for_a_claim_however_often_its_marker_stands_there() -> None:
     passages = [passage(0, 1200, WARRANTY * 20) for _ in range(50)]
-    assert_quick(lambda: check_citations("It lasts " + "[1-50,1-50,1-50,1-50]" * 500, passages))
+    checked: list[CheckedCitations] = []
+    assert_quick(lambda: checked.append(check_citations("It lasts " + "[1-50,1-50,1-50,1-50]" * 500, passages)))
+    assert [citation.marker for citation in checked[0].citations] == list(range(1, 51))
 
 
 def test_so_many_markers_of_an_answer_are_looked_at_and_no_more() -> None:
