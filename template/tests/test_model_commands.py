@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.commands import attempt, run
 from tests.inference.tensor_graphs import affine, register
 from tests.reranking.graphs import cross_encoder, register_cross_encoder
 
+ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CONTENT = b"a graph" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -151,6 +153,18 @@ def test_the_bench_measures_what_the_service_ships_with() -> None:
     printed = run("models", "bench", "shapes@1", "--seconds", "0.1")
     assert "PICTURES" in printed
     assert "TOKENS" in run("models", "bench", "static-minilm", "--seconds", "0.1")
+
+
+def test_the_bench_gives_a_detector_as_many_pictures_as_the_service_does(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shapes"
+    shutil.copytree(ROOT / "models" / "detection", folder)
+    declared = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(declared | {"max_batch": 2}))
+    monkeypatch.setenv("APP_DETECTION__FOLDER", str(folder))
+    _, _, *rows, _ = run("models", "bench", "shapes@1", "--seconds", "0.5").splitlines()
+    assert [int(row.split()[0]) for row in rows] == [1, 2]
 
 
 def test_the_bench_knows_no_other_models() -> None:

@@ -34,7 +34,7 @@ def make_app(name: str, folder: Path, deadline: float) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        settings = BatchingSettings(measure_seconds=3.0)
+        settings = BatchingSettings()
         async with open_capacity(settings, partial(opened, work), work.workload, cores=available_cores()) as capacity:
             curve = capacity.curve
             print("capacity", curve.lanes, curve.limit, list(zip(curve.units, curve.seconds, strict=True)), flush=True)

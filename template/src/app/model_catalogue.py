@@ -152,13 +152,15 @@ def _register(model: ModelFolder, place: Placement) -> Registration:
     return register_tensors(lambda *_: place, Classifiers().join, load_tensor_model(model.folder))
 
 
-async def bench(model: ModelFolder, settings: Settings, seconds: float) -> tuple[Choice, list[Timing]]:
-    """Choose lanes and limit by measuring, as start-up does in less time, and time batches of each size with them.
+async def bench(model: ModelFolder, settings: Settings, seconds: float | None) -> tuple[Choice, list[Timing]]:
+    """Choose lanes and limit as start-up does, or in so many seconds, and time batches of each size with them.
 
     Raises:
         StartupError: the service would not start with it.
     """
-    batching = settings.batching.model_copy(update={"measure_seconds": seconds})
+    batching = settings.batching
+    if seconds is not None:
+        batching = batching.model_copy(update={"measure_seconds": seconds})
     async with AsyncExitStack() as stack:
         home = await stack.enter_async_context(_placed(model, settings.model_copy(update={"batching": batching})))
         cores = home.cores or available_cores()
@@ -178,7 +180,7 @@ async def _workload(model: ModelFolder, settings: Settings, place: Placement) ->
         return "tokens", encoder_workload(embedding, settings.embedding.batch_size, vocabulary)
     if model.task == DETECTION:
         detection = load_detection_model(model.folder)
-        return "pictures", detector_workload(detection, settings.detection.batch_size)
+        return "pictures", detector_workload(detection, settings.detection.rows_of(detection.manifest))
     if model.task == RERANK:
         cross = load_cross_encoder(model.folder)
         vocabulary = open_pair_reader(model.folder, cross.manifest.max_tokens).tokenizer.get_vocab_size()

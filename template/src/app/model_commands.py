@@ -23,7 +23,10 @@ MEGABYTE = 1_000_000
 SHORT = 12
 
 Name = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A name, or name@version; all if not given.")]
-Seconds = Annotated[float, typer.Option(min=0.1, max=600, help="Time to spend on choosing lanes, for each model.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(min=0.1, max=600, help="Time to choose lanes in, for each model; as at start-up if it is left out."),
+]
 
 
 def _matching(pattern: str, meaning: str) -> Callable[[str | None], str | None]:
@@ -126,7 +129,7 @@ def verify() -> None:
 
 
 @models.command()
-def bench(model: Name = None, *, seconds: Seconds = 5.0) -> None:
+def bench(model: Name = None, *, seconds: Seconds = None) -> None:
     """Measure how long batches take, and tell how many lanes and how large batches the service would choose."""
     from app.command_settings import load_settings
     from app.model_catalogue import bench as bench_model

@@ -93,6 +93,29 @@ async def test_a_model_that_gains_nothing_from_threads_gets_lanes_on_a_cpu(provi
     assert opener.open == 0
 
 
+@pytest.mark.parametrize(
+    ("provider", "first", "batch", "row"),
+    [
+        ("CPUExecutionProvider", 0, 0.011, 0.0009),
+        ("CPUExecutionProvider", 0, 0.03, 0.003),
+        ("CUDAExecutionProvider", 1, 0.003, 0.00005),
+    ],
+    ids=["slow", "slower", "first-run"],
+)
+async def test_the_limit_of_a_slow_model_is_what_pays_not_what_there_was_time_to_measure(
+    provider: str, first: float, batch: float, row: float
+) -> None:
+    to_come = iter([first])
+
+    def probe(_: ModelSession, rows: int) -> None:
+        sleep(next(to_come, 0) + batch + row * rows)
+
+    sizes = [1, 2, 4, 8, 16, 32, 64]
+    async with open_capacity(BatchingSettings(), Opener(provider), Workload(probe, sizes), cores=2) as capacity:
+        limit = capacity.curve.limit
+    assert limit / (batch + row * limit) >= 0.9 * max(size / (batch + row * size) for size in sizes)
+
+
 @pytest.mark.parametrize(("four", "two", "chosen"), [(0.12, 0.1, 4), (0.19, 0.09, 1), (0.19, 0.07, 2)])
 async def test_more_lanes_must_be_worth_a_slower_single_request(four: float, two: float, chosen: int) -> None:
     seconds = {4: 0.05, 2: two, 1: four}  # of a batch, by the threads of its lane

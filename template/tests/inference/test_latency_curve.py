@@ -1,6 +1,7 @@
 """What is known about how long a model takes."""
 
 from threading import Barrier
+from time import sleep
 
 import pytest
 from hypothesis import given
@@ -43,10 +44,35 @@ def test_a_backlog_is_shared_by_the_lanes() -> None:
     assert LatencyCurve.assumed(10, 2.0, lanes=4).backlog(100) == 5
 
 
-def test_lanes_are_measured_together_and_at_least_one_size_is() -> None:
-    together = Barrier(2)
-    curve = measure_curve([lambda _: together.wait(10)] * 2, [1, 2, 4], seconds=0)
-    assert (curve.lanes, curve.units) == (2, (1,))
+def test_lanes_are_measured_together_and_what_a_first_run_takes_is_not_counted() -> None:
+    together, first = Barrier(2), iter([1.0, 1.0])
+
+    def probe(_: int) -> None:
+        together.wait(10)
+        sleep(next(first, 0))
+
+    curve = measure_curve([probe] * 2, [1, 2, 4], seconds=0.1)
+    assert (curve.lanes, curve.units) == (2, (1, 2, 4))
+    assert curve(4) < 0.1
+
+
+def test_when_the_time_is_up_larger_batches_are_reckoned_and_never_run() -> None:
+    ran: set[int] = set()
+
+    def probe(rows: int) -> None:
+        ran.add(rows)
+        sleep(0.05 + 0.01 * rows)
+
+    curve = measure_curve([probe], [1, 2, 4, 8, 16, 32, 64], seconds=0)
+    assert ran == {1, 2}
+    assert curve.units == (1, 2, 4, 8, 16, 32, 64)
+    assert curve(64) == pytest.approx(0.69, rel=0.2)
+
+
+def test_no_batch_takes_longer_than_it_may_but_the_smallest() -> None:
+    sizes = [1, 2, 4, 8, 16, 32, 64]
+    assert measure_curve([lambda rows: sleep(0.02 + 0.002 * rows)], sizes, seconds=0, longest=0.06).limit == 16
+    assert measure_curve([lambda _: sleep(0.02)], sizes, seconds=0, longest=0.01).units == (1,)
 
 
 def test_forecasts_follow_what_batches_really_take() -> None:

@@ -25,6 +25,8 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 ALONE_WEIGHT = 0.25
 # How many times as much lanes must do where each has a copy of the model.
 COPIES_WORTH = 1.2
+# A batch may take this share of the deadline, as a request waits for one that runs before its own.
+LONGEST_BATCH = 0.1
 # What stands for a measurement that was skipped, until batches have shown how long they take.
 ASSUMED_SECONDS = 0.01
 
@@ -103,7 +105,8 @@ async def open_capacity(
         if not settings.lanes and settings.measure_seconds and sessions[0].provider == CPU:
             others = sorted({lanes for lanes in (2, cores) if 1 < lanes <= cores})
         seconds = settings.measure_seconds / (1 + len(others))
-        curve = await asyncio.to_thread(_measure, sessions, workload, seconds)
+        measure = partial(_measure, workload=workload, seconds=seconds, longest=LONGEST_BATCH * settings.deadline)
+        curve = await asyncio.to_thread(measure, sessions)
         if others:
             # One copy of the model at a time: there may not be memory for two.
             sessions = []
@@ -111,7 +114,7 @@ async def open_capacity(
             curves = [curve]
             for lanes in others:
                 await asyncio.to_thread(give_back)
-                curves.append(await _measure_lanes(open_session, lanes, cores, workload, seconds))
+                curves.append(await _measure_lanes(partial(_open_sessions, open_session, lanes, cores), measure))
             curve = max(curves, key=partial(_worth, cores=cores))
             await asyncio.to_thread(give_back)
             sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
@@ -146,17 +149,19 @@ async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> A
 
 
 async def _measure_lanes(
-    open_session: OpenSession, lanes: int, cores: int, workload: Workload, seconds: float
+    opening: Callable[[], AbstractAsyncContextManager[list[ModelSession]]],
+    measure: Callable[[Sequence[ModelSession]], LatencyCurve],
 ) -> LatencyCurve:
-    async with _open_sessions(open_session, lanes, cores) as sessions:
-        return await asyncio.to_thread(_measure, sessions, workload, seconds)
+    async with opening() as sessions:
+        return await asyncio.to_thread(measure, sessions)
 
 
-def _measure(sessions: Sequence[ModelSession], workload: Workload, seconds: float) -> LatencyCurve:
+def _measure(sessions: Sequence[ModelSession], workload: Workload, seconds: float, longest: float) -> LatencyCurve:
     if not seconds:
         _warm(sessions, workload, workload.sizes[0])
         return LatencyCurve.assumed(workload.sizes[-1], ASSUMED_SECONDS, lanes=len(sessions))
-    return measure_curve([partial(workload.probe, session) for session in sessions], workload.sizes, seconds=seconds)
+    probes = [partial(workload.probe, session) for session in sessions]
+    return measure_curve(probes, workload.sizes, seconds=seconds, longest=longest)
 
 
 def _warm(sessions: Sequence[ModelSession], workload: Workload, units: int) -> None:

@@ -1,10 +1,12 @@
 """How long a model takes for how much: measured at start-up, made monotone, asked for every decision."""
 
+import math
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import linear_regression
 
 # A larger batch must give this much more throughput to be worth the wait of those in it.
 WORTH = 1.05
@@ -25,8 +27,8 @@ class LatencyCurve:
     """Seconds that a batch takes by its units (rows times the longest row), never falling.
 
     Attributes:
-        units: sizes that were measured, ascending.
-        seconds: what each took.
+        units: sizes that were measured, or reckoned from these, ascending.
+        seconds: what each takes.
         lanes: how many such batches ran at the same time.
         limit: the units beyond which larger batches do not pay.
     """
@@ -69,41 +71,73 @@ class LatencyCurve:
         return self.limit * self.lanes / self(self.limit)
 
 
-def measure_curve(probes: Sequence[Probe], sizes: Sequence[int], *, seconds: float) -> LatencyCurve:
+def measure_curve(
+    probes: Sequence[Probe], sizes: Sequence[int], *, seconds: float, longest: float = math.inf
+) -> LatencyCurve:
     """Run growing batches on all lanes at once until they no longer pay, or the time is up.
+
+    When the time is up, larger batches are reckoned from those that ran: it says nothing of what pays.
 
     Args:
         probes: one for each lane.
         sizes: units to try, ascending.
-        seconds: time to take at most; at least one size is measured.
+        seconds: time to take after a first run; two sizes are measured, however slow.
+        longest: seconds that a batch may take; larger ones are left out, except the first.
     """
-    until = time.perf_counter() + seconds
     measured: list[tuple[int, float]] = []
     with ThreadPoolExecutor(len(probes)) as pool:
-        for size in sizes:
-            # The best of several, as whatever else runs can only add.
-            taken = min(_time(pool, probes, size, REPEATS))
+        # What a model loads, compiles or tunes when it first runs is not the time of a batch.
+        _run(pool, probes, sizes[0])
+        until = time.perf_counter() + seconds
+        patience = seconds / (2 * len(sizes))
+        for at, size in enumerate(sizes, 1):
+            taken = _best(pool, probes, size, patience)
             if measured and taken > SUSPICIOUS * measured[-1][1]:
-                taken = min(taken, *_time(pool, probes, size, REPEATS))
+                taken = min(taken, _best(pool, probes, size, patience))
             measured.append((size, taken))
-            if time.perf_counter() + 2 * REPEATS * taken > until or _is_level(measured):
+            if taken > longest or _is_level(measured):
                 break
-    return LatencyCurve.fit(measured, lanes=len(probes))
+            # The next takes at most about twice as long, and runs twice at least.
+            if at > 1 and time.perf_counter() + 4 * taken > until:
+                measured += _reckon(measured, sizes[at:])
+                break
+    short = [(size, taken) for size, taken in measured if taken <= longest]
+    return LatencyCurve.fit(short or measured[:1], lanes=len(probes))
 
 
 def time_batches(probes: Sequence[Probe], size: int, repeats: int) -> list[float]:
     """Run batches of one size on all lanes at once, so many times, and return the seconds of each."""
     with ThreadPoolExecutor(len(probes)) as pool:
-        return _time(pool, probes, size, repeats)
+        _run(pool, probes, size)  # the first of a shape allocates
+        return [_run(pool, probes, size) for _ in range(repeats)]
 
 
-def _time(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int, repeats: int) -> list[float]:
-    taken = []
-    for _ in range(1 + repeats):
-        started = time.perf_counter()
-        list(pool.map(lambda probe: probe(size), probes))
-        taken.append(time.perf_counter() - started)
-    return taken[1:]  # the first of a shape allocates
+def _best(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int, patience: float) -> float:
+    """Return the seconds of the fastest of several batches, as whatever else runs can only add; of slow ones, of two.
+
+    The first of a shape allocates: patience begins after it.
+    """
+    best, repeated = _run(pool, probes, size), 0.0
+    for _ in range(REPEATS):
+        taken = _run(pool, probes, size)
+        best, repeated = min(best, taken), repeated + taken
+        if repeated > patience:
+            break
+    return best
+
+
+def _run(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int) -> float:
+    started = time.perf_counter()
+    list(pool.map(lambda probe: probe(size), probes))
+    return time.perf_counter() - started
+
+
+def _reckon(measured: Sequence[tuple[int, float]], sizes: Sequence[int]) -> Iterator[tuple[int, float]]:
+    """Go on from the last measurement as the straight line that is nearest to all of them rises."""
+    last, seconds = measured[-1]
+    rise = max(0.0, linear_regression(*zip(*measured, strict=True)).slope)
+    for size in sizes:
+        yield size, seconds + rise * (size - last)
 
 
 def _is_level(measured: Sequence[tuple[int, float]]) -> bool:

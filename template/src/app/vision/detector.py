@@ -17,7 +17,7 @@ from app.inference.ports import ModelSession
 from app.inference.resident import Resident
 from app.vision.decoding import decoding_units, open_decoders
 from app.vision.letterbox import Size
-from app.vision.manifest import DetectionModel
+from app.vision.manifest import DetectionModel, Manifest
 from app.vision.opening import PictureLimits
 from app.vision.pictures import Picture
 from app.vision.raw_detections import Pixels, RawDetections, detector_workload, run_detector
@@ -36,6 +36,10 @@ class DetectionSettings(BaseModel):
     max_bytes: int = Field(default=10_000_000, ge=1, description="of one picture file")
     max_megapixels: int = Field(default=25, ge=1, le=500, description="of one picture, unpacked")
     stream_frames_per_second: int = Field(default=60, ge=1, description="that one connection may send")
+
+    def rows_of(self, manifest: Manifest) -> int:
+        """Count the pictures that run through a detector together."""
+        return min(self.batch_size, manifest.max_batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ async def open_detector(
         StartupError: the graph does not do what the manifest says.
     """
     manifest, grace = model.manifest, batching.shutdown_grace
-    rows = min(settings.batch_size, manifest.max_batch)
+    rows = settings.rows_of(manifest)
     work = detector_workload(model, rows)
     limits, into = PictureLimits(settings.max_bytes, settings.max_megapixels), Size(manifest.width, manifest.height)
     decoding = open_decoders(f"{model.identity} decoding", limits, into, threads=settings.decode_threads, grace=grace)
