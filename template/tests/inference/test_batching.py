@@ -1,12 +1,11 @@
 """Requests that share a model."""
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
-from app.errors import OutOfMemoryError, OverloadedError, UnavailableError, UpstreamFailedError
-from tests.inference.gated_model import GatedModel, batcher_of, occupied, queued
+from app.errors import OverloadedError, UnavailableError, UpstreamFailedError, UpstreamTimeoutError
+from tests.inference.gated_model import PATIENCE, GatedModel, batcher_of, occupied, queued
 
 
 async def test_what_arrives_while_a_batch_runs_runs_together_next() -> None:
@@ -89,6 +88,30 @@ async def test_work_that_is_not_begun_by_its_deadline_is_dropped_and_never_runs(
     assert model.batches == [[0]]
 
 
+async def test_who_waits_for_a_batch_that_does_not_end_is_told_and_the_model_is_not_ready_until_it_does() -> None:
+    model = GatedModel()
+    async with batcher_of(model) as batcher:
+        stuck = await queued(batcher, 5, within=0.2)
+        await model.begun()
+        with pytest.raises(UpstreamTimeoutError):
+            await asyncio.wait_for(stuck, PATIENCE)
+        with pytest.raises(UnavailableError, match="does not answer"):
+            batcher.ping()
+        model.allow()
+        assert await (await queued(batcher, 3)) == [9]
+        batcher.ping()
+
+
+async def test_a_model_with_a_lane_that_is_free_is_ready_though_another_is_stuck() -> None:
+    one, other = GatedModel(), GatedModel()
+    async with batcher_of(one, other) as batcher:
+        with pytest.raises(UpstreamTimeoutError):
+            await (await queued(batcher, 5, within=0.2))
+        batcher.ping()
+        one.allow()
+        other.allow()
+
+
 async def test_work_that_runs_at_its_deadline_may_finish() -> None:
     model = GatedModel()
     async with batcher_of(model) as batcher:
@@ -129,40 +152,6 @@ async def test_an_idle_model_is_never_refused_work_for_what_is_believed_of_it() 
     model.allow()
     async with batcher_of(model, seconds=1000) as batcher:
         assert await (await queued(batcher, 3, within=1)) == [9]
-
-
-def refuse_thirteen(payloads: Sequence[int]) -> None:
-    if 13 in payloads:
-        raise ValueError("unlucky")
-
-
-async def test_input_that_the_model_fails_on_fails_its_caller_alone() -> None:
-    model = GatedModel(refuse_thirteen)
-    async with batcher_of(model) as batcher:
-        first = await occupied(batcher, model)
-        good, bad, other = await queued(batcher, 1, 2), await queued(batcher, 3, 13), await queued(batcher, 4)
-        model.allow()
-        with pytest.raises(UpstreamFailedError):
-            await bad
-        assert [await first, await good, await other] == [[0], [1, 4], [16]]
-        assert await (await queued(batcher, 5)) == [25]
-        batcher.ping()
-
-
-def run_two_at_most(payloads: Sequence[int]) -> None:
-    if len(payloads) > 2:
-        raise OutOfMemoryError("Too much.", retry_after=1)
-
-
-async def test_callers_whose_batch_has_no_memory_run_apart_and_who_sends_too_much_is_told() -> None:
-    model = GatedModel(run_two_at_most)
-    async with batcher_of(model) as batcher:
-        first = await occupied(batcher, model)
-        small, large, other = await queued(batcher, 1, 2), await queued(batcher, 3, 4, 5), await queued(batcher, 6)
-        model.allow()
-        with pytest.raises(OutOfMemoryError):
-            await large
-        assert [await first, await small, await other] == [[0], [1, 4], [36]]
 
 
 async def test_a_model_that_gives_too_few_results_is_an_error_not_a_mix_up() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from app.errors import UnavailableError
+from app.errors import UnavailableError, UpstreamTimeoutError
+from app.inference.company import Company
 from app.inference.fair_queue import BatchLimit, FairQueue, Item
 from app.inference.forecast import Forecast
 from app.inference.lanes import Lanes, Ran, Run
@@ -36,7 +37,7 @@ class Batcher:
     def __init__(self, name: str, runs: Sequence[Run], curve: LatencyCurve, *, rows: int) -> None:
         self._name = name
         self._loop = asyncio.get_running_loop()
-        self._limit = BatchLimit(rows, curve.limit, curve)
+        self._company = Company(BatchLimit(rows, curve.limit, curve))
         self._queue = FairQueue()
         self._forecast = Forecast(curve)
         # Guards the queue and the forecast, which the event loop and the lanes share.
@@ -44,8 +45,9 @@ class Batcher:
         self._open: set[Submission] = set()
         self._draining = False
         self._closed = False
+        self._stuck = False
         self._waking = False
-        self._lanes = Lanes(runs, self._take, self._report)
+        self._lanes = Lanes(runs, self._take, self._report, self._company)
         self._metrics = BatchMetrics(name, lambda: self.waiting)
         self._lanes.start()
 
@@ -79,44 +81,58 @@ class Batcher:
     async def _submit(
         self, payloads: Sequence[Any], sizes: Sequence[int], owner: Hashable, within: float | None
     ) -> Outcome:
-        self.ping()
+        self._check_open()
         if not payloads:
             return Outcome([], 0.0, 0.0)
         now = time.monotonic()
-        seconds = math.inf if within is None else self._admit(sum(sizes), owner, within, now)
+        seconds = math.inf if within is None else self.admit(sum(sizes), owner=owner, within=within)
         work = Submission(self._loop.create_future(), [None] * len(payloads), len(payloads), now, now + seconds)
         self._open.add(work)
         with self._ready:
             self._queue.add(work.items(payloads, sizes), owner)
-        self._wake_soon()
-        timer = None if within is None else self._loop.call_later(seconds, self._expire, work)
+        if not self._waking:  # when the loop has taken its turn, so that what arrives in the same turn runs together
+            self._waking = True
+            self._loop.call_soon(self._wake)
+        if within is not None:
+            work.timer = self._loop.call_later(seconds, self._expire, work, seconds)
         try:
             return await work.future
         finally:
-            if timer:
-                timer.cancel()
+            work.stop()
             self._open.discard(work)
             if work.left:
                 self._withdraw(work)
             # An error has this frame in its traceback: what is named here would hold the error that it holds.
-            del work, timer
+            del work
 
-    def admit(self, units: int, *, owner: Hashable, within: float) -> None:
-        """Pass if so many units, submitted now, could be done in time: ask before making them is dear.
+    def admit(self, units: int, *, owner: Hashable, within: float) -> float:
+        """Return the seconds that so many units, submitted now, would have: ask before making them is dear.
 
         Raises:
-            OverloadedError: they could not.
+            OverloadedError: they could not be done in time.
             UnavailableError: the service is going down.
         """
-        self.ping()
-        self._admit(units, owner, within, time.monotonic())
+        self._check_open()
+        with self._ready:
+            late = self._forecast.lateness(units, owner, self._queue, within=within, now=time.monotonic())
+            if not late:
+                # Twice, because others take turns with a large submission.
+                return within + 2 * self._forecast.beyond_a_batch(units)
+            self._forecast.learn_refusal()
+        self._metrics.rejected("overloaded")
+        raise overloaded(late)
 
     def ping(self) -> None:
-        """Pass while work is taken.
+        """Pass while work is taken and done.
 
         Raises:
-            UnavailableError: the service is going down.
+            UnavailableError: the service is going down, or every lane is at a batch that does not end.
         """
+        self._check_open()
+        if self._stuck and not self._forecast.is_idle():
+            raise UnavailableError("The model does not answer.")
+
+    def _check_open(self) -> None:
         if self._draining:
             raise UnavailableError("The service is going down.")
 
@@ -137,32 +153,6 @@ class Batcher:
         if not await asyncio.to_thread(self._lanes.join):
             log.error("lane.stuck", model=self._name)
 
-    def _admit(self, units: int, owner: Hashable, within: float, now: float) -> float:
-        """Return the seconds that the work has, if it can be done in them."""
-        with self._ready:
-            beyond = self._forecast.beyond_a_batch(units)
-            own = self._forecast.batch(units) + 2 * self._forecast.lag
-            wait = self._forecast.wait(self._queue.units, now)
-            if wait + own > within:  # only then is it worth counting what goes first
-                after = self._queue.units_after(self._queue.next_turn(owner))
-                wait = self._forecast.wait(self._queue.units - after, now)
-            # What is believed of an idle model cannot be put right by refusing it work.
-            idle = not self._queue and self._forecast.is_idle()
-            refused = wait + own > within and not idle
-            if refused:
-                self._forecast.learn_refusal()
-        if refused:
-            self._metrics.rejected("overloaded")
-            raise overloaded(wait + own - within)
-        # Twice, because others take turns with a large submission.
-        return within + 2 * beyond
-
-    def _wake_soon(self) -> None:
-        """Wake a lane when the event loop has taken its turn, so that what arrives in the same turn runs together."""
-        if not self._waking:
-            self._waking = True
-            self._loop.call_soon(self._wake)
-
     def _wake(self) -> None:
         self._waking = False
         with self._ready:
@@ -171,7 +161,7 @@ class Batcher:
     def _take(self, lane: int) -> Sequence[Item]:
         with self._ready:
             while True:
-                items = self._queue.take(self._limit)
+                items = self._queue.take(self._company.limit(), self._company.beside)
                 now = time.monotonic()
                 if live := self._drop_late(items, now):
                     if self._queue:
@@ -190,7 +180,8 @@ class Batcher:
 
     def _report(self, ran: Ran) -> None:
         with self._ready:
-            self._forecast.ended(ran.lane)
+            if not ran.more:
+                self._forecast.ended(ran.lane)
             if ran.results is not None:
                 self._forecast.learn(sum(item.size for item in ran.items), ran.ended - ran.started)
         self._tell(partial(self._settle, ran))
@@ -202,6 +193,7 @@ class Batcher:
     def _settle(self, ran: Ran) -> None:
         """Hand results to those who wait; on the event loop, while the lane is at its next batch."""
         now = time.monotonic()
+        self._stuck = False
         with self._ready:
             self._forecast.learn_lag(now - ran.ended)
         self._metrics.ran(len(ran.items), ran.ended - ran.started, failed=ran.results is None)
@@ -215,10 +207,17 @@ class Batcher:
                 self._metrics.waited(work.started - work.submitted)
                 self._learn_outcome(work, now)
 
-    def _expire(self, work: Submission) -> None:
-        """Fail what was not begun in time; what runs may finish."""
+    def _expire(self, work: Submission, seconds: float) -> None:
+        """Fail what was not begun in time; what runs may finish in as long again."""
         if self._withdraw(work):
             self._drop(work)
+        else:
+            work.timer = self._loop.call_later(seconds, self._give_up, work)
+
+    def _give_up(self, work: Submission) -> None:
+        self._stuck = True
+        log.error("batch.stuck", model=self._name, rows=work.left)
+        work.fail(UpstreamTimeoutError("The model has not answered in time."))
 
     def _drop(self, work: Submission) -> None:
         if not work.future.done():

@@ -1,7 +1,7 @@
 """Work that waits for a model: in turn between owners, handed out in batches of like length."""
 
 from bisect import bisect_right, insort
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -61,6 +61,15 @@ class BatchLimit:
         )
 
 
+Beside = Callable[[Item, Sequence[Item]], Sequence[Item]]
+"""Tells which of others may run with an item, whatever their sizes."""
+
+
+def everybody(_leader: Item, others: Sequence[Item]) -> Sequence[Item]:
+    """Let all run together."""
+    return others
+
+
 class FairQueue:
     """A queue in which an owner's turn comes by what that owner was given before, not by what others have queued.
 
@@ -95,7 +104,7 @@ class FairQueue:
             insort(self._items, item, key=_turn)
         self._ends[owner] = turn
 
-    def take(self, limit: BatchLimit) -> list[Item]:
+    def take(self, limit: BatchLimit, beside: Beside = everybody) -> list[Item]:
         """Take the item whose turn it is, and those of the nearest lengths that may join it; empty if none waits."""
         if not self._items:
             return []
@@ -104,7 +113,7 @@ class FairQueue:
         longest = leader.size
         batch = [leader]
         # A stable sort: among the equally near, turns decide.
-        for item in sorted(window[1:], key=lambda item: abs(item.size - leader.size)):
+        for item in sorted(beside(leader, window[1:]), key=lambda item: abs(item.size - leader.size)):
             if limit.joins(item.size, len(batch), longest):
                 batch.append(item)
                 longest = max(longest, item.size)

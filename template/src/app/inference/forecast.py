@@ -1,5 +1,8 @@
 """Predicting when a model's lanes will be free, from what was measured and how it has gone since."""
 
+from collections.abc import Hashable
+
+from app.inference.fair_queue import FairQueue
 from app.inference.latency_curve import LatencyCurve
 
 # Weight of the newest batch in what is believed about how much slower than measured things are.
@@ -80,6 +83,17 @@ class Forecast:
     def wait(self, units: int, now: float) -> float:
         """Return the seconds, on the safe side, until a lane is free and queued work is done."""
         return self.caution * (self.running(now) + self.backlog(units))
+
+    def lateness(self, units: int, owner: Hashable, queue: FairQueue, *, within: float, now: float) -> float:
+        """Return by how many seconds an owner's work would come too late; 0 if it may well be in time."""
+        own = self.batch(units) + 2 * self.lag
+        wait = self.wait(queue.units, now)
+        if wait + own > within:  # only then is it worth counting what goes first
+            wait = self.wait(queue.units - queue.units_after(queue.next_turn(owner)), now)
+        # What is believed of an idle model cannot be put right by refusing it work.
+        if not queue and self.is_idle():
+            return 0.0
+        return max(0.0, wait + own - within)
 
     def batch(self, units: int) -> float:
         """Return the seconds for work by itself, or for its last batch if it takes several."""

@@ -5,7 +5,8 @@ import sys
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from threading import Thread, get_native_id
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from numpy.typing import NDArray
 
 from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError
+from app.inference.company import Company
 from app.inference.fair_queue import Item
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,7 @@ class Ran:
 
     Attributes:
         results: one for each item; None if it failed.
+        more: whether the lane is still at other parts of a batch that failed.
     """
 
     lane: int
@@ -41,6 +44,7 @@ class Ran:
     ended: float
     results: Results | None
     error: BaseException | None = None
+    more: bool = False
 
     def failure(self) -> UpstreamError:
         """Return what callers are told of the error; one that says nothing to them is its cause.
@@ -65,14 +69,20 @@ class Lanes:
         runs: what each lane computes with.
         take: blocks until there is a batch for the lane of this number; an empty one ends the thread.
         report: is told how each batch ended, in the lane's thread, before the lane takes the next.
+        company: learns from batches that fail.
     """
 
     def __init__(
-        self, runs: Sequence[Run], take: Callable[[int], Sequence[Item]], report: Callable[[Ran], None]
+        self,
+        runs: Sequence[Run],
+        take: Callable[[int], Sequence[Item]],
+        report: Callable[[Ran], None],
+        company: Company,
     ) -> None:
         self._runs = runs
         self._take = take
         self._report = report
+        self._company = company
         self._threads: dict[int, Thread] = {}
 
     def __len__(self) -> int:
@@ -105,7 +115,7 @@ class Lanes:
         try:
             while items := self._take(lane):
                 started = time.monotonic()
-                self._serve(lane, items, started)
+                self._serve(lane, items)
                 items = ()  # who waits for work holds none
         except BaseException as error:
             # Whatever ends this thread: callers are told, and another takes its place.
@@ -115,28 +125,29 @@ class Lanes:
             finally:
                 self._start(lane)
 
-    def _serve(self, lane: int, items: Sequence[Item], started: float) -> None:
-        try:
-            self._report(self._run(lane, items, started))
-        except Exception as error:  # noqa: BLE001 - a model may raise anything
-            parts = _by_group(items)
-            log.warning("model.batch_failed", lane=lane, rows=len(items), callers=len(parts), error=repr(error))
-            # What is away is away for each of them; memory that does not do for all may do for one.
-            away = isinstance(error, UnavailableError) and not isinstance(error, OutOfMemoryError)
-            if len(parts) == 1 or away:
-                self._report(Ran(lane, items, started, time.monotonic(), None, error))
-            else:
-                self._serve_apart(lane, parts)
-
-    def _serve_apart(self, lane: int, parts: Sequence[Sequence[Item]]) -> None:
-        """Run the parts one by one, so that one caller's input fails that caller alone."""
-        for part in parts:
-            started = time.monotonic()
+    def _serve(self, lane: int, items: Sequence[Item]) -> None:
+        """Run items; where that fails, halves of them, so that one caller's input fails that caller alone."""
+        rest = [items]
+        too_large: Sequence[Item] = ()
+        while rest:
+            part, started = rest.pop(), time.monotonic()
             try:
                 ran = self._run(lane, part, started)
-            except Exception as error:  # noqa: BLE001 - as above
+            except Exception as error:  # noqa: BLE001 - a model may raise anything
+                log.warning("model.batch_failed", lane=lane, rows=len(part), callers=_callers(part), error=repr(error))
+                if halves := _halves(part, error):
+                    rest += reversed(halves)
+                    too_large = part if isinstance(error, OutOfMemoryError) else too_large
+                    continue
+                if not _is_away(error):
+                    self._company.keep_apart(part[0].owner)
                 ran = Ran(lane, part, started, time.monotonic(), None, error)
-            self._report(ran)
+                rest = list(filter(None, (_without(each, part) for each in rest)))
+            self._report(replace(ran, more=True) if rest else ran)
+            if ran.results is None:
+                too_large = ()
+        if too_large:
+            self._company.shrink(too_large)
 
     def _run(self, lane: int, items: Sequence[Item], started: float) -> Ran:
         results = self._runs[lane]([item.payload for item in items])
@@ -153,6 +164,33 @@ def _give_way() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+
+
+def _halves(items: Sequence[Item], error: Exception) -> list[Sequence[Item]]:
+    """Cut in two what may pass in parts: between callers, or one caller's rows where there was no memory for all."""
+    if _is_away(error):
+        return []
+    groups = _by_group(items)
+    if len(groups) > 1:
+        middle = len(groups) // 2
+        return [list(chain(*groups[:middle])), list(chain(*groups[middle:]))]
+    middle = len(items) // 2
+    return [items[:middle], items[middle:]] if isinstance(error, OutOfMemoryError) and middle else []
+
+
+def _is_away(error: BaseException) -> bool:
+    """Tell whether a model is away, for each caller alike; memory that does not do for all may do for some."""
+    return isinstance(error, UnavailableError) and not isinstance(error, OutOfMemoryError)
+
+
+def _without(items: Sequence[Item], failed: Sequence[Item]) -> Sequence[Item]:
+    """Leave out what belongs to those who have failed: nobody waits for it any more."""
+    groups = {id(item.group) for item in failed}
+    return [item for item in items if id(item.group) not in groups]
+
+
+def _callers(items: Sequence[Item]) -> int:
+    return len({id(item.group) for item in items})
 
 
 def _by_group(items: Sequence[Item]) -> list[list[Item]]:

@@ -33,6 +33,7 @@ class Submission:
         left: items without a result.
         expires: when nobody wants the answer any more.
         started: when the first item ran.
+        timer: what happens next if there is no answer.
     """
 
     future: asyncio.Future[Outcome]
@@ -41,6 +42,7 @@ class Submission:
     submitted: float
     expires: float
     started: float = math.inf
+    timer: asyncio.TimerHandle | None = None
 
     def items(self, payloads: Sequence[Any], sizes: Sequence[int]) -> list[Item]:
         """Make its rows of batches to come."""
@@ -54,6 +56,11 @@ class Submission:
             return False
         self.future.set_result(Outcome(self.results, self.started - self.submitted, ended - self.started))
         return True
+
+    def stop(self) -> None:
+        """Let nothing more happen."""
+        if self.timer:
+            self.timer.cancel()
 
     def fail(self, error: Exception) -> None:
         """Answer with an error, unless there is an answer."""
