@@ -157,8 +157,9 @@ async def test_a_wrong_request_is_unprocessable_and_the_next_is_served(ada: Pers
     assert (await ada.request("POST", PATH, json=GOOD)).status_code == 200
 
 
-async def test_an_unknown_model_is_not_found_and_the_others_are_named(ada: Person) -> None:
-    refused = await ada.request("POST", PATH, json=GOOD | {"model": "other"})
+@pytest.mark.parametrize("model", ["other", "moods@2"])
+async def test_an_unknown_model_is_not_found_and_the_others_are_named(ada: Person, model: str) -> None:
+    refused = await ada.request("POST", PATH, json=GOOD | {"model": model})
     assert refused.status_code == 404
     for name in ("static-minilm", "fixed", "moods"):
         assert name in refused.json()["detail"]
@@ -207,13 +208,14 @@ async def test_classifiers_change_without_a_restart_and_no_request_is_lost(
     assert seen <= {(200, frozenset(labels)) for labels in generations}
 
 
-async def test_an_unloaded_classifier_is_gone_until_it_is_loaded(ada: Person, services: Services) -> None:
+async def test_an_unloaded_classifier_is_gone_by_any_name_until_it_is_loaded(ada: Person, services: Services) -> None:
     operator = await join(ada.client, services, "operator@example.com", *Scope)
     assert (await change(operator, "unload")).status_code == 200
     refused = await ada.request("POST", PATH, json={"input": "short", "model": "moods"})
     assert (refused.status_code, "moods" in refused.json()["detail"]) == (404, False)
     assert (await change(operator, "load")).status_code == 200
-    await classify(ada, input="short", model="moods")
+    for name in ("moods", "moods@1"):
+        await classify(ada, input="short", model=name)
 
 
 async def test_a_version_that_does_not_classify_changes_nothing_and_says_why(

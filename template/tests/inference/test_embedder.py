@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from app.adapters.model_session import open_model_session
-from app.errors import StartupError
+from app.errors import OverloadedError, StartupError
 from app.inference.capacity import BatchingSettings, OpenSession
 from app.inference.embedder import Embedder, EmbeddingSettings, open_embedder
 from app.inference.manifest import load_embedding_model
@@ -60,6 +61,37 @@ async def test_vectors_have_unit_length_and_the_declared_dimension(embedder: Emb
     assert result.vectors.shape == (3, embedder.model.dimension)
     np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), 1, atol=1e-3)
     assert result.tokens <= 3 * embedder.model.max_tokens
+
+
+async def test_what_the_model_cannot_embed_in_time_is_refused_before_it_is_tokenized() -> None:
+    model, calm, begun = load_embedding_model(SHIPPED), Event(), Event()
+    calm.set()
+
+    @dataclass
+    class Waiting(LongVectors):
+        """Waits for calm."""
+
+        def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+            """Compute once it is calm."""
+            begun.set()
+            calm.wait(30)
+            return super().run(inputs)
+
+    @asynccontextmanager
+    async def open_session(_: int) -> AsyncIterator[ModelSession]:
+        yield Waiting(model.dimension)
+
+    batching = BatchingSettings(measure_seconds=0, lanes=1)
+    async with open_embedder(EmbeddingSettings(), batching, open_session, model) as embedder:
+        assert await embedder.read(["One."], owner="ada", within=0.001)
+        calm.clear()
+        begun.clear()
+        running = asyncio.create_task(embedder.embed(["One."]))
+        await asyncio.to_thread(begun.wait, 30)
+        with pytest.raises(OverloadedError):
+            await embedder.read(["One."], owner="ada", within=0.001)
+        calm.set()
+        await running
 
 
 async def test_a_model_that_leaves_vectors_of_any_length_is_corrected() -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
+from time import sleep
 
 import pytest
 
-from app.errors import UnavailableError, UnprocessableError
+from app.errors import OverloadedError, UnavailableError, UnprocessableError
 from app.inference.token_input import MAX_TOTAL_TOKENS, read_inputs
 from app.inference.token_thread import AT_ONCE, SLICE, TokenThread, open_token_thread
 from tests.inference.test_token_input import MODEL, bracketing
@@ -81,6 +83,32 @@ async def test_a_caller_with_little_is_served_before_the_rest_of_one_with_much(t
     flood.cancel()
     await asyncio.wait([flood])
     assert len(much.slices) < 1000
+
+
+def dawdle(inputs: Sequence[str], _first: int) -> list[int]:
+    sleep(0.05)
+    return list(map(len, inputs))
+
+
+async def test_what_cannot_be_read_in_time_is_refused_at_once_and_what_is_short_is_read(thread: TokenThread) -> None:
+    await thread.read([HUGE], dawdle)
+    flood = [asyncio.create_task(thread.read([HUGE] * 20, dawdle)) for _ in range(10)]
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    with pytest.raises(OverloadedError) as refused:
+        await thread.read([HUGE] * 20, dawdle, within=1)
+    assert time.monotonic() - started < 0.5
+    assert int(refused.value.headers["Retry-After"]) >= 1
+    assert await thread.read([LONG], dawdle, within=5) == [len(LONG)]
+    for task in flood:
+        task.cancel()
+    await asyncio.wait(flood)
+
+
+async def test_what_was_not_read_in_time_is_told_so_and_the_next_is_read(thread: TokenThread) -> None:
+    with pytest.raises(OverloadedError):
+        await thread.read([HUGE] * 20, dawdle, within=0.1)
+    assert await thread.read([HUGE], dawdle, within=5) == [SLICE]
 
 
 async def test_an_end_does_not_wait_for_more_than_a_slice() -> None:

@@ -1,6 +1,7 @@
 """Text classifiers that the operator registers: an ONNX graph with a tokenizer and labels."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tokenizers import Tokenizer
 from app.errors import AppError, StartupError, UnprocessableError, UpstreamFailedError
 from app.inference.model_folders import TensorModel
 from app.inference.ports import Tensor
+from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
 from app.inference.tensor_types import DTYPES
 from app.inference.token_input import IDS, MASK, TYPES, open_tokenizer, read_inputs
@@ -52,12 +54,14 @@ class TextClassifier:
             OverloadedError: the answer cannot be had in time.
             UnprocessableError: the model cannot read all of a text.
         """
-        manifest = self.registered.manifest
-        ids = await read_inputs(texts, self.tokenizer, manifest, self.thread)
+        manifest, seconds = self.registered.manifest, self.served.deadline
+        until = time.monotonic() + seconds
+        self.served.batcher.admit(1, owner=owner, within=seconds)
+        ids = await read_inputs(texts, self.tokenizer, manifest, self.thread, within=seconds)
         for index, tokens in enumerate(ids):
             if not tokens:
                 raise UnprocessableError(f"Input {index} holds nothing that {manifest.name} can read.")
-        done = await self.served.infer(self._tensors(ids), owner=owner)
+        done = await self.served.infer(self._tensors(ids), owner=owner, within=until - time.monotonic())
         logits = done.outputs[0].astype(np.float64)
         scores = softmax(logits) if manifest.activation == "softmax" else (1 + np.tanh(logits / 2)) / 2
         if not np.isfinite(scores).all():
@@ -96,6 +100,11 @@ class Classifiers:
     def find(self, served: ServedModel) -> TextClassifier | None:
         """Return the classifier that an open model is, if it is one."""
         return self._open.get(id(served))
+
+    def named(self, models: ServedModels, name: str) -> ServedModel | None:
+        """Find the newest model of a name that classifies texts, or the one that NAME@VERSION means."""
+        found = [each for each in models.all() if id(each) in self._open and name in {each.name, each.identity}]
+        return found[-1] if found else None
 
     @asynccontextmanager
     async def join(self, model: TensorModel, served: ServedModel) -> AsyncIterator[None]:

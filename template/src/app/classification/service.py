@@ -1,5 +1,6 @@
 """Classifying callers' texts."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from app.classification.classifier import Classified, Classifiers, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
 from app.inference.served_models import ServedModels
+from app.inference.tensor_model import ServedModel
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.recorder import PredictionRecorder
 
@@ -58,7 +60,8 @@ class ClassificationService:
 
         Args:
             texts: one at least.
-            model: name of a classifier, or of the embedding model, which is also meant by None.
+            model: name of a classifier, which means its newest version, or NAME@VERSION; or the embedding model, which
+                is also meant by None.
             hypotheses: for the embedding model alone.
             caller: who asks.
 
@@ -77,36 +80,38 @@ class ClassificationService:
         self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, caller: Caller
     ) -> Classification:
         served = self.embedder.model
-        if model in {None, served.name, served.identity}:
+        if model is None or model in {served.name, served.identity}:
             if hypotheses is None:
                 raise UnprocessableError(f"{served.name} has no labels of its own: send some as `labels`.")
             classified = await self._compare(texts, hypotheses, caller)
             return Classification(classified, served.name, served.version, self.embedder.provider)
-        names = {each.name for each in self.models.all() if self.classifiers.find(self.models.find(each.name))}
-        if model not in names:
-            known = ", ".join([served.name, *sorted(names)])
+        found = self.classifiers.named(self.models, model)
+        if found is None:
+            names = sorted({each.name for each in self.models.all() if self.classifiers.find(each)})
+            known = ", ".join([served.name, *names])
             raise ModelNotFoundError(f"There is no such model to classify with; this service has {known}.")
         if hypotheses is not None:
             raise UnprocessableError(f"{model} has labels of its own: leave `labels` out.")
-        return await self._ask(model, texts, caller)
+        return await self._ask(found, texts, caller)
 
-    async def _ask(self, name: str, texts: Sequence[str], caller: Caller) -> Classification:
+    async def _ask(self, found: ServedModel, texts: Sequence[str], caller: Caller) -> Classification:
         # What is held stays open, even if the operator puts another in its place.
-        with self.models.lease(name) as served:
+        with self.models.lease(found.name, found.version) as served:
             classifier = self.classifiers.find(served)
             if classifier is None:
-                raise ModelNotFoundError(f"The model {name!r} does not classify texts any more.")
+                raise ModelNotFoundError(f"The model {found.identity} does not classify texts any more.")
             classified = await classifier.classify(texts, owner=caller.id)
             return Classification(classified, served.name, served.version, served.provider)
 
     async def _compare(self, texts: Sequence[str], hypotheses: Hypotheses, caller: Caller) -> Classified:
         sentences = [hypotheses.template.replace(PLACE, label) for label in hypotheses.labels]
-        ids = await self.embedder.read(texts)
+        until = time.monotonic() + self.embedder.deadline
+        ids = await self.embedder.read(texts, owner=caller.id, within=until - time.monotonic())
         try:
-            ids += await self.embedder.read(sentences)
+            ids += await self.embedder.read(sentences, owner=caller.id, within=until - time.monotonic())
         except UnprocessableError as error:
             raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
-        done = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
+        done = await self.embedder.embed_tokens(ids, owner=caller.id, within=until - time.monotonic())
         vectors = done.vectors.astype(np.float64)
         cosines = vectors[: len(texts)] @ vectors[len(texts) :].T
         scores = softmax(cosines / hypotheses.temperature)

@@ -1,6 +1,7 @@
 """Texts to vectors with an ONNX encoder."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -98,17 +99,29 @@ class Embedder:
         Raises:
             OverloadedError: it cannot be had in time.
         """
-        ids = await self._thread.read(texts, self._cut)
-        return await self.embed_tokens(ids, owner=owner, within=within)
+        started = time.monotonic()
+        if within is None:
+            return await self.embed_tokens(await self._thread.read(texts, self._cut), owner=owner)
+        self._batcher.admit(len(texts), owner=owner, within=within)
+        ids = await self._thread.read(texts, self._cut, within=within)
+        return await self.embed_tokens(ids, owner=owner, within=started + within - time.monotonic())
 
-    async def read(self, inputs: Sequence[str | list[int]]) -> list[list[int]]:
+    async def read(self, inputs: Sequence[str | list[int]], *, owner: Hashable, within: float) -> list[list[int]]:
         """Tokenize inputs of which the model must read all, or check their token ids, for `embed_tokens`.
 
+        Args:
+            inputs: texts, or token ids.
+            owner: whose they are.
+            within: seconds in which they are to be embedded, too: what the model cannot do by then is not begun.
+
         Raises:
+            OverloadedError: that cannot be done.
             UnavailableError: the service is going down.
             UnprocessableError: one is too long for the model or has an unknown id, or all are too long together.
         """
-        return await read_inputs(inputs, self.tokenizer, self.model, self._thread)
+        # No input has less than one token.
+        self._batcher.admit(len(inputs), owner=owner, within=within)
+        return await read_inputs(inputs, self.tokenizer, self.model, self._thread, within=within)
 
     def _cut(self, texts: Sequence[str], _first: int) -> list[list[int]]:
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]

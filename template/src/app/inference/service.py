@@ -1,5 +1,6 @@
 """Embedding texts for callers."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -51,8 +52,9 @@ class EmbeddingService:
         length = served.dimension if dimensions is None else dimensions
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
-        ids = await self.embedder.read(inputs)
-        embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=self.embedder.deadline)
+        until = time.monotonic() + self.embedder.deadline
+        ids = await self.embedder.read(inputs, owner=caller.id, within=self.embedder.deadline)
+        embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=until - time.monotonic())
         await self.recorder.record(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:
             return embeddings

@@ -50,12 +50,13 @@ class ServedModel:
         """Name and version, as answers carry them."""
         return f"{self.name}@{self.version}"
 
-    async def infer(self, tensors: Mapping[str, Tensor], *, owner: Hashable) -> Inferred:
+    async def infer(self, tensors: Mapping[str, Tensor], *, owner: Hashable, within: float | None = None) -> Inferred:
         """Run tensors, with those of others where rows may.
 
         Args:
             tensors: by input; each of a shape that the signature allows, and of its type.
             owner: who takes turns with other owners.
+            within: takes the place of `deadline`.
 
         Raises:
             OverloadedError: the answer cannot be had in time.
@@ -65,8 +66,9 @@ class ServedModel:
         self.signature.check(tensors)
         whole = tuple(tensors[spec.name] for spec in self.signature.inputs)
         payloads: list[Row] = list(zip(*whole, strict=True)) if self.signature.by_rows else [whole]
+        seconds = self.deadline if within is None else within
         try:
-            done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=self.deadline)
+            done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=seconds)
         except RequestRefusedError as error:
             # The tensors are the caller's own, untouched: what the graph finds fault with are those.
             raise UnprocessableError(

@@ -53,15 +53,21 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
 
 
 async def read_inputs(
-    inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader, thread: TokenThread
+    inputs: Sequence[str | list[int]],
+    tokenizer: Tokenizer,
+    model: TokenReader,
+    thread: TokenThread,
+    *,
+    within: float | None = None,
 ) -> list[list[int]]:
-    """Do what `read_whole` does, in the thread if it would keep the event loop.
+    """Do what `read_whole` does, in the thread if it would keep the event loop, in so many seconds.
 
     Raises:
+        OverloadedError: it cannot be done in time.
         UnavailableError: the service is going down.
         UnprocessableError: as `read_whole`.
     """
-    return await thread.read(inputs, InputReader(tokenizer, model).read)
+    return await thread.read(inputs, InputReader(tokenizer, model).read, within=within)
 
 
 def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:

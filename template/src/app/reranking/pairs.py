@@ -40,17 +40,20 @@ class PairReader:
     max_tokens: int
     padding: int
 
-    async def read(self, query: str, documents: Sequence[str], thread: TokenThread) -> list[Pair]:
+    async def read(
+        self, query: str, documents: Sequence[str], thread: TokenThread, *, within: float | None = None
+    ) -> list[Pair]:
         """Tokenize a query with each document, cut to what the query leaves room for; in the thread if that is long.
 
         Raises:
+            OverloadedError: the query, or what is left, cannot be read within so many seconds.
             UnavailableError: the service is going down.
             UnprocessableError: the query leaves no room for documents, or all pairs together have too many tokens.
         """
-        [joining] = await thread.read([query], lambda queries, _: [self.begin(queries[0])])
+        [joining] = await thread.read([query], lambda queries, _: [self.begin(queries[0])], within=within)
         beside = self.max_tokens - joining.room
         check_total(len(documents) * beside, PAIRS)
-        return await thread.read(documents, joining.read, beside=beside)
+        return await thread.read(documents, joining.read, beside=beside, within=within)
 
     def begin(self, query: str) -> "Joining":
         """Tokenize a query; blocks.

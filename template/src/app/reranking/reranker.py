@@ -1,6 +1,7 @@
 """An open, warm cross-encoder, shared by all requests."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -64,9 +65,12 @@ class Reranker:
             UnprocessableError: the query is too long, or there is too much to read.
             UpstreamFailedError: the model gave no numbers.
         """
-        pairs = await self.reader.read(query, documents, self.thread)
+        seconds = self.deadline if within is None else within
+        until = time.monotonic() + seconds
+        self.batcher.admit(len(documents), owner=owner, within=seconds)
+        pairs = await self.reader.read(query, documents, self.thread, within=seconds)
         sizes = [max(1, len(pair.ids)) for pair in pairs]
-        done = await self.batcher.submit(pairs, sizes, owner=owner, within=self.deadline if within is None else within)
+        done = await self.batcher.submit(pairs, sizes, owner=owner, within=until - time.monotonic())
         logits = np.array(done.results, np.float64)
         if not np.isfinite(logits).all():
             raise UpstreamFailedError("The model gave no scores.")
