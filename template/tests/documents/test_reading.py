@@ -37,7 +37,6 @@ def reading(tmp_path: Path) -> Reading:
         max_characters=2_000_000,
         passage_tokens=64,
         model=MODEL.folder,
-        model_tokens=MODEL.max_tokens,
         seconds=60,
     )
 
@@ -64,19 +63,19 @@ async def test_short_and_long_texts_are_cut_alike(reading: Reading, length: int)
     text = (WORDS * length)[:length]
     reading.path.write_text(text)
     expected = chunk([Section(text, 0, None)], "text/plain", TOKENIZER, 64)
-    found = await read(reading, TOKENIZER)
+    found = await read(reading)
     assert [(each.text, each.start, each.page) for each in found] == [(e.text, e.start, e.page) for e in expected]
 
 
 async def test_a_pdf_keeps_its_pages(reading: Reading) -> None:
     reading.path.write_bytes(make_pdf(["Installation.", "Warranty."]))
-    found = await read(replace(reading, media_type="application/pdf"), TOKENIZER)
+    found = await read(replace(reading, media_type="application/pdf"))
     assert [(each.text, each.start, each.page) for each in found] == [("Installation.", 0, 1), ("Warranty.", 16, 2)]
     assert all(isinstance(each, Chunk) and isinstance(each.id, UUID) for each in found)
 
 
 async def test_nothing_goes_on_after_a_cancellation(reading: Reading) -> None:
-    task = asyncio.create_task(read(endless(reading), TOKENIZER))
+    task = asyncio.create_task(read(endless(reading)))
     reader = await reader_is_there()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -87,7 +86,7 @@ async def test_nothing_goes_on_after_a_cancellation(reading: Reading) -> None:
 async def test_a_file_that_takes_too_long_is_given_up_with_its_reader(reading: Reading) -> None:
     reading.path.write_bytes(make_slow_pdf())
     slow = replace(reading, media_type="application/pdf", max_pages=5_000, seconds=5)
-    task = asyncio.create_task(read(slow, TOKENIZER))
+    task = asyncio.create_task(read(slow))
     reader = await reader_is_there()
     with pytest.raises(DropJobError, match="longer than 5 seconds, the most that it may; split it"):
         await task
@@ -110,7 +109,7 @@ async def test_a_file_that_takes_too_much_memory_is_given_up(reading: Reading) -
     with reading.path.open("wb") as file:
         file.truncate(400_000_000)
     with pytest.raises(DropJobError, match="memory"):
-        await read(replace(reading, max_memory=400_000_000), TOKENIZER)
+        await read(replace(reading, max_memory=400_000_000))
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/pdf"])
@@ -119,11 +118,11 @@ async def test_a_file_with_too_much_text_is_refused_with_the_remedy(reading: Rea
     content = make_pdf(pages) if media_type == "application/pdf" else "".join(pages).encode()
     reading.path.write_bytes(content)
     with pytest.raises(DropJobError, match="more than 100 characters of text; split it"):
-        await read(replace(reading, media_type=media_type, max_characters=100), TOKENIZER)
+        await read(replace(reading, media_type=media_type, max_characters=100))
 
 
 async def test_a_reader_that_dies_fails_the_attempt(reading: Reading) -> None:
-    task = asyncio.create_task(read(endless(reading), TOKENIZER))
+    task = asyncio.create_task(read(endless(reading)))
     (await reader_is_there()).kill()
     with pytest.raises(RuntimeError, match="status -9"):
         await task

@@ -30,6 +30,7 @@ class Chunk:
 def chunk(sections: Sequence[Section], media_type: str, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
     """Cut a document into passages of at most `max_tokens`, none across a page break; blocks.
 
+    The tokenizer must count all tokens of a text: to one that cuts texts at a limit, every text seems to keep to it.
     None has more than `CHARACTERS_PER_TOKEN` times as many characters, nor more than `MOST_CHARACTERS`.
     The identifiers are new each time, so that no vector of an earlier ingestion can pass for one of these.
     """

@@ -101,7 +101,6 @@ class IngestDocument:
         return True
 
     async def _read(self, document: Document) -> list[Chunk]:
-        model = self.embedder.model
         try:
             async with self.files.as_path(file_key(document.owner_id, document.id)) as path:
                 reading = Reading(
@@ -109,13 +108,12 @@ class IngestDocument:
                     media_type=document.media_type,
                     max_pages=self.settings.max_pages,
                     max_characters=self.settings.max_characters,
-                    passage_tokens=min(self.settings.passage_tokens, model.max_tokens),
-                    model=model.folder,
-                    model_tokens=model.max_tokens,
+                    passage_tokens=min(self.settings.passage_tokens, self.embedder.passage_tokens),
+                    model=self.embedder.model.folder,
                     seconds=self.settings.reading_seconds,
                 )
                 with span("read document", {"app.media_type": document.media_type}):
-                    chunks = await read(reading, self.embedder.tokenizer)
+                    chunks = await read(reading)
         except FileNotFoundError as error:
             raise DropJobError("The uploaded file is no longer there.") from error
         if not chunks:

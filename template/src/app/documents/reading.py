@@ -12,24 +12,27 @@ from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Thread
 from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from tokenizers import Tokenizer
 
 from app.documents.chunking import Chunk, chunk
 from app.documents.media_types import MediaType
 from app.documents.parsing import parse
 from app.errors import DropJobError
-from app.inference.token_input import open_tokenizer
+from app.inference.token_input import open_counter
 
 # Bytes of text that are read sooner than a process starts; the worst of them takes two seconds.
 AT_ONCE = 32_000
 MOST_MEMORY = 2 << 30
 TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
+
+# Whoever reads documents reads many, and all with one model.
+_counter = lru_cache(maxsize=1)(open_counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,8 @@ class Reading:
     Attributes:
         max_pages: the longest PDF that is read.
         max_characters: the longest text that is read.
-        passage_tokens: the longest passage.
+        passage_tokens: the longest passage, special tokens not counted.
         model: the folder of the embedding model, whose tokenizer counts them.
-        model_tokens: what the model reads of a text.
         seconds: how long reading it may take.
         max_memory: bytes of address space, part of which is never used; Linux alone has a process kept to it.
     """
@@ -52,20 +54,19 @@ class Reading:
     max_characters: int
     passage_tokens: int
     model: Path
-    model_tokens: int
     seconds: float
     max_memory: int = MOST_MEMORY
 
 
-async def read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
-    """Read a file's passages with the model's tokenizer; a call that is cancelled leaves nothing long at work.
+async def read(reading: Reading) -> list[Chunk]:
+    """Read a file's passages; a call that is cancelled leaves nothing long at work.
 
     Raises:
         DropJobError: the file is damaged, encrypted, too long, takes too long, or holds no text.
     """
     size = (await asyncio.to_thread(reading.path.stat)).st_size
     if reading.media_type != MediaType.PDF and size <= AT_ONCE:
-        return await asyncio.to_thread(_read, reading, tokenizer)
+        return await asyncio.to_thread(_read, reading)
     try:
         async with asyncio.timeout(reading.seconds):
             status, output = await _run(orjson.dumps(reading, default=str))
@@ -103,9 +104,9 @@ def _understand(output: bytes) -> list[Chunk]:
     return [Chunk(UUID(each.pop("id")), **each) for each in answer["chunks"]]
 
 
-def _read(reading: Reading, tokenizer: Tokenizer) -> list[Chunk]:
+def _read(reading: Reading) -> list[Chunk]:
     sections = parse(reading.path, reading.media_type, reading.max_pages, reading.max_characters)
-    return chunk(sections, reading.media_type, tokenizer, reading.passage_tokens)
+    return chunk(sections, reading.media_type, _counter(reading.model), reading.passage_tokens)
 
 
 def main() -> None:
@@ -118,7 +119,7 @@ def main() -> None:
     _bound_memory(reading.max_memory)
     answer: dict[str, Any]
     try:
-        answer = {"chunks": _read(reading, open_tokenizer(reading.model, reading.model_tokens))}
+        answer = {"chunks": _read(reading)}
     except DropJobError as error:
         answer = {"error": error.detail}
     except MemoryError:

@@ -88,6 +88,11 @@ class Embedder:
         """The execution provider that the model runs on."""
         return self.session.provider
 
+    @property
+    def passage_tokens(self) -> int:
+        """The most tokens of a text that the model reads, beside those that the tokenizer adds to every text."""
+        return self.model.max_tokens - self.tokenizer.num_special_tokens_to_add(is_pair=False)
+
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
         """Embed texts together with what others have asked for.
 

@@ -52,6 +52,18 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
+def open_counter(folder: Path) -> Tokenizer:
+    """Open the `tokenizer.json` of a folder, set to cut nothing, so that it counts all tokens of a text.
+
+    Raises:
+        StartupError: it holds no tokenizer.
+    """
+    tokenizer = read_tokenizer(folder)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
 async def read_inputs(
     inputs: Sequence[str | list[int]],
     tokenizer: Tokenizer,
