@@ -93,11 +93,11 @@ class RetrievalService:
         document_ids = await self._scope(caller, filters or Filters())
         if document_ids is not None and not document_ids:
             return []
-        embeddings = await self.embedder.embed([query], owner=caller.id, within=self.embedder.deadline)
+        embedding = await self.embedder.embed_query(query, owner=caller.id, within=self.embedder.deadline)
         vector_query = VectorQuery(
             owner_id=caller.id,
             model=self.embedder.model.identity,
-            embedding=embeddings.vectors[0].tolist(),
+            embedding=embedding.tolist(),
             limit=limit,
             document_ids=document_ids,
         )

@@ -129,7 +129,7 @@ class IngestDocument:
         model = self.embedder.model.identity
         for start in range(0, len(chunks), STRIDE):
             part = chunks[start : start + STRIDE]
-            embeddings = await self.embedder.embed([piece.text for piece in part], owner=owner_id)
+            embeddings = await self.embedder.embed_passages([piece.text for piece in part], owner=owner_id)
             if not await self._is_current(attempt, chunks[0].id):
                 return
             vectors = [

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from tokenizers import Tokenizer
 
+from app.errors import StartupError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
 from app.inference.encoder import encode, encoder_workload
@@ -90,8 +91,20 @@ class Embedder:
 
     @property
     def passage_tokens(self) -> int:
-        """The most tokens of a text that the model reads, beside those that the tokenizer adds to every text."""
-        return self.model.max_tokens - self.tokenizer.num_special_tokens_to_add(is_pair=False)
+        """The most tokens of a passage that the model reads, beside those that go with every passage."""
+        prefix = self.tokenizer.encode(self.model.passage_prefix, add_special_tokens=False)
+        return self.model.max_tokens - self.tokenizer.num_special_tokens_to_add(is_pair=False) - len(prefix)
+
+    async def embed_query(
+        self, query: str, *, owner: Hashable = None, within: float | None = None
+    ) -> NDArray[np.float32]:
+        """Embed what passages are searched for, as `embed` would, but with what the model reads before queries."""
+        embedded = await self.embed([self.model.query_prefix + query], owner=owner, within=within)
+        return embedded.vectors.reshape(-1)
+
+    async def embed_passages(self, texts: Sequence[str], *, owner: Hashable = None) -> Embeddings:
+        """Embed what is to be found by queries, as `embed` would, but with what the model reads before passages."""
+        return await self.embed([self.model.passage_prefix + text for text in texts], owner=owner)
 
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
         """Embed texts together with what others have asked for.
@@ -191,11 +204,14 @@ async def open_embedder(
     work = encoder_workload(model, settings.batch_size, tokenizer.get_vocab_size())
     opening = open_capacity(batching, open_session, work, cores=cores or available_cores())
     async with open_token_thread() as thread, opening as capacity:
-        runs = [partial(encode, session) for session in capacity.sessions]
+        runs = [partial(encode, session, pooling=model.pooling) for session in capacity.sessions]
         grace = batching.shutdown_grace
         async with open_batcher(model.identity, runs, capacity.curve, rows=settings.batch_size, grace=grace) as batcher:
             session = capacity.sessions[0]
             log.info(
                 "embedding_model.ready", model=model.identity, provider=session.provider, dimension=model.dimension
             )
-            yield Embedder(batcher, tokenizer, model, thread=thread, session=session, deadline=batching.deadline)
+            opened = Embedder(batcher, tokenizer, model, thread=thread, session=session, deadline=batching.deadline)
+            if opened.passage_tokens < 1:
+                raise StartupError(f"The passage_prefix of {model.identity} leaves no token for a passage.")
+            yield opened

@@ -7,23 +7,52 @@ from numpy.typing import NDArray
 
 from app.errors import StartupError
 from app.inference.capacity import Workload, doubling
-from app.inference.manifest import EmbeddingModel
-from app.inference.ports import ModelSession
+from app.inference.manifest import EmbeddingModel, Pooling
+from app.inference.ports import ModelSession, Tensor
+from app.inference.token_input import IDS, MASK, TYPES
 
 # Tokens of the shortest text that is measured.
 SHORTEST = 16
+# Dimensions of an output that has a vector for each token of each text.
+TOKEN_VECTORS = 3
 
 
-def encode(session: ModelSession, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-    """Run token ids, padded to the longest of them, through an encoder; gives rows of unit length."""
+def encode(session: ModelSession, ids: Sequence[Sequence[int]], pooling: Pooling | None = None) -> NDArray[np.float32]:
+    """Run token ids, padded to the longest of them, through an encoder; gives rows of unit length.
+
+    Without `pooling` the graph must give one vector for each text, else one for each of its tokens.
+    """
     longest = max(1, *map(len, ids))
     input_ids = np.zeros((len(ids), longest), dtype=np.int64)
     attention_mask = np.zeros_like(input_ids)
     for row, tokens in enumerate(ids):
         input_ids[row, : len(tokens)] = tokens
         attention_mask[row, : len(tokens)] = 1
-    [vectors] = session.run({"input_ids": input_ids, "attention_mask": attention_mask})
-    return _to_unit_length(vectors.astype(np.float32))
+    inputs: dict[str, Tensor] = {IDS: input_ids, MASK: attention_mask}
+    if any(each.name == TYPES for each in session.inputs):
+        inputs[TYPES] = np.zeros_like(input_ids)
+    outputs = session.run(inputs)
+    return _to_unit_length(_one_for_each(outputs, attention_mask, pooling).astype(np.float32))
+
+
+def _one_for_each(outputs: Sequence[Tensor], mask: NDArray[np.int64], pooling: Pooling | None) -> Tensor:
+    """Choose the vectors of the texts, or make them of those of their tokens."""
+    if pooling is None:
+        if len(outputs) != 1:
+            raise ValueError(f"it has {len(outputs)} outputs; its manifest may declare `pooling` to choose one")
+        return outputs[0]
+    states = next((each for each in outputs if each.ndim == TOKEN_VECTORS), None)
+    if states is None:
+        raise ValueError(f"it gives no vectors of tokens, of which `pooling` ({pooling}) could make one")
+    lengths = mask.sum(axis=1)
+    match pooling:
+        case "cls":
+            return np.asarray(states[:, 0])
+        case "last":
+            return np.asarray(states[np.arange(len(states)), np.maximum(lengths - 1, 0)])
+        case "mean":
+            shares = (mask / np.maximum(lengths, 1)[:, None]).astype(np.float32)
+            return np.asarray((shares[:, None, :] @ states)[:, 0])
 
 
 def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,10 +72,13 @@ def encoder_workload(model: EmbeddingModel, batch_size: int, vocabulary: int) ->
         length = min(model.max_tokens, units // rows)
         ids: list[list[int]] = (np.arange(rows * length) % vocabulary).reshape(rows, length).tolist()
         try:
-            shape = encode(session, ids).shape
+            shape = encode(session, ids, model.pooling).shape
         except Exception as error:
             raise StartupError(f"The model in {model.folder} does not run as an encoder: {error}") from error
         if shape != (rows, model.dimension):
-            raise StartupError(f"The model in {model.folder} is not an encoder of {model.dimension} dimensions.")
+            raise StartupError(
+                f"The model in {model.folder} is not an encoder of {model.dimension} dimensions: {rows} texts gave "
+                f"{list(shape)} numbers. Where there is a vector for each token, its manifest must declare `pooling`."
+            )
 
     return Workload(probe, list(doubling(min(SHORTEST, model.max_tokens), batch_size * model.max_tokens)))

@@ -15,6 +15,7 @@ GRAPH = "model.onnx"
 TOKENIZER = "tokenizer.json"
 
 Provider = Literal["cpu", "cuda", "tensorrt"]
+Pooling = Literal["mean", "cls", "last"]
 
 
 class ModelManifest(BaseModel):
@@ -42,6 +43,12 @@ class Manifest(ModelManifest):
         default=[], description="shorter lengths that the model is trained to have its vectors cut to"
     )
 
+    query_prefix: str = Field(default="", description="what the model was trained to read before a query")
+    passage_prefix: str = Field(default="", description="what the model was trained to read before a passage")
+    pooling: Pooling | None = Field(
+        default=None, description="what becomes of the vectors of a text's tokens; left out if the graph gives one"
+    )
+
     @model_validator(mode="after")
     def _cut_to_shorter(self) -> Self:
         if not all(1 <= each < self.dimension for each in self.matryoshka_dimensions):
@@ -58,6 +65,9 @@ class EmbeddingModel:
         max_tokens: the most that it reads of a text.
         matryoshka_dimensions: shorter lengths to which its vectors may be cut.
         providers: what it may run on, preferred first; as the settings say if there is none.
+        query_prefix: what it was trained to read before a query.
+        passage_prefix: what it was trained to read before a passage.
+        pooling: what becomes of the vectors of a text's tokens; None if the graph gives one vector for the text.
     """
 
     name: str
@@ -67,6 +77,9 @@ class EmbeddingModel:
     folder: Path
     matryoshka_dimensions: tuple[int, ...] = ()
     providers: tuple[Provider, ...] = ()
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    pooling: Pooling | None = None
 
     @property
     def identity(self) -> str:
@@ -90,6 +103,9 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
         folder,
         tuple(manifest.matryoshka_dimensions),
         tuple(manifest.providers),
+        manifest.query_prefix,
+        manifest.passage_prefix,
+        manifest.pooling,
     )
 
 
