@@ -168,18 +168,18 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
-    language_models = cap_calls(ports.language_models, settings.limits)
+    writers = cap_calls(ports.language_models, settings.limits)
     checks = {EXTRACTION: check_release, GUARDRAIL: check_refusal}
     reviews = ReviewService(ports.database, checks, settings.reviews, webhooks)
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
-    chat = ChatService(language_models, usage, settings.chat, prompts, guardrails, caching, read_shape)
-    extractor = Extractor(language_models, usage, settings.extraction, guardrails)
+    chat = ChatService(writers, usage, settings.chat, prompts, guardrails, caching, read_shape)
+    extractor = Extractor(writers, usage, settings.extraction, guardrails)
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, language_models[DEFAULT], usage, prompts, guardrails.of(DEFAULT)),
+        answers=AnswerService(retrieval, writers[DEFAULT], usage, prompts, guardrails.of(DEFAULT), settings.answers),
         auth=AuthService(ports.database, settings.auth, ports.passwords),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.recorder),

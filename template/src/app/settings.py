@@ -27,6 +27,7 @@ from app.adapters.remote_inference import RemoteInferenceSettings
 from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
 from app.answers.passage_reranking import SearchSettings
+from app.answers.settings import AnswersSettings
 from app.auth.tokens import AuthSettings
 from app.chat.settings import AnswerCacheSettings, ChatSettings
 from app.conversations.settings import ConversationsSettings
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     )
 
     answer_cache: AnswerCacheSettings = Field(default_factory=AnswerCacheSettings)
+    answers: AnswersSettings = Field(default_factory=AnswersSettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
     batching: BatchingSettings = Field(default_factory=BatchingSettings)
     chat: ChatSettings = Field(default_factory=ChatSettings)

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from app.answers.retrieval import Filters, Passage
 from app.auth.caller import Caller, Scope
-from app.chat.ports import Finished, ModelRequest, TextDelta, Usage
+from app.chat.ports import Finished, FinishReason, ModelRequest, TextDelta, Usage
 from app.errors import ConflictError, NotFoundError
 from app.prompts.service import FilledPrompt, PromptChoice
 from app.prompts.templates import fill
@@ -62,6 +62,7 @@ class FakeLanguageModel:
     failure: Exception | None = None
     silent: bool = False
     finishes: bool = True
+    reason: FinishReason = "stop"
     requests: list[ModelRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     name: str = "fake:model"
@@ -78,7 +79,7 @@ class FakeLanguageModel:
             if self.failure:
                 raise self.failure
             if self.finishes:
-                yield Finished("stop", Usage(10, 5), "fake:model-1")
+                yield Finished(self.reason, Usage(10, 5), "fake:model-1")
         finally:
             self.closed.set()
 

@@ -49,6 +49,7 @@ def test_each_event_has_a_name_and_one_line_of_json() -> None:
         "citations": [],
         "model": "fake:model",
         "usage": {"input_tokens": 1, "output_tokens": 2},
+        "finish_reason": "stop",
     }
 
 

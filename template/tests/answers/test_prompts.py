@@ -16,13 +16,13 @@ def of_length(length: int) -> str:
 
 
 def test_the_question_is_the_last_thing_the_user_says() -> None:
-    request = compose_request(QUESTION, [passage()])
+    request = compose_request(QUESTION, [passage()], max_tokens=100)
     assert [message.role for message in request.messages] == ["system", "user", "user"]
     assert request.messages[-1].content == QUESTION
 
 
 def test_sources_are_numbered_from_one_in_the_order_of_the_passages() -> None:
-    request = compose_request(QUESTION, [passage(0, 13), passage(15, 44)])
+    request = compose_request(QUESTION, [passage(0, 13), passage(15, 44)], max_tokens=100)
     assert [(source.marker, source.text) for source in request.sources] == [
         (1, "Terms of sale"),
         (2, "The warranty lasts 24 months."),
@@ -40,7 +40,7 @@ def test_sources_are_numbered_from_one_in_the_order_of_the_passages() -> None:
     ],
 )
 def test_a_passage_cannot_close_its_own_delimiter(attack: str) -> None:
-    request = compose_request(QUESTION, [passage(0, len(attack), attack), passage()])
+    request = compose_request(QUESTION, [passage(0, len(attack), attack), passage()], max_tokens=100)
     content = request.messages[1].content
     assert len(re.findall(r"<\s*/?\s*source", content, re.IGNORECASE)) == 4
     assert content.endswith("</source>")

@@ -1,6 +1,7 @@
 """A question becomes an answer with checked citations, whole or as a stream."""
 
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -9,6 +10,7 @@ from app.adapters.offline_language_model import OfflineLanguageModel
 from app.answers.prompts import RULES
 from app.answers.retrieval import Filters
 from app.answers.service import NOTHING_FOUND, AnswerService, Done, Passages, Token
+from app.answers.settings import AnswersSettings
 from app.auth.caller import Caller, Scope
 from app.chat.ports import Usage
 from app.errors import (
@@ -118,6 +120,21 @@ async def test_a_model_that_writes_nothing_or_never_ends_has_failed(model: FakeL
         await AnswerService(FakeRetrieval([WARRANTY]), model, FakeUsage(), FakePrompts()).answer(
             QUESTION, caller=caller()
         )
+
+
+async def test_an_answer_that_a_limit_has_cut_off_says_so() -> None:
+    model = FakeLanguageModel(["It lasts 24 "], reason="length")
+    assert (await service_of(model, FakeUsage()).answer(QUESTION, caller=caller())).finish_reason == "length"
+
+
+@pytest.mark.parametrize(("ceiling", "most"), [(None, 3000), (500, 500), (9000, 3000)])
+async def test_an_answer_is_as_long_as_the_settings_and_what_limits_the_caller_allow(
+    ceiling: int | None, most: int
+) -> None:
+    model, usage = FakeLanguageModel(["24 months [1]."]), FakeUsage(ceiling=ceiling)
+    service = replace(service_of(model, usage), settings=AnswersSettings(max_tokens=3000))
+    await service.answer(QUESTION, caller=caller())
+    assert model.requests[0].max_tokens == most
 
 
 async def test_closing_the_stream_stops_the_model() -> None:

@@ -88,7 +88,7 @@ async def test_answers_from_documents_keep_to_it(
     for person in (few, everything):
         answer = await person.request("POST", "/v1/answers", json={"question": "What colour is the sky?"})
         assert answer.status_code == 200, answer.text
-    assert asked(provider) == [200, 1024]
+    assert asked(provider) == [200, 2000]
 
 
 async def test_extractions_keep_to_it_and_so_does_the_job_that_a_key_has_asked_for(

@@ -7,7 +7,6 @@ from app.answers.retrieval import Passage
 from app.chat.ports import Message, ModelRequest, Source
 
 MOST_SOURCE_CHARACTERS = 24_000  # about 6,000 tokens, which leaves room in the smallest context windows in use
-MOST_ANSWER_TOKENS = 1024
 ANSWERS_PROMPT = "answers"  # a stored prompt of this name takes the place of the rules while it is active
 
 RULES = """\
@@ -41,14 +40,14 @@ def fit_budget(passages: Sequence[Passage], most_characters: int = MOST_SOURCE_C
     return kept
 
 
-def compose_request(question: str, passages: Sequence[Passage], rules: str = RULES) -> ModelRequest:
+def compose_request(question: str, passages: Sequence[Passage], max_tokens: int, rules: str = RULES) -> ModelRequest:
     """Write the request for an answer that cites the passages as `[1]`, `[2]` and so on, in their order."""
     sources = [Source(number, neutralise(passage.text)) for number, passage in enumerate(passages, start=1)]
     written = "\n".join(f'<source number="{source.marker}">\n{source.text}\n</source>' for source in sources)
     return ModelRequest(
         messages=[Message("system", rules), Message("user", f"Sources:\n{written}"), Message("user", question)],
         sources=sources,
-        max_tokens=MOST_ANSWER_TOKENS,
+        max_tokens=max_tokens,
     )
 
 

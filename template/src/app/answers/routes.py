@@ -21,7 +21,7 @@ event: token
 data: {"text":"The warranty lasts 24 months"}
 
 event: done
-data: {"answer":"The warranty lasts 24 months. [1]","citations":[…],"model":"offline:extractive","usage":{…}}
+data: {"answer":"The warranty lasts 24 months. [1]","citations":[…],"model":"offline:extractive","usage":{…},…}
 """
 # An event as OpenAPI describes them (3.2, section 4.14.4).
 STREAM_EVENT = {

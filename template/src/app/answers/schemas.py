@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from app.answers.retrieval import Filters as SearchFilters
 from app.answers.retrieval import Passage
 from app.answers.service import Answer
+from app.chat.ports import FinishReason
 from app.payloads import Payload
 from app.prompts.schemas import PromptUse
 
@@ -143,6 +144,10 @@ class AnswerRead(BaseModel):
     citations: list[CitationRead]
     model: str = Field(description="who wrote the answer", examples=["offline:extractive"])
     usage: UsageRead
+    finish_reason: FinishReason = Field(
+        description="why the answer ends: `stop` where the model was done, `length` where a limit cut it off",
+        examples=["stop"],
+    )
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
@@ -152,4 +157,5 @@ class AnswerRead(BaseModel):
             citations=[CitationRead.model_validate(citation) for citation in answer.citations],
             model=answer.model,
             usage=UsageRead.model_validate(answer.usage),
+            finish_reason=answer.finish_reason,
         )

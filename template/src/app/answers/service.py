@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 import structlog
@@ -11,11 +11,13 @@ from app.answers.citations import Citation, check_citations
 from app.answers.ports import PassageSearch, PromptSource
 from app.answers.prompts import ANSWERS_PROMPT, RULES, compose_request, fit_budget
 from app.answers.retrieval import Filters, Passage
+from app.answers.settings import AnswersSettings
 from app.auth.caller import Caller, Scope
 from app.chat.guarding import check_request, guarded, redact_request
 from app.chat.metering import metered
 from app.chat.ports import (
     Finished,
+    FinishReason,
     LanguageModel,
     Message,
     ModelEvent,
@@ -40,12 +42,14 @@ class Answer:
 
     Attributes:
         model: who wrote it.
+        finish_reason: why it ends, such as `stop`, or `length` where a limit cut it off.
     """
 
     text: str
     citations: Sequence[Citation]
     model: str
     usage: Usage
+    finish_reason: FinishReason = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class AnswerService:
     usage: UsageRecorder
     prompts: PromptSource
     guardrails: Guardrails = field(default_factory=Guardrails)
+    settings: AnswersSettings = field(default_factory=AnswersSettings)
 
     async def answer(
         self,
@@ -141,12 +146,10 @@ class AnswerService:
     async def _answer_from(
         self, passages: Sequence[Passage], question: str, rules: FilledPrompt | None, caller: Caller
     ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
-        request = compose_request(question, passages, rules.text if rules else RULES)
+        model, usage, most = self.language_model, self.usage, self.settings.max_tokens
+        most = min(most, usage.longest_answer(caller=caller) or most)
+        request = compose_request(question, passages, most, rules.text if rules else RULES)
         request = await redact_request(request, self.guardrails)
-        model, usage = self.language_model, self.usage
-        most = usage.longest_answer(caller=caller)
-        if most is not None:
-            request = replace(request, max_tokens=min(request.max_tokens, most))
         asked = metered(model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=rules)
         async with asked as answer, aclosing(guarded(answer, self.guardrails, request, owner=caller.id)) as events:
             yield events
@@ -175,4 +178,4 @@ def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:
         input_tokens=end.usage.input_tokens,
         output_tokens=end.usage.output_tokens,
     )
-    return Answer(text, checked.citations, end.model, end.usage)
+    return Answer(text, checked.citations, end.model, end.usage, end.reason)
