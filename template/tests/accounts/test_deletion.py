@@ -1,9 +1,9 @@
 """Accounts that are deleted, from whole ones to those that something happens to meanwhile."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -133,6 +133,17 @@ async def test_nothing_is_left_of_a_deleted_account_and_everything_of_others(
     assert await left(services.ports.database, eve_id) == before
     assert (len(files_of(settings, eve_id)), await count_vectors(services, eve_id)) == (2, 1)
     await deletion.delete(ada_id, ignore)
+
+
+async def test_a_file_that_no_row_names_goes_with_its_owner(
+    ada_id: UUID, deletion: AccountDeletion, services: Services, settings: Settings
+) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield TEXT
+
+    await services.ports.files.save(file_key(ada_id, uuid4()), content())
+    await deletion.delete(ada_id, ignore)
+    assert files_of(settings, ada_id) == []
 
 
 async def test_every_table_lets_an_account_go(database: Database) -> None:

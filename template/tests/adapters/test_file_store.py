@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -52,6 +53,15 @@ async def test_a_file_of_many_blocks_comes_back_whole(store: FileStore) -> None:
 async def test_an_empty_file_can_be_stored(store: FileStore) -> None:
     await store.save("owner/empty", stream())
     assert await read(store, "owner/empty") == b""
+
+
+async def test_all_files_of_an_owner_go_at_once_and_no_others(store: FileStore, folder: Path) -> None:
+    owner, other = uuid4(), uuid4()
+    for key in (f"{owner}/a", f"{owner}/b", f"{other}/a"):
+        await store.save(key, stream(b"text"))
+    await store.delete_all(owner)
+    await store.delete_all(owner)
+    assert files_in(folder) == [folder / str(other) / "a"]
 
 
 async def test_storing_again_replaces_the_file(store: FileStore, folder: Path) -> None:

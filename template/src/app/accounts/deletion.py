@@ -51,6 +51,8 @@ class AccountDeletion:
             await self._purge(account_id, documents.keys() | unsettled, report)
             if self.forget_answers is not None:
                 await self.forget_answers(account_id)
+            # An upload that was broken off between its file and its row has left a file that no row names.
+            await self.files.delete_all(account_id)
             is_gone = await self._remove(account_id, documents)
 
     async def _stop_jobs(self, account_id: UUID, report: Callable[[str], None]) -> tuple[Documents, Collection[UUID]]:

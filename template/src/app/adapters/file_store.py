@@ -3,12 +3,13 @@
 import asyncio
 import os
 import re
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -74,6 +75,14 @@ class LocalFileStore:
         """Forget a file; harmless when it is not there."""
         await _in_thread(partial(self._path(key).unlink, missing_ok=True))
 
+    async def delete_all(self, owner_id: UUID) -> None:
+        """Forget all files of an owner, known or not; harmless when there are none.
+
+        Raises:
+            UnavailableError: the folder cannot be written, or is written to at this moment.
+        """
+        await _in_thread(partial(_remove_folder, self._path(str(owner_id))))
+
     def _path(self, key: str) -> Path:
         if not KEY.fullmatch(key):
             raise ValueError(f"{key!r} is not a key of the file store.")
@@ -99,6 +108,11 @@ def _publish(temporary: Path, rest: bytes, target: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _remove_folder(folder: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)
 
 
 async def _in_thread(work: Callable[[], object]) -> None:

@@ -105,3 +105,6 @@ class FileStore(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget a file; harmless when it is not there."""
+
+    async def delete_all(self, owner_id: UUID) -> None:
+        """Forget all files of an owner, known or not; harmless when there are none."""
