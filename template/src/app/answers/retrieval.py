@@ -110,7 +110,7 @@ class RetrievalService:
         while True:
             with span("search vectors", {"app.limit": limit}):
                 matches = await self.vectors.search(replace(query, limit=limit))
-            passages = await self._load(await self._fuse(query, matches, worded), caller)
+            passages = _distinct(await self._load(await self._fuse(query, matches, worded), caller))
             if len(passages) >= query.limit or len(matches) < limit or limit >= MOST_MATCHES:
                 return passages[: query.limit]
             limit = min(2 * limit, MOST_MATCHES)
@@ -151,6 +151,14 @@ class RetrievalService:
             if match.passage_id in found
             for p, filename in [found[match.passage_id]]
         ]
+
+
+def _distinct(passages: Sequence[Passage]) -> list[Passage]:
+    """Leave out passages that say what a better one says, as those of copies of a document do."""
+    first: dict[str, Passage] = {}
+    for passage in passages:
+        first.setdefault(passage.text, passage)
+    return list(first.values())
 
 
 async def _best(

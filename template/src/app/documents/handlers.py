@@ -1,6 +1,7 @@
 """Jobs on documents: reading them into the index, and cleaning up after them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from app.documents.models import Document, DocumentStatus
 from app.documents.ports import FileStore, PassageVector, VectorStore
 from app.documents.reading import Reading, read
 from app.documents.service import DocumentsSettings, file_key
-from app.errors import DropJobError, RetryJobError
+from app.errors import DropJobError, RetryJobError, UnavailableError
 from app.inference.embedder import Embedder
 from app.jobs.ports import Attempt, ReportProgress
 from app.observability.spans import span
@@ -56,15 +57,24 @@ class IngestDocument:
         await self._publish(attempt, document_id, chunks[0].id)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Show the owner why the document cannot be searched."""
+        """Show the owner why the document cannot be searched, or can be as it was indexed before."""
         document_id = UUID(attempt.payload["document_id"])
-        status = DocumentStatus.FAILED
+        indexed = await self._list_indexed(attempt, document_id)
         async with self.database.transaction() as session:
-            document = await repository.update_for_job(
-                session, attempt.job_id, document_id, status=status, error=reason
-            )
+            document = await repository.lock_for_job(session, attempt.job_id, document_id)
+            if document is not None:
+                is_whole = await repository.passage_ids(session, document_id) <= indexed
+                is_searchable = is_whole and document.embedding_model == self.embedder.model.identity
+                status = DocumentStatus.READY if is_searchable else DocumentStatus.FAILED
+                await repository.update_for_job(session, attempt.job_id, document_id, status=status, error=reason)
         if document is None:
             await self._remove_stale(attempt, document_id)
+
+    async def _list_indexed(self, attempt: Attempt, document_id: UUID) -> set[UUID]:
+        """List the passages that have vectors; none where that cannot be told, since the end must be recorded."""
+        with suppress(UnavailableError):
+            return await self.vectors.list_passages(owner_id=attempt.owner_id, document_id=document_id)
+        return set()
 
     async def _begin(self, attempt: Attempt, document_id: UUID) -> Document | None:
         """Take the document on; None if it was deleted, is to be indexed by another job by now, or is ready."""

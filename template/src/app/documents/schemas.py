@@ -24,7 +24,7 @@ class DocumentRead(BaseModel):
     media_type: str = Field(description="told by the content", examples=["application/pdf"])
     size: int = Field(description="bytes", examples=[48_213])
     status: DocumentStatus
-    error: str | None = Field(description="why ingestion failed", examples=[None])
+    error: str | None = Field(description="why the latest ingestion failed", examples=[None])
     tags: Tags
     created_at: datetime
 
