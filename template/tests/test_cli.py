@@ -78,15 +78,32 @@ def test_a_folder_is_ingested_without_what_cannot_be_read(settings: Settings, tm
     (folder / "deeper" / "b.md").write_text("# Returns\n\nReturns go to Leiden.")
     (folder / "picture.png").write_bytes(b"\x89PNG\0")
     (folder / ".hidden").write_text("not this")
-    printed = run("ingest", str(folder), *ACCOUNT)
-    assert [line.rpartition("/")[2] for line in printed.splitlines()] == ["a.txt", "b.md"]
+    *printed, count = run("ingest", str(folder), *ACCOUNT).splitlines()
+    assert [line.rpartition("/")[2] for line in printed] == ["a.txt", "b.md"]
+    assert count == "2 new, 0 already there."
     documents = index(settings)
     assert {document.filename: document.status for document in documents} == {
         "a.txt": DocumentStatus.READY,
-        "b.md": DocumentStatus.READY,
+        "deeper/b.md": DocumentStatus.READY,
     }
     assert run("reindex") == "0 documents are on their way."
     assert run("reindex", "--all") == "2 documents are on their way."
+
+
+def test_a_folder_that_is_ingested_again_adds_what_is_new(settings: Settings, tmp_path: Path) -> None:
+    run("migrate")
+    for folder in ("2025", "2026"):
+        (tmp_path / "terms" / folder).mkdir(parents=True)
+        (tmp_path / "terms" / folder / "warranty.txt").write_text("The warranty lasts 24 months.")
+    assert run("ingest", str(tmp_path / "terms"), *ACCOUNT).endswith("2 new, 0 already there.")
+    (tmp_path / "terms" / "2026" / "warranty.txt").write_text("The warranty lasts 36 months.")
+    *printed, count = run("ingest", str(tmp_path / "terms"), *ACCOUNT).splitlines()
+    assert ([line.rpartition("  ")[2] for line in printed], count) == (
+        [str(tmp_path / "terms" / "2026" / "warranty.txt")],
+        "1 new, 1 already there.",
+    )
+    names = sorted(document.filename for document in index(settings))
+    assert names == ["2025/warranty.txt", "2026/warranty.txt", "2026/warranty.txt"]
 
 
 @pytest.mark.usefixtures("settings")

@@ -1,8 +1,10 @@
 """The operator's entry point: `app --help` lists the commands."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -67,8 +69,8 @@ def ingest(
     *,
     existing: Existing = False,
 ) -> None:
-    """Upload files as an account's documents; the workers index them."""
-    _run(_ingest(sorted(_files(folder)), email, existing=existing))
+    """Upload files as an account's documents, but those that it has uploaded before; the workers index them."""
+    _run(_ingest(folder, email, existing=existing))
 
 
 @app.command()
@@ -137,21 +139,33 @@ async def _create_key(email: str, name: str, role: Role, *, existing: bool) -> s
         return (await auth.give_key(name, scopes[role], account_id=holder.id)).secret
 
 
-async def _ingest(paths: list[Path], email: str, *, existing: bool) -> None:
+async def _ingest(folder: Path, email: str, *, existing: bool) -> None:
     from app.documents.service import NewFile
 
+    new = known = 0
     async with _services() as services:
-        caller = await services.auth.ensure_account(email, existing=existing)
-        for path in paths:
+        documents, caller = services.documents, await services.auth.ensure_account(email, existing=existing)
+        for path in sorted(_files(folder)):
+            name = path.name if path == folder else path.relative_to(folder).as_posix()
             content = path.read_bytes()
+            key = _key(name, content)
+            if await documents.find_uploaded(key, caller=caller):
+                known += 1
+                continue
+            file = NewFile(name, content, _once(content))
             try:
-                document, _ = await services.documents.upload(
-                    NewFile(path.name, content, _once(content)), caller=caller
-                )
+                document, _ = await documents.upload(file, idempotency_key=key, caller=caller)
             except AppError as error:
                 typer.secho(f"{path}: {error.detail}", err=True, fg=typer.colors.YELLOW)
             else:
+                new += 1
                 typer.echo(f"{document.id}  {path}")
+    typer.echo(f"{new} new, {known} already there.")
+
+
+def _key(name: str, content: bytes) -> str:
+    """Make the idempotency key of a file in a folder: another one for each name and each content."""
+    return "ingest:" + sha256(os.fsencode(name) + b"\0" + sha256(content).digest()).hexdigest()
 
 
 async def _reindex(*, everything: bool) -> int:

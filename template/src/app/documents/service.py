@@ -103,6 +103,12 @@ class DocumentService:
             await self.jobs.enqueue(job.id)
         return document, job
 
+    async def find_uploaded(self, idempotency_key: str, *, caller: Caller) -> Document | None:
+        """Find what an upload with this idempotency key made; None if there was none, or it is deleted."""
+        caller.require(Scope.DOCUMENTS_READ)
+        async with self.database.transaction() as session:
+            return await repository.find_by_idempotency_key(session, caller.id, idempotency_key)
+
     async def get(self, document_id: UUID, *, caller: Caller) -> Document:
         """Return a document.
 
