@@ -1,5 +1,7 @@
 """Telling a file's type by its content; names and declared types are only hints."""
 
+import codecs
+import re
 from enum import StrEnum
 from pathlib import PurePath
 
@@ -8,29 +10,47 @@ from app.errors import UnsupportedMediaTypeError
 # A reader must find the header within the first kilobyte (ISO 32000, Annex H); writers put it first.
 PDF_HEADER = b"%PDF-"
 MARKDOWN_SUFFIXES = {".md", ".markdown", ".mdown"}
+HTML_SUFFIXES = {".html", ".htm", ".xhtml"}
+# Text, but such that hardly a word of it is meant to be read; told by how it begins.
+UNREADABLE = {b"{\\rtf": "RTF", b"%!PS": "PostScript"}
+
+# What may stand before the element that a page or a picture begins with.
+_ROOT = re.compile(rb"(?:\s|<\?xml[^>]*>|<!--(?>.*?-->))*+<(?:!doctype\s++)?(html|svg)\b", re.DOTALL | re.IGNORECASE)
 
 
 class MediaType(StrEnum):
     """The formats that can be read."""
 
     PDF = "application/pdf"
+    HTML = "text/html"
     MARKDOWN = "text/markdown"
     TEXT = "text/plain"
 
 
 def detect_media_type(head: bytes, filename: str) -> MediaType:
-    """Tell the type from the first bytes; the name only parts Markdown from plain text.
+    """Tell the type from the first bytes; where they leave it open, the name parts HTML and Markdown from plain text.
 
     Raises:
-        UnsupportedMediaTypeError: it is neither PDF nor UTF-8 text.
+        UnsupportedMediaTypeError: it is neither PDF nor UTF-8 text, or a text whose markup cannot be read.
     """
     start = head[:1024]
     is_text = b"\0" not in head and _is_utf8_prefix(head)
     if start.lstrip().startswith(PDF_HEADER) or (PDF_HEADER in start and not is_text):
         return MediaType.PDF
     if not is_text:
-        raise UnsupportedMediaTypeError("Send a PDF, Markdown or UTF-8 text file.")
-    return MediaType.MARKDOWN if PurePath(filename).suffix.lower() in MARKDOWN_SUFFIXES else MediaType.TEXT
+        raise UnsupportedMediaTypeError("Send a PDF, or an HTML, Markdown or text file in UTF-8.")
+    return _detect_markup(start.removeprefix(codecs.BOM_UTF8), PurePath(filename).suffix.lower())
+
+
+def _detect_markup(start: bytes, suffix: str) -> MediaType:
+    root = _ROOT.match(start)
+    kind = "SVG" if root and root[1].lower() == b"svg" else None
+    kind = kind or next((name for mark, name in UNREADABLE.items() if start.startswith(mark)), None)
+    if kind:
+        raise UnsupportedMediaTypeError(f"The text of {kind} files is not read: save the file as PDF, and send that.")
+    if root or suffix in HTML_SUFFIXES:
+        return MediaType.HTML
+    return MediaType.MARKDOWN if suffix in MARKDOWN_SUFFIXES else MediaType.TEXT
 
 
 def _is_utf8_prefix(head: bytes) -> bool:

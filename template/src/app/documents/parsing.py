@@ -1,12 +1,13 @@
 """Files to text: what a document says, section by section."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
 
+from app.documents.html_text import extract_text
 from app.documents.media_types import MediaType
 from app.errors import DropJobError
 
@@ -33,9 +34,8 @@ def parse(path: Path, media_type: str, max_pages: int, max_characters: int) -> l
     Raises:
         DropJobError: the file is damaged, encrypted, too long, or holds no text.
     """
-    pages = _parse_pdf(path, max_pages) if media_type == MediaType.PDF else _parse_text(path)
     sections: list[Section] = []
-    for section in pages:
+    for section in _parse_pdf(path, max_pages) if media_type == MediaType.PDF else [_parse_text(path, media_type)]:
         if section.start + len(section.text) > max_characters:
             raise DropJobError(f"The file holds more than {max_characters:,} characters of text; split it.")
         sections.append(section)
@@ -44,27 +44,51 @@ def parse(path: Path, media_type: str, max_pages: int, max_characters: int) -> l
     return sections
 
 
-def _parse_text(path: Path) -> Iterator[Section]:
+def _parse_text(path: Path, media_type: str) -> Section:
     try:
-        yield Section(_storable(path.read_bytes().decode("utf-8-sig")), start=0, page=None)
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DropJobError(f"The file is not UTF-8 text: byte {error.start} does not fit.") from error
+    return Section(_storable(extract_text(text) if media_type == MediaType.HTML else text), start=0, page=None)
 
 
 def _parse_pdf(path: Path, max_pages: int) -> Iterator[Section]:
-    start = 0
+    """Read page by page; one that cannot be read counts as one without text, as long as others can."""
+    start = damaged = 0
+    with _readable():
+        reader = PdfReader(path)
+    with reader, _readable():
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise DropJobError("The PDF is protected by a password.")
+        count = len(reader.pages)
+        if count > max_pages:
+            raise DropJobError(f"The PDF has {count} pages; at most {max_pages} are read.")
+        for number in range(1, count + 1):
+            try:
+                with _readable():
+                    text = _storable(reader.pages[number - 1].extract_text())
+            except DropJobError:
+                damaged += 1
+                if damaged == count:
+                    raise
+                text = ""
+            yield Section(text, start, number)
+            start += len(text) + len(SECTION_GAP)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Take whatever goes wrong in reading a PDF for damage, but for what has another cause.
+
+    Raises:
+        DropJobError: it is damaged.
+    """
     try:
-        with PdfReader(path) as reader:
-            if reader.is_encrypted and not reader.decrypt(""):
-                raise DropJobError("The PDF is protected by a password.")
-            if len(reader.pages) > max_pages:
-                raise DropJobError(f"The PDF has {len(reader.pages)} pages; at most {max_pages} are read.")
-            for number, page in enumerate(reader.pages, start=1):
-                text = _storable(page.extract_text())
-                yield Section(text, start, number)
-                start += len(text) + len(SECTION_GAP)
-    # pypdf meets damaged files with many kinds of exception, its own and Python's.
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        yield
+    except (DropJobError, MemoryError, OSError):
+        raise
+    # pypdf meets damaged files with many kinds of exception: its own, Python's and those of optional libraries.
+    except Exception as error:
         raise DropJobError("The PDF is damaged and cannot be read.") from error
 
 

@@ -19,6 +19,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
+import structlog
 
 from app.documents.chunking import Chunk, chunk
 from app.documents.media_types import MediaType
@@ -26,8 +27,12 @@ from app.documents.parsing import parse
 from app.errors import DropJobError
 from app.inference.token_input import open_counter
 
+log = structlog.get_logger(__name__)
+
 # Bytes of text that are read sooner than a process starts; the worst of them takes two seconds.
 AT_ONCE = 32_000
+# In the others even a short file may take long.
+SOON_READ = {MediaType.MARKDOWN, MediaType.TEXT}
 MOST_MEMORY = 2 << 30
 TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
 
@@ -65,8 +70,9 @@ async def read(reading: Reading) -> list[Chunk]:
         DropJobError: the file is damaged, encrypted, too long, takes too long, or holds no text.
     """
     size = (await asyncio.to_thread(reading.path.stat)).st_size
-    if reading.media_type != MediaType.PDF and size <= AT_ONCE:
-        return await asyncio.to_thread(_read, reading)
+    if reading.media_type in SOON_READ and size <= AT_ONCE:
+        chunks, _ = await asyncio.to_thread(_read, reading)
+        return chunks
     try:
         async with asyncio.timeout(reading.seconds):
             status, output = await _run(orjson.dumps(reading, default=str))
@@ -101,12 +107,17 @@ def _understand(output: bytes) -> list[Chunk]:
     answer: Mapping[str, Any] = orjson.loads(output)
     if "error" in answer:
         raise DropJobError(answer["error"])
+    if answer["pages_without_text"]:
+        log.warning("document.pages_without_text", pages=answer["pages_without_text"])
     return [Chunk(UUID(each.pop("id")), **each) for each in answer["chunks"]]
 
 
-def _read(reading: Reading) -> list[Chunk]:
+def _read(reading: Reading) -> tuple[list[Chunk], int]:
+    """Read the passages, and count the pages without text."""
     sections = parse(reading.path, reading.media_type, reading.max_pages, reading.max_characters)
-    return chunk(sections, reading.media_type, _counter(reading.model), reading.passage_tokens)
+    blank = sum(not section.text.strip() for section in sections)
+    chunks = chunk(sections, reading.media_type, _counter(reading.model), reading.passage_tokens)
+    return chunks, blank
 
 
 def main() -> None:
@@ -119,7 +130,8 @@ def main() -> None:
     _bound_memory(reading.max_memory)
     answer: dict[str, Any]
     try:
-        answer = {"chunks": _read(reading)}
+        chunks, blank = _read(reading)
+        answer = {"chunks": chunks, "pages_without_text": blank}
     except DropJobError as error:
         answer = {"error": error.detail}
     except MemoryError:

@@ -29,7 +29,7 @@ async def upload_document(
         str | None, Header(max_length=200, description="repeats return the first result")
     ] = None,
 ) -> DocumentAccepted:
-    """Upload a PDF, Markdown or text file; a job indexes it."""
+    """Upload a PDF, HTML, Markdown or text file; a job indexes it."""
     head = await file.read(CHUNK_BYTES)
     new = NewFile(file.filename or "unnamed", head, _chunks(head, file))
     document, job = await services.documents.upload(new, tags, idempotency_key=idempotency_key, caller=caller)
