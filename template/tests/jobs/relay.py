@@ -20,6 +20,7 @@ class Relay:
         self._writers: list[asyncio.StreamWriter] = []
         self.url = ""
         self.missed = asyncio.Event()
+        self._lost = asyncio.Event()
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Relay"]:
@@ -39,6 +40,11 @@ class Relay:
             writer.transport.abort()
         self._writers.clear()
 
+    def lose(self) -> None:
+        """Carry nothing more over the connections that are open, and tell neither side; new ones are carried."""
+        self._lost.set()
+        self._lost = asyncio.Event()
+
     def mend(self) -> None:
         """Let everybody through again."""
         self._cut = False
@@ -53,12 +59,15 @@ class Relay:
         if self._cut:
             # While this connection was made.
             self.cut()
-        await asyncio.gather(_carry(reader, questions), _carry(answers, writer))
+        lost = self._lost
+        await asyncio.gather(_carry(reader, questions, lost), _carry(answers, writer, lost))
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
     try:
         while data := await reader.read(65536):
+            if lost.is_set():
+                continue
             writer.write(data)
             await writer.drain()
     except ConnectionError:

@@ -138,6 +138,20 @@ async def test_a_worker_whose_queue_was_away_takes_jobs_again_while_its_own_go_o
     assert workers.read_diary().index("ended") == 2
 
 
+async def test_a_worker_whose_queue_vanished_without_a_word_takes_jobs_again(
+    workers: Workers, database: Database, queue: JobQueue, relay: Relay, job_id: UUID
+) -> None:
+    workers.environment |= {"APP_JOB_QUEUE__URL": relay.url, "APP_JOBS__REQUEUE_AFTER": "1"}
+    workers.let_jobs_end()
+    await workers.start()
+    owner_id = (await state_becomes(database, job_id, JobState.SUCCEEDED)).owner_id
+    relay.lose()
+    following = await add_job(database, owner_id, KIND, diary=str(workers.diary))
+    await JobService(database, queue).enqueue(following)
+    await workers.diary_has(4)
+    await state_becomes(database, following, JobState.SUCCEEDED)
+
+
 async def test_a_worker_whose_database_was_away_runs_what_the_queue_brought_meanwhile(
     workers: Workers, settings: Settings, database: Database, queue: JobQueue, account_id: UUID
 ) -> None:
@@ -169,13 +183,14 @@ async def test_a_stopping_worker_lets_its_job_end(
     assert (job.state, job.attempt, workers.read_diary()) == (JobState.SUCCEEDED, 1, ["started", "ended"])
 
 
+@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["its first process is told", "its whole group is told"])
 async def test_a_worker_that_may_wait_no_longer_gives_its_job_back(
-    workers: Workers, database: Database, job_id: UUID
+    workers: Workers, database: Database, job_id: UUID, tell: Callable[[int, int], None]
 ) -> None:
     workers.environment["APP_JOBS__SHUTDOWN_GRACE"] = "0.2"
     worker = await workers.start()
     await workers.diary_has(1)
-    assert await workers.stop(worker) == 0
+    assert await workers.stop(worker, tell) == 0
     job = await read_job(database, job_id)
     assert (job.state, job.attempt, job.lease) == (JobState.QUEUED, 0, None)
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,9 @@ class Workers:
                 await asyncio.sleep(0.05)
         return process
 
-    async def stop(self, process: subprocess.Popen[bytes]) -> int:
+    async def stop(self, process: subprocess.Popen[bytes], tell: Callable[[int, int], None] = os.kill) -> int:
         """Ask a worker to stop, and wait until it has; returns its exit status."""
-        process.send_signal(signal.SIGTERM)
+        tell(process.pid, signal.SIGTERM)
         return await asyncio.wait_for(asyncio.to_thread(process.wait), 60)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:

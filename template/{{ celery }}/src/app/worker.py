@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from celery import Celery, bootsteps, signals
 
-from app.adapters.job_queue import RUN_JOB, open_job_queue
+from app.adapters.job_queue import RUN_JOB, broker_url, open_job_queue
 from app.bootstrap import open_job_runner
 from app.database import open_database
 from app.errors import StartupError
@@ -35,6 +35,15 @@ SPARE = 30
 
 # As much of it is told of why a process could not start.
 REASON_BYTES = 4096
+
+# By default Celery waits forever for a broker that vanished, and so do the sweeps. A lost connection is noticed within
+# two of these intervals.
+TRANSPORT_OPTIONS = {
+    "health_check_interval": 10,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_timeout": 5,
+}
 
 # Seconds that a process may take to load its models, and that one sweep may take.
 START_LIMIT = 300.0
@@ -105,8 +114,9 @@ class PoolProcess:
         job = asyncio.create_task(self._jobs.run(job_id))
 
         def stop() -> None:
-            loop.remove_reader(self._lifeline)
-            loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
+            # Once only: a second cancellation would interrupt the job while it is given back.
+            if loop.remove_reader(self._lifeline):
+                loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
 
         loop.add_reader(self._lifeline, stop)
         # Celery's own handler would end the job at once when a signal reaches the whole process group.
@@ -152,12 +162,12 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
 
 def make_app(settings: Settings) -> Celery:
     """Configure Celery as a mere carrier: SQL knows what is to be done, so messages need neither results nor care."""
-    app = Celery("app", broker=settings.job_queue.url.get_secret_value())
+    app = Celery("app", broker=broker_url(settings.job_queue))
     app.conf.update(
         accept_content=["json"],
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"health_check_interval": 30, "socket_keepalive": True},
+        broker_transport_options=TRANSPORT_OPTIONS,
         task_default_queue=settings.job_queue.name,
         task_ignore_result=True,
         task_time_limit=math.ceil(settings.jobs.time_limit + CLAIM_PATIENCE) + SPARE,
