@@ -38,13 +38,18 @@ class Lease:
     _settings: JobsSettings
     _publisher: EventPublisher | None = None
     progress: float = field(default=0.0)
+    _closing: bool = False
+    _announced: Sequence[UUID] = ()
 
     async def report(self, fraction: float) -> None:
         """Note progress from 0 to 1; the next heartbeat writes it."""
         self.progress = min(max(fraction, 0.0), 1.0)
 
     async def watch(self) -> JobState | None:
-        """Keep the lease until the job is not to be worked on; returns its state, or None if the lease is lost."""
+        """Keep the lease until the job is not to be worked on; returns its state, or None if the lease is lost.
+
+        Once `close` has begun, it alone finds out.
+        """
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(self._settings.heartbeat)
@@ -57,7 +62,7 @@ class Lease:
                     return None
                 log.warning("job.heartbeat_failed", error=repr(error))
                 continue
-            if state is not JobState.RUNNING:
+            if state is not JobState.RUNNING and not self._closing:
                 return state
             self.deadline = started + self._settings.lease
 
@@ -69,15 +74,18 @@ class Lease:
 
     async def close(self, state: JobState, error: str | None = None) -> bool:
         """End the job for good; False if it was cancelled or the lease lost before."""
-        announced: Sequence[UUID] = ()
+        self._closing = True
         async with self._database.transaction() as session:
             closed = await repository.close(session, self.job.id, self._id, state, error)
             if closed and self._publisher and state in ANNOUNCED:
                 event = Event(ANNOUNCED[state], self.job.id, self.job.kind)
-                announced = await self._publisher.record(session, event, owner_id=self.job.owner_id)
-        if self._publisher:
-            await self._publisher.start(announced)
+                self._announced = await self._publisher.record(session, event, owner_id=self.job.owner_id)
         return closed
+
+    async def announce(self) -> None:
+        """Start to tell the owner that the job was closed."""
+        if self._publisher:
+            await self._publisher.start(self._announced)
 
     async def requeue(self, error: str, seconds: float) -> bool:
         """Let the job be tried again after some seconds; False if it was cancelled or the lease lost before."""

@@ -139,6 +139,7 @@ class JobRunner:
         if succeeded:
             _record(lease, "succeeded")
             log.info("job.succeeded")
+            await lease.announce()
         else:
             await self._withdraw(lease, await lease.beat())
 
@@ -178,6 +179,7 @@ class JobRunner:
         if await lease.close(JobState.FAILED, reason):
             _record(lease, "failed")
             log.error("job.failed", reason=reason)
+            await lease.announce()
         else:
             await self._withdraw(lease, await lease.beat())
 
