@@ -21,6 +21,7 @@ LONE_PATHS = {
     "tests/adapters/test_device_buffers.py": "only GPUs record their work",
     "tests/adapters/test_spread_session.py": "only GPUs come in numbers",
     "tests/gpu/devices.py": "only GPUs may be missing",
+    "src/app/patient_consumer.py": "only Celery stops all else while it waits for the broker",
     "tests/adapters/test_celery_broker.py": "only Celery has to be told to verify a certificate",
     "tests/gpu/test_device.py": "only GPUs need one to be tested",
     "tests/gpu/test_devices.py": "only GPUs may be missing",

@@ -13,21 +13,24 @@ from sqlalchemy import select
 from app import retention
 from app.bootstrap import Services
 from app.database import Database
+from app.documents.service import INGEST, PURGE
 from app.jobs import repository as jobs
 from app.jobs.models import Job, JobState
 from app.predictions import repository as predictions
-from app.retention import expire
+from app.retention import expire, expire_all
 from app.settings import Settings
 from tests.http import join
-from tests.jobs.rows import add_job, change_job
+from tests.jobs.rows import KIND, add_job, change_job
 from tests.jobs.workers import Workers
 from tests.predictions.rows import add_prediction, become, read_predictions
 
 
-async def add_ended_job(database: Database, owner_id: UUID, days: float) -> UUID:
-    job_id = await add_job(database, owner_id)
+async def add_ended_job(
+    database: Database, owner_id: UUID, days: float, kind: str = KIND, state: JobState = JobState.SUCCEEDED
+) -> UUID:
+    job_id = await add_job(database, owner_id, kind)
     ended = datetime.now(UTC) - timedelta(days=days)
-    await change_job(database, job_id, {"state": JobState.SUCCEEDED, "finished_at": ended})
+    await change_job(database, job_id, {"state": state, "finished_at": ended})
     return job_id
 
 
@@ -55,6 +58,16 @@ async def test_jobs_are_deleted_that_ended_long_ago_however_old_others_are(
     await change_job(database, waiting, {"created_at": datetime.now(UTC) - timedelta(days=400)})
     assert sum(await asyncio.gather(*(expire(database, jobs.delete_ended, days=7) for _ in range(3)))) == 2
     assert await read_jobs(database) == kept | {waiting}
+
+
+async def test_a_job_that_may_have_left_files_or_vectors_stays_until_its_account_is_deleted(
+    database: Database, settings: Settings, account_id: UUID
+) -> None:
+    kept = {await add_ended_job(database, account_id, 400, kind, JobState.FAILED) for kind in (INGEST, PURGE)}
+    await add_ended_job(database, account_id, 400, PURGE)
+    await add_ended_job(database, account_id, 400, KIND, JobState.FAILED)
+    await expire_all(database, settings)
+    assert await read_jobs(database) == kept
 
 
 async def test_what_a_deleted_job_has_done_stays(

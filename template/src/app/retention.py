@@ -1,12 +1,14 @@
 """Deleting rows that have been kept for long enough."""
 
 import asyncio
+from functools import partial
 from typing import Protocol
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
+from app.documents.service import INGEST, PURGE
 from app.jobs import repository as jobs
 from app.predictions import repository as predictions
 from app.settings import Settings
@@ -29,7 +31,9 @@ class DeleteOlder(Protocol):
 
 async def expire_all(database: Database, settings: Settings) -> None:
     """Delete what is older than the settings keep it: jobs that have ended, and predictions."""
-    ended = await expire(database, jobs.delete_ended, days=settings.jobs.retention_days)
+    # A job that failed to index or delete a document is all that is known of what it may have left behind.
+    delete_ended = partial(jobs.delete_ended, keep_unsucceeded=(INGEST, PURGE))
+    ended = await expire(database, delete_ended, days=settings.jobs.retention_days)
     told = await expire(database, predictions.delete_older, days=settings.predictions.retention_days)
     if ended or told:
         log.info("retention.expired", jobs=ended, predictions=told)

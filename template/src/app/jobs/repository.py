@@ -213,10 +213,12 @@ async def count_backlog(session: AsyncSession) -> list[Waiting]:
     return [Waiting(kind, JobState(state), jobs, float(seconds)) for kind, state, jobs, seconds in rows]
 
 
-async def delete_ended(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Delete jobs that ended longer ago, and return how many; what is being deleted elsewhere is left alone."""
+async def delete_ended(session: AsyncSession, *, days: int, limit: int, keep_unsucceeded: Collection[str] = ()) -> int:
+    """Delete jobs that ended longer ago, and return how many; jobs of some kinds only if they succeeded."""
     old = select(Job.id).where(Job.finished_at < func.now() - timedelta(days=days)).order_by(Job.finished_at)
-    locked = old.limit(limit).with_for_update(skip_locked=True).scalar_subquery()
+    done = old.where(or_(Job.state == JobState.SUCCEEDED, Job.kind.not_in(keep_unsucceeded)))
+    # What is being deleted elsewhere is left alone.
+    locked = done.limit(limit).with_for_update(skip_locked=True).scalar_subquery()
     return len((await session.scalars(delete(Job).where(Job.id.in_(locked)).returning(Job.id))).all())
 
 

@@ -1,5 +1,7 @@
 """How jobs are run: leases, retries, limits."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 # A beat also carries progress out and brings a cancellation in, so it never waits longer than this many seconds.
@@ -20,6 +22,9 @@ class JobsSettings(BaseModel):
     shutdown_grace: float = Field(default=20, ge=0, description="what a stopping worker leaves its running jobs")
     sweep_interval: float = Field(default=5, gt=0, description="time between two looks for forgotten jobs")
     retention_days: int = Field(default=90, ge=1, le=36_500, description="days after its end that a job is deleted")
+    alive_file: Path | None = Field(
+        default=None, description="file that a worker creates when it is ready and touches while it makes progress"
+    )
     requeue_after: float = Field(
         default=60,
         gt=0,

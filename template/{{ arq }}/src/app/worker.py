@@ -19,6 +19,7 @@ from app.bootstrap import open_job_runner
 from app.cancellation import cancel_and_wait
 from app.database import open_database
 from app.errors import StartupError
+from app.jobs.alive import alive_file
 from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
@@ -72,6 +73,7 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
     """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
     # The runner reports on every job; ARQ would say the same once more.
     logging.getLogger("arq").setLevel(logging.WARNING)
+    alive_file(settings.jobs).remove()
     asyncio.run(_work(settings, open_runner))
 
 
@@ -80,6 +82,9 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with open_runner(settings) as runner, aclosing(connect(settings.job_queue)) as redis:
+        alive = alive_file(settings.jobs)
+        alive.create()
+        beating = asyncio.create_task(alive.keep())
         sweeping = asyncio.create_task(_sweep(settings, stopping))
         running: set[asyncio.Task[Any]] = set()
         try:
@@ -90,7 +95,7 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
             stopping.set()
             # A sweep that is broken off may leave jobs that count as sent but are not.
             await asyncio.wait({sweeping}, timeout=SWEEP_LIMIT)
-            await cancel_and_wait(sweeping)
+            await cancel_and_wait(sweeping, beating)
     log.info("worker.stopped")
 
 

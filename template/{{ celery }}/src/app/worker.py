@@ -17,11 +17,14 @@ from celery import Celery, bootsteps, signals
 
 from app.adapters.job_queue import RUN_JOB, broker_url, open_job_queue
 from app.bootstrap import open_job_runner
+from app.cancellation import cancel_and_wait
 from app.database import open_database
 from app.errors import StartupError
+from app.jobs.alive import alive_file
 from app.jobs.runner import CLAIM_PATIENCE, JobRunner
 from app.jobs.sweeper import sweep
 from app.observability.logging import configure_logging
+from app.patient_consumer import make_consumer
 from app.retention import expire_all
 from app.settings import Settings
 
@@ -67,6 +70,7 @@ class PoolProcess:
         self._token, end = os.pipe()
         os.set_blocking(self._token, False)
         os.write(end, b"!")
+        self._alive = alive_file(settings.jobs)
         self._stack = AsyncExitStack()
 
     def open(self, **_: object) -> None:
@@ -84,6 +88,7 @@ class PoolProcess:
                 if os.getppid() == self._parent:
                     os.kill(self._parent, signal.SIGQUIT)
             os._exit(1)
+        self._alive.create()
         log.info("worker.ready", queue=self._settings.job_queue.name)
 
     def close(self, **_: object) -> None:
@@ -112,6 +117,7 @@ class PoolProcess:
     async def _run(self, job_id: UUID) -> None:
         loop = asyncio.get_running_loop()
         job = asyncio.create_task(self._jobs.run(job_id))
+        beating = asyncio.create_task(self._alive.keep())
 
         def stop() -> None:
             # Once only: a second cancellation would interrupt the job while it is given back.
@@ -129,6 +135,7 @@ class PoolProcess:
         finally:
             signal.signal(signal.SIGTERM, usual)
             loop.remove_reader(self._lifeline)
+            await cancel_and_wait(beating)
 
 
 def main() -> None:
@@ -142,6 +149,7 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
     """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
     # The runner reports on every job; Celery would say the same once more.
     logging.getLogger("celery").setLevel(logging.WARNING)
+    alive_file(settings.jobs).remove()
     process = PoolProcess(settings, open_runner)
     app = make_app(settings)
     app.task(name=RUN_JOB)(process.run)
@@ -165,13 +173,13 @@ def make_app(settings: Settings) -> Celery:
     app = Celery("app", broker=broker_url(settings.job_queue))
     app.conf.update(
         accept_content=["json"],
-        broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,
         broker_transport_options=TRANSPORT_OPTIONS,
         task_default_queue=settings.job_queue.name,
         task_ignore_result=True,
         task_time_limit=math.ceil(settings.jobs.time_limit + CLAIM_PATIENCE) + SPARE,
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_consumer=make_consumer(alive_file(settings.jobs)),
         worker_concurrency=settings.jobs.concurrency,
         worker_enable_remote_control=False,
         worker_pool="prefork",
@@ -183,7 +191,7 @@ def make_app(settings: Settings) -> Celery:
 
 
 def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
-    """Make the part of the parent process that sweeps.
+    """Make the part of the parent process that sweeps, and beats.
 
     It needs no message, so none can pile up; no schedule, so there is no file; and no free process.
     """
@@ -201,11 +209,16 @@ def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
 
         def start(self, parent: Any) -> None:  # noqa: ANN401 - Celery's consumer has no public type
             self.timer = parent.timer
-            self.entry = parent.timer.call_repeatedly(settings.jobs.sweep_interval, sweep_now)
+            alive = alive_file(settings.jobs)
+            self.entries = [
+                parent.timer.call_repeatedly(settings.jobs.sweep_interval, sweep_now),
+                parent.timer.call_repeatedly(alive.interval, alive.beat),
+            ]
             sweep_now()
 
         def stop(self, parent: Any) -> None:  # noqa: ANN401 - as above
-            self.timer.cancel(self.entry)
+            for entry in self.entries:
+                self.timer.cancel(entry)
 
     return Sweeper
 
