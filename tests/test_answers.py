@@ -31,6 +31,7 @@ def test_every_other_choice_gives_clean_code_and_its_metadata(render: Render, na
     if name == "python_version":
         assert metadata["requires-python"] == f">={value}"
         assert f"FROM python:{value}-slim" in (project / "Dockerfile").read_text()
+        assert f'UV_PYTHON: "{value}"' in (project / ".github/workflows/ci.yaml").read_text()
     else:
         assert (project / "LICENSE").read_text().strip()
 

@@ -2,11 +2,13 @@
 
 import io
 import json
+import os
 import platform
 import re
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from importlib.metadata import distribution
@@ -17,6 +19,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from fake_cluster import cluster
 from template_repository import combinations, name_of
 
 pytestmark = pytest.mark.skipif(
@@ -147,6 +150,20 @@ def test_probes_ask_the_paths_that_are_made_for_them(manifests: Manifests) -> No
     assert {port["name"]} == {get["port"] for get in asked.values()} | {served["targetPort"]}
 
 
+@pytest.mark.parametrize(("minutes", "status"), [(14, 0), (16, 1)])
+def test_a_worker_is_restarted_that_has_not_touched_its_file_for_long(
+    manifests: Manifests, project: Path, tmp_path: Path, minutes: float, status: int
+) -> None:
+    [path] = re.findall(r"APP_JOBS__ALIVE_FILE=(\S+)", (project / "Dockerfile").read_text())
+    worker = pods(manifests(IMAGE))["worker"]["containers"][0]
+    assert worker["startupProbe"]["exec"]["command"] == ["test", "-e", path]
+    *shell, script = worker["livenessProbe"]["exec"]["command"]
+    file = tmp_path / "alive"
+    file.touch()
+    os.utime(file, (then := time.time() - 60 * minutes, then))
+    assert subprocess.run([*shell, script.replace(path, str(file))], check=False).returncode == status
+
+
 def test_a_gpu_is_asked_for_where_models_run_on_one(manifests: Manifests, project: Path) -> None:
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
     wanted = 1 if answers["inference"] == "gpu" else None
@@ -204,6 +221,16 @@ def test_an_autoscaler_alone_decides_on_the_number_of_pods(manifests: Manifests)
     installed = manifests(EVERYTHING)
     assert "replicas" not in installed["Deployment/demo-api"]["spec"]
     assert installed["HorizontalPodAutoscaler/demo-api"]["spec"]["scaleTargetRef"]["name"] == "demo-api"
+
+
+def test_an_autoscaler_that_is_switched_on_finds_the_pods_that_run(run: RunHelm) -> None:
+    with cluster("demo-api", 5) as url:
+        flags = ("--dry-run=server", "--kube-apiserver", url, "--disable-openapi-validation")
+        done = run(EVERYTHING, "template", "demo", *flags)
+    assert done.returncode == 0, done.stderr
+    rendered = [each for each in yaml.safe_load_all(done.stdout) if each and each["kind"] == "Deployment"]
+    replicas = {each["metadata"]["name"]: each["spec"].get("replicas") for each in rendered}
+    assert replicas == {"demo-api": 5, "demo-worker": 1}
 
 
 def test_selectors_find_the_pods_of_their_component_and_no_others(manifests: Manifests) -> None:
