@@ -62,8 +62,8 @@ async def test_the_file_grows_younger_until_the_worker_hangs(workers: Workers, p
 async def test_the_file_grows_younger_while_the_queue_is_away(workers: Workers, settings: Settings, path: Path) -> None:
     async with Relay(settings.job_queue.url.get_secret_value()).opened() as relay:
         workers.environment["APP_JOB_QUEUE__URL"] = relay.url
-        relay.cut()
         await workers.start()
+        relay.cut()
         await asyncio.wait_for(relay.missed.wait(), 60)
         for _ in range(2):
             await grows_younger(path)
