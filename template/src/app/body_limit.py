@@ -4,7 +4,8 @@ Starlette has such a middleware; its refusal is plain text without the request's
 before it asks who sends them, so here is our own.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
@@ -13,7 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.auth.bearer import read_bearer
 from app.auth.service import AuthService
-from app.errors import AppError
+from app.errors import AppError, PayloadTooLargeError, UnsupportedMediaTypeError
+from app.json_marks import check_marks, count_marks
+from app.open_inference_errors import is_inference_path
 
 # What may be sent without credentials: more than a sign-in takes. Bytes.
 STRANGERS_BYTES = 16_000
@@ -22,56 +25,90 @@ FORM = b"multipart/form-data"
 UTF_8 = b"utf-8"
 
 
-class BodyLimitMiddleware:
-    """Refuses bodies of more bytes than are allowed, whether or not they declare their length."""
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How many bytes a body may have.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, max_upload_bytes: int, upload_paths: Collection[str]) -> None:
-        """Allow `max_upload_bytes` to forms for the paths that spool them to disk, and `max_bytes` to all else."""
+    Attributes:
+        json: anywhere, unless something else is said.
+        json_of: by path, where it is less.
+        upload: a form for one of the paths that spool it to disk.
+        upload_paths: those.
+    """
+
+    json: int
+    json_of: Mapping[str, int]
+    upload: int
+    upload_paths: Collection[str]
+
+    def find(self, path: str, *, is_form: bool) -> int:
+        """Return what holds for a request."""
+        if is_form and path in self.upload_paths:
+            return self.upload
+        return self.json_of.get(path, self.json)
+
+
+class BodyLimitMiddleware:
+    """Refuses bodies that are larger than is allowed, whether or not they declare their length, and too much JSON."""
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
         self.app = app
-        self._max_bytes = max_bytes
-        self._max_upload_bytes = max_upload_bytes
-        self._upload_paths = upload_paths
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            receive = _Body(scope, receive, self._limits).receive
+        await self.app(scope, receive, send)
+
+
+class _Body:
+    """The body of one request, looked at as it comes in."""
+
+    def __init__(self, scope: Scope, receive: Receive, limits: BodyLimits) -> None:
         headers = Headers(scope=scope)
-        kind, options = parse_options_header(headers.get("Content-Type"))
-        is_form = kind == FORM
-        limit = self._max_upload_bytes if is_form and scope["path"] in self._upload_paths else self._max_bytes
+        kind, self._options = parse_options_header(headers.get("Content-Type"))
         declared = headers.get("Content-Length", "")
-        announced = int(declared) if declared.isdecimal() else 0
-        received = 0
-        is_known = False
+        path = scope["path"]
+        self._scope = scope
+        # Applications that are mounted in this one put themselves in its place.
+        self._application = scope["app"]
+        self._receive = receive
+        self._is_form = kind == FORM
+        self._limit = limits.find(path, is_form=self._is_form)
+        self._announced = int(declared) if declared.isdecimal() else 0
+        self._received = 0
+        # Forms are not read as JSON; of tensors the JSON is looked at where it is known how much of a body that is.
+        self._is_json = not self._is_form and not is_inference_path(path)
+        self._marks = 0
+        self._is_known = False
 
-        async def check(size: int) -> None:
-            nonlocal is_known
-            if size > limit:
-                raise HTTPException(413, f"A body may have at most {limit:,} bytes here.")
-            if size > STRANGERS_BYTES and not is_known:
-                await _authenticate(scope)
-                is_known = True
+    async def receive(self) -> Message:
+        """Receive the next part, unless it is too much."""
+        try:
+            return await self._receive_within_limits()
+        except AppError as error:
+            # FastAPI takes anything else that is raised here for a body that cannot be parsed.
+            raise HTTPException(error.status, error.detail, error.headers) from error
 
-        async def receive_within_limit() -> Message:
-            nonlocal received
-            if is_form and options.get(b"charset", UTF_8).lower() != UTF_8:
-                raise HTTPException(415, "Send forms in UTF-8.")
-            # What is announced as too large is refused before it is read; the rest is counted.
-            await check(announced)
-            message = await receive()
-            received += len(message.get("body", b""))
-            await check(received)
-            return message
+    async def _receive_within_limits(self) -> Message:
+        if self._is_form and self._options.get(b"charset", UTF_8).lower() != UTF_8:
+            raise UnsupportedMediaTypeError("Send forms in UTF-8.")
+        # What is announced as too large is refused before it is read; the rest is counted.
+        await self._check(self._announced)
+        message = await self._receive()
+        part = message.get("body", b"")
+        self._received += len(part)
+        await self._check(self._received)
+        if self._is_json:
+            self._marks += count_marks(part)
+            check_marks(self._marks)
+        return message
 
-        await self.app(scope, receive_within_limit, send)
-
-
-async def _authenticate(scope: Scope) -> None:
-    auth: AuthService = scope["app"].state.services.auth
-    try:
-        await auth.authenticate(read_bearer(scope))
-    except AppError as error:
-        # FastAPI takes anything else that is raised here for a body that cannot be parsed.
-        raise HTTPException(error.status, error.detail, error.headers) from error
+    async def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise PayloadTooLargeError(f"A body may have at most {self._limit:,} bytes here.")
+        if size > STRANGERS_BYTES and not self._is_known:
+            auth: AuthService = self._application.state.services.auth
+            await auth.authenticate(read_bearer(self._scope))
+            self._is_known = True

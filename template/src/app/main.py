@@ -11,7 +11,7 @@ from starlette.types import Lifespan
 
 from app.answers import routes as answers
 from app.auth import routes as auth
-from app.body_limit import BodyLimitMiddleware
+from app.body_limit import BodyLimitMiddleware, BodyLimits
 from app.bootstrap import Ports, build_services, open_ports
 from app.chat import routes as chat
 from app.classification import routes as classification
@@ -25,6 +25,7 @@ from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
 from app.jobs.backlog import following_backlog
+from app.json_marks import limit_numbers
 from app.mcp.server import McpDoor, open_mcp
 from app.observability.logging import configure_logging
 from app.observability.metrics import INTERVAL, collect_metrics
@@ -74,6 +75,8 @@ FEATURES = (
 # The largest body of JSON, and room for the multipart wrapping around the largest file.
 JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
+# Where a question is all that is asked, and reading a byte takes longer than elsewhere.
+JSON_BYTES_OF = {"/mcp": 100_000}
 # Where forms are spooled to disk; other routes hold what they are sent in memory.
 UPLOAD_PATHS = frozenset({"/v1/documents", "/v1/detections", "/v1/detections/batch"})
 
@@ -87,6 +90,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     """
     settings = settings or Settings()
     configure_logging(settings.logging)
+    limit_numbers()
     # /docs comes from here, not from somebody's content network.
     app = FastAPIOffline(
         redoc_url=None,
@@ -99,9 +103,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         telemetry={"exclude": lambda scope: scope["path"].startswith(QUIET), "logs": False, "operation_spans": False},
     )
     upload_bytes = settings.documents.max_bytes + ENVELOPE_BYTES
-    app.add_middleware(
-        BodyLimitMiddleware, max_bytes=JSON_BYTES, max_upload_bytes=upload_bytes, upload_paths=UPLOAD_PATHS
-    )
+    app.add_middleware(BodyLimitMiddleware, limits=BodyLimits(JSON_BYTES, JSON_BYTES_OF, upload_bytes, UPLOAD_PATHS))
     # Added last, it sees the request first: every answer carries the identifier.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)

@@ -19,6 +19,11 @@ OPEN_INFERENCE_FAILURE: dict[int | str, dict[str, Any]] = {
 }
 
 
+def is_inference_path(path: str) -> bool:
+    """Tell whether tensors are sent to this path, with or without binary data after the JSON."""
+    return is_open_inference_path(path) and path.endswith("/infer")
+
+
 def is_open_inference_path(path: str) -> bool:
     """Return whether this path belongs to the protocol."""
     return path == PREFIX or path.startswith(f"{PREFIX}/")

@@ -1,5 +1,7 @@
 """The MCP server, through an unmodified client."""
 
+import json
+
 import httpx2
 import pytest
 from fastapi import FastAPI
@@ -71,3 +73,16 @@ async def test_without_a_key_the_door_is_shut(client: httpx2.AsyncClient) -> Non
         response = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
         assert response.status_code == 401
         assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_long_question_in_any_alphabet_is_taken_and_a_flood_of_fields_is_not(ada: Person) -> None:
+    headers = {"Accept": "application/json, text/event-stream"}
+    for query, status in (("Ж" * 4000, 200), ("Ж" * 40_000, 413)):
+        call = {"name": "search", "arguments": {"query": query}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+        content = json.dumps(body)  # with six bytes for each of these letters
+        answer = await ada.request(
+            "POST", "/mcp", content=content, headers=headers | {"Content-Type": "application/json"}
+        )
+        assert answer.status_code == status, answer.text
+        assert ("isError" not in answer.text) or '"isError":false' in answer.text

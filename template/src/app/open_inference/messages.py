@@ -12,6 +12,7 @@ from app.errors import UnprocessableError
 from app.inference.ports import Tensor, TensorSpec
 from app.inference.signature import Signature
 from app.inference.tensor_model import Inferred, ServedModel
+from app.json_marks import check_marks, count_marks
 from app.open_inference.schemas import InferenceRequest, RequestInput
 from app.open_inference.tensor_data import read_binary, read_json, write_binary, write_json
 
@@ -64,6 +65,7 @@ def read_request(message: Message, signature: Signature) -> Asked:
     """Read a request to a model; takes as long as it is large.
 
     Raises:
+        PayloadTooLargeError: it has too much JSON.
         UnprocessableError: it is not what the protocol says, or not what the model takes.
     """
     length = len(message.content) if message.json_bytes is None else message.json_bytes
@@ -71,8 +73,10 @@ def read_request(message: Message, signature: Signature) -> Asked:
         raise UnprocessableError(
             f"Inference-Header-Content-Length is {length:,}, but the body has {len(message.content):,} bytes."
         )
+    head = message.content[:length]
+    check_marks(count_marks(head))
     try:
-        body = InferenceRequest.model_validate_json(message.content[:length])
+        body = InferenceRequest.model_validate_json(head)
     except ValidationError as error:
         raise UnprocessableError(_first(error)) from error
     _refuse_extensions(body)

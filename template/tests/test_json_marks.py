@@ -1,0 +1,148 @@
+"""Large bodies of JSON: while one is read and judged, everybody else waits, and that must not be long."""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+
+from app.auth.caller import Scope
+from app.bootstrap import Services
+from app.inference.token_input import MAX_TOTAL_TOKENS
+from app.json_marks import MOST_MARKS, count_marks
+from app.main import JSON_BYTES, JSON_BYTES_OF
+from tests.http import Person, join
+
+CHUNK = 65_536  # as large a part of a body as the server hands on
+DIGITS = 640
+# How many times as long as Python reads the dearest JSON that is let through. Without limits it is fifteen and more.
+MOST = 6
+
+PATHS = {
+    "/v1/embeddings": '{"model": "static-minilm", "input": …}',
+    "/v1/rerank": '{"query": "a", "documents": …}',
+    "/v1/classifications": '{"model": "a", "labels": ["a", "b"], "input": …}',
+    "/v1/chat/completions": '{"model": "default", "messages": [{"role": "user", "content": …}]}',
+    "/v1/extractions": '{"text": "a", "schema": {"type": "object", "properties": …}}',
+    "/v1/detections": '{"image": …}',
+    "/v1/search": '{"query": "a", "filter": {"tags": …}}',
+    "/v2/models/static-minilm/infer": (
+        '{"inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [1, 1], "data": …}]}'
+    ),
+    "/v2/repository/index": '{"ready": …}',
+    "/mcp": '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": …}',
+}
+PARTS = {
+    "numbers": b"1",
+    "lists": b"[]",
+    "tokens": b"[%s]" % b",".join([b"12345"] * 250),
+    "texts": b'"a"',
+    "names": b'"%07d":1',
+    "digits": b"9" * DIGITS,
+}
+
+
+def filled(kind: str, template: str, most_bytes: int, most_marks: float = math.inf) -> bytes:
+    """Fill a body until it has as much as it may."""
+    around = "{…}" if kind == "names" else "[…]"
+    head, tail = template.replace("…", around, 1).encode().split("…".encode())
+    part = PARTS[kind]
+    size = len(part % 0 if kind == "names" else part) + 1
+    fitting = (most_bytes - len(head + tail)) // size
+    number = int(min(fitting, (most_marks - count_marks(head + tail)) // count_marks(part + b",")))
+    parts = [part % each for each in range(number)] if kind == "names" else [part] * number
+    return head + b",".join(parts) + tail
+
+
+async def in_chunks(content: bytes) -> AsyncIterator[bytes]:
+    for first in range(0, len(content), CHUNK):
+        yield content[first : first + CHUNK]
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[list[float]]:
+    """Note how much the process computes between two turns of the event loop: whatever else the machine does."""
+    turns: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.process_time()
+            await asyncio.sleep(0.001)
+            turns.append(time.process_time() - before)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0.01)
+    turns.clear()
+    yield turns
+    await asyncio.sleep(0.01)
+    watching.cancel()
+
+
+@pytest.fixture(scope="module")
+def unit() -> float:
+    """How long Python takes to read the dearest JSON that is let through."""
+    content = filled("names", "…", JSON_BYTES, MOST_MARKS)
+    seconds = []
+    for _ in range(3):
+        before = time.process_time()
+        json.loads(content)
+        seconds.append(time.process_time() - before)
+    return min(seconds)
+
+
+@pytest.fixture
+async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
+    return await join(client, services, "ada@example.com", *Scope)
+
+
+async def standstill(person: Person, path: str, body: bytes) -> tuple[int, float]:
+    """Send a body; tell what it is answered with, and how long the event loop stood still at most."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    async with watched() as turns:
+        answer = await person.request("POST", path, content=in_chunks(body), headers=headers)
+    return answer.status_code, max(turns)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_body_makes_the_event_loop_stand_still(ada: Person, unit: float, path: str) -> None:
+    for kind in PARTS:
+        body = filled(kind, PATHS[path], JSON_BYTES_OF.get(path, JSON_BYTES), MOST_MARKS)
+        status, seconds = await standstill(ada, path, body)
+        assert status != 413, kind
+        assert seconds < MOST * unit, (kind, len(body), unit)
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v2/models/static-minilm/infer", "/v2/repository/index"])
+async def test_a_body_of_too_many_values_is_refused_before_it_is_read(ada: Person, unit: float, path: str) -> None:
+    for kind in PARTS.keys() - {"digits"}:
+        status, seconds = await standstill(ada, path, filled(kind, PATHS[path], JSON_BYTES))
+        assert status == 413, kind
+        assert seconds < MOST * unit, (kind, unit)
+
+
+async def test_as_many_tokens_as_a_request_may_have_are_let_through(ada: Person) -> None:
+    rows = [[2000] * 150] * 2000
+    body = {"model": "static-minilm", "input": rows}
+    assert (await ada.request("POST", "/v1/embeddings", json=body)).status_code == 200
+    assert sum(map(len, rows)) == MAX_TOTAL_TOKENS
+
+
+async def test_a_long_text_is_let_through_and_a_table_of_numbers_is_not(ada: Person) -> None:
+    picture = {"image": "A" * 9_000_000}
+    assert (await ada.request("POST", "/v1/detections", json=picture)).status_code == 415
+    tensor = {"name": "images", "datatype": "FP32", "shape": [1, 3, 400, 400], "data": [0] * 480_000}
+    refused = await ada.request("POST", "/v2/models/shapes/infer", json={"inputs": [tensor]})
+    assert (refused.status_code, "binary data" in refused.json()["error"]) == (413, True)
+
+
+async def test_binary_data_after_the_json_may_hold_anything(ada: Person) -> None:
+    content = b"," * (4 * 3 * 192 * 192)
+    tensor = {"name": "images", "datatype": "FP32", "shape": [1, 3, 192, 192]}
+    head = json.dumps({"inputs": [tensor | {"parameters": {"binary_data_size": len(content)}}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    answer = await ada.request("POST", "/v2/models/shapes/infer", content=head + content, headers=headers)
+    assert answer.status_code == 200, answer.text
