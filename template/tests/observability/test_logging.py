@@ -79,3 +79,14 @@ def test_identifiers_of_other_forms_stay_whatever_their_digits() -> None:
     written = json.loads(stream.getvalue())
     assert written.items() >= identifiers.items()
     assert written["account"] == "[iban]"
+
+
+def test_who_names_a_value_as_the_log_names_its_own_cannot_hide_it() -> None:
+    stream = io.StringIO()
+    configure_logging(LoggingSettings(), stream)
+    private = dict.fromkeys(("timestamp", "level", "logger"), "ada@example.com")
+    structlog.get_logger("test").info("account.created", **private)
+    logging.getLogger("library").warning("charged", extra=private)
+    for written in map(json.loads, stream.getvalue().splitlines()):
+        assert written["timestamp"].startswith("20")
+        assert (written["level"], written["logger"]) in {("info", "test"), ("warning", "library")}
