@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from app.auth.caller import ACCOUNT_SCOPES
@@ -65,6 +66,21 @@ async def test_who_revokes_a_key_is_heard_at_once(database: Database, settings: 
     caller = await auth.authenticate(new.secret)
     await auth.delete_key(new.key.id, caller=caller)
     assert await opens(auth, new.secret) == [False]
+
+
+async def test_a_token_is_believed_without_its_signature_for_as_long_as_its_account_and_not_beyond_its_life(
+    database: Database, settings: Settings
+) -> None:
+    auth = auth_service(database, settings, LONG)
+    account = await auth.ensure_account("ada@example.com")
+    session = Session(account.id, datetime.now(UTC))
+    long, short = (
+        issue_tokens(session, settings.auth.model_copy(update={"access_minutes": minutes})).access
+        for minutes in (15, 4)
+    )
+    assert await opens(auth, long, short) == [True, True]
+    auth.settings = settings.auth.model_copy(update={"cache_seconds": LONG, "jwt_secret": SecretStr("another" * 10)})
+    assert await opens(auth, long, short) == [True, False]
 
 
 async def test_a_key_is_not_believed_beyond_its_life(database: Database, settings: Settings) -> None:

@@ -39,9 +39,12 @@ class AuthService:
     passwords: Passwords = field(default_factory=Passwords)
     # By the digest of a key, or by the account that a token speaks for: most requests come from the same few.
     _known: TTLCache[str | UUID, Caller] = field(init=False)
+    # By the digest of an access token, the account that it speaks for: its signature is the same as a moment ago.
+    _verified: TTLCache[str, UUID] = field(init=False)
 
     def __post_init__(self) -> None:
         self._known = TTLCache(MOST_KNOWN, self.settings.cache_seconds)
+        self._verified = TTLCache(MOST_KNOWN, self.settings.cache_seconds)
 
     async def register(self, email: str, password: str) -> Account:
         """Create an account.
@@ -125,10 +128,10 @@ class AuthService:
         Raises:
             UnauthenticatedError: nobody does.
         """
+        digest = _digest(credentials)
         if credentials.startswith(KEY_MARK):
-            digest = _digest(credentials)
             return self._known.get(digest) or await self._find_holder(digest)
-        account_id = read_token(credentials, TokenUse.ACCESS, self.settings).account_id
+        account_id = self._verified.get(digest) or self._verify(credentials, digest)
         return self._known.get(account_id) or await self._find_owner(account_id)
 
     async def me(self, *, caller: Caller) -> Account:
@@ -201,10 +204,18 @@ class AuthService:
         # A scope that a later release dropped grants nothing.
         known = frozenset(scope for scope in Scope if scope in key.scopes)
         caller = Caller(id=key.account_id, scopes=known, key_id=key.id, expires_at=key.expires_at)
-        soon = datetime.now(UTC) + timedelta(seconds=self.settings.cache_seconds)
-        if key.expires_at is None or key.expires_at > soon:
+        if self._outlives_cache(key.expires_at):
             self._known[digest] = caller
         return caller
+
+    def _verify(self, token: str, digest: str) -> UUID:
+        session = read_token(token, TokenUse.ACCESS, self.settings)
+        if self._outlives_cache(session.token_expires_at):
+            self._verified[digest] = session.account_id
+        return session.account_id
+
+    def _outlives_cache(self, expires_at: datetime | None) -> bool:
+        return expires_at is None or expires_at > datetime.now(UTC) + timedelta(seconds=self.settings.cache_seconds)
 
     async def _find_owner(self, account_id: UUID) -> Caller:
         account = await self._account(account_id)

@@ -1,6 +1,6 @@
 """JSON Web Tokens: who signed in, for how long, to do what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -62,10 +62,15 @@ class TokenUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The account of a token and its sign-in, which stays the same over refreshes."""
+    """The account of a token and its sign-in, which stays the same over refreshes.
+
+    Attributes:
+        token_expires_at: when the token expires that was read; None before one is signed.
+    """
 
     account_id: UUID
     signed_in_at: datetime
+    token_expires_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,8 @@ def read_token(token: str, use: TokenUse, settings: AuthSettings) -> Session:
         )
         # Tokens that an earlier release signed do not say it.
         signed_in_at = datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC)
-        session = Session(UUID(claims["sub"]), signed_in_at)
-    except (jwt.InvalidTokenError, ValueError) as error:
+        session = Session(UUID(claims["sub"]), signed_in_at, datetime.fromtimestamp(int(claims["exp"]), UTC))
+    except (jwt.InvalidTokenError, ValueError, OverflowError) as error:
         raise UnauthenticatedError("The token is not valid or has expired.") from error
     if claims["use"] != use:
         raise UnauthenticatedError(f"A token for {use.value} is needed here.")
