@@ -68,7 +68,7 @@ def write_request(
     """
     if inputs.keys() != {spec.name for spec in taken}:
         raise ValueError(f"The remote model takes {', '.join(spec.name for spec in taken)}, not {', '.join(inputs)}.")
-    tail: list[bytes] = []
+    tail: list[bytes | memoryview] = []
     heads: list[dict[str, Any]] = []
     for spec in taken:
         tensor = inputs[spec.name]

@@ -12,6 +12,11 @@ from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, Capacity
 from app.inference.ports import ModelSession, Tensor
 from app.inference.signature import Signature
+from app.threads import run_in_thread_if_large
+
+# So many bytes are checked, and so many rows put together, faster than a thread is reached.
+AT_ONCE = 100_000
+ROWS_AT_ONCE = 100
 
 Row = tuple[Tensor, ...]
 
@@ -63,9 +68,8 @@ class ServedModel:
             UnprocessableError: they are not what the model needs, or it cannot compute them.
             UpstreamError: it runs elsewhere, and gave no answer.
         """
-        self.signature.check(tensors)
-        whole = tuple(tensors[spec.name] for spec in self.signature.inputs)
-        payloads: list[Row] = list(zip(*whole, strict=True)) if self.signature.by_rows else [whole]
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        payloads = await run_in_thread_if_large(partial(_split, tensors, self.signature), size=size, at_once=AT_ONCE)
         seconds = self.deadline if within is None else within
         try:
             done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=seconds)
@@ -75,7 +79,10 @@ class ServedModel:
                 "The model cannot compute these inputs: a value may be out of its range, or lengths do not go together."
             ) from error
         rows: list[Row] = done.results
-        outputs = _stack(rows) if self.signature.by_rows else list(rows[0])
+        if self.signature.by_rows:
+            outputs = await run_in_thread_if_large(partial(_stack, rows), size=len(rows), at_once=ROWS_AT_ONCE)
+        else:
+            outputs = list(rows[0])
         return Inferred(outputs, done.queue_seconds, done.run_seconds)
 
 
@@ -96,6 +103,12 @@ def run_rows(session: ModelSession, names: Sequence[str], payloads: Sequence[Row
         for place, row in zip(places, zip(*outputs, strict=True), strict=True):
             results[place] = row
     return results
+
+
+def _split(tensors: Mapping[str, Tensor], signature: Signature) -> list[Row]:
+    signature.check(tensors)
+    whole = tuple(tensors[spec.name] for spec in signature.inputs)
+    return list(zip(*whole, strict=True)) if signature.by_rows else [whole]
 
 
 def _stack(rows: Sequence[Row]) -> list[Tensor]:

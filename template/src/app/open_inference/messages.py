@@ -92,7 +92,7 @@ def write_answer(model: ServedModel, asked: Asked, inferred: Inferred) -> Messag
     head: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
     if asked.id is not None:
         head["id"] = asked.id
-    tail: list[bytes] = []
+    tail: list[bytes | memoryview] = []
     outputs: list[dict[str, Any]] = []
     for wanted in asked.outputs:
         spec, tensor = model.signature.outputs[wanted.place], inferred.outputs[wanted.place]

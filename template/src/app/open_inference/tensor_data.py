@@ -71,12 +71,12 @@ def write_json(tensor: Tensor, name: str) -> list[Any]:
     return elements
 
 
-def write_binary(tensor: Tensor, datatype: str) -> bytes:
-    """Pack the elements of an output."""
+def write_binary(tensor: Tensor, datatype: str) -> bytes | memoryview:
+    """Pack the elements of an output; those that lie in memory as they travel are not copied."""
     if datatype == "BYTES":
         texts = [each.encode() for each in tensor.ravel().tolist()]
         return b"".join(chain.from_iterable((len(each).to_bytes(LENGTH_BYTES, "little"), each) for each in texts))
-    return tensor.astype(DTYPES[datatype], copy=False).tobytes()
+    return np.ascontiguousarray(tensor, DTYPES[datatype]).reshape(-1).view(np.uint8).data
 
 
 def _flatten(name: str, shape: Sequence[int], data: list[Any]) -> list[Any]:
