@@ -101,7 +101,9 @@ async def test_a_document_of_which_something_is_missing_has_failed(ada: Person, 
     async with services.ports.database.transaction() as session:
         if lost == "passages":
             new = Chunk(uuid4(), "The warranty lasts 36 months.", 0, 29, None)
-            await repository.replace_passages(session, UUID(document_id), [new])
+            document = await repository.find(session, owner.id, UUID(document_id))
+            assert document is not None
+            await repository.replace_passages(session, document, [new])
         elif lost == "model":
             await repository.change(session, owner.id, UUID(document_id), embedding_model="older@1")
     if lost == "vectors":

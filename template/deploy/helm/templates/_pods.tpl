@@ -23,9 +23,13 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* The image, its settings and what it may do, alike in every container. */ -}}
+{{- /* The image, what it may do and its settings, alike in every container; more variables may follow. */ -}}
 {{- define "container" -}}
 image: {{ required "Set `image` to the image as it was pushed." .Values.image }}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities: {drop: [ALL]}
+  readOnlyRootFilesystem: true
 envFrom:
   - secretRef: {name: {{ .Values.settingsSecret }}}
 env:
@@ -33,10 +37,6 @@ env:
   - name: {{ $name }}
     value: {{ kindIs "string" $value | ternary $value (toJson $value) | toJson }}
 {{- end }}
-securityContext:
-  allowPrivilegeEscalation: false
-  capabilities: {drop: [ALL]}
-  readOnlyRootFilesystem: true
 {{- end }}
 
 {{- /* Resources with the devices: include "resources" (list $ .Values.api) */ -}}
