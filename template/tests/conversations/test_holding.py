@@ -119,9 +119,8 @@ async def test_a_repeat_that_is_refused_leaves_what_was_stored_until_one_is_answ
 
 @either
 @pytest.mark.parametrize("model", ["cuts"])
-@pytest.mark.usefixtures("first_bytes_soon")
 async def test_a_repeat_that_says_nothing_leaves_the_half_answer_until_one_is_better(
-    settings: Settings, provider: FakeProvider, talk: Talk, *, stream: bool
+    settings: Settings, provider: FakeProvider, talk: Talk, request: pytest.FixtureRequest, *, stream: bool
 ) -> None:
     assert (await talk.say("How long?", key="k1")).status_code == 502
     stored = await talk.messages()
@@ -129,6 +128,7 @@ async def test_a_repeat_that_says_nothing_leaves_the_half_answer_until_one_is_be
         talk.client.base_url = away.url
         assert (await talk.say("How long?", key="k1", stream=stream)).status_code == 503
         assert await talk.messages() == stored
+    request.getfixturevalue("first_bytes_soon")  # not before: a refusal that is late would no longer be the status
     async with run_service(settings, provider_settings(provider, "openai", "mute")) as silent:
         talk.client.base_url = silent.url
         provider.called.clear()
