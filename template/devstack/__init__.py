@@ -1,4 +1,4 @@
-"""The development stack: real servers and the whole service on this machine, without containers."""
+"""The development stack: real servers and the complete service on this machine, without containers."""
 
 import sys
 

@@ -14,7 +14,7 @@ from devstack.state import locked, throw_away
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command in the current folder and return the exit status."""
+    """Run a command in the current directory and return the exit status."""
     options = _parser().parse_args(arguments)
     root = Path.cwd()
     try:
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DevstackError as error:
         Console(stderr=True, highlight=False).print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
-    except KeyboardInterrupt:  # before the stack took the signals over
+    except KeyboardInterrupt:  # before the stack installs its signal handlers
         return 130
     except StopRequested as stop:
         return 128 + stop.signal_number
@@ -59,7 +59,7 @@ def _command(words: list[str]) -> list[str]:
 
 
 def _run(root: Path, command: Sequence[str]) -> int:
-    """Run the command with this project's servers, those of a running `dev` if there is one."""
+    """Run the command with this project's servers, or with those of a running `dev`."""
     folder = root / ".dev"
     try:
         with locked(folder), Processes(folder) as processes:
@@ -75,7 +75,7 @@ def _run(root: Path, command: Sequence[str]) -> int:
 
 def _run_tests(root: Path, command: Sequence[str]) -> int:
     with throw_away(root / ".dev" / "tests") as folder, Processes(folder) as processes:
-        # Tests have settings of their own, not those with which the owner tries the service.
+        # Tests must not read the developer's environment file.
         return processes.foreground(command, stack.start(processes, durable=False) | {"APP_ENV_FILE": ""})
 
 

@@ -1,4 +1,4 @@
-"""The whole service on this machine: servers, migrations, worker and API, until Ctrl-C."""
+"""The `dev` command: servers, migrations, worker and API on this machine, until Ctrl-C."""
 
 import http.client
 import sys
@@ -26,7 +26,7 @@ def serve(root: Path, *, port: int, reload: bool, once: bool) -> None:
 
     Raises:
         DevstackError: Something does not start, or a process died.
-        StopRequested: The user asked to stop before the service was ready.
+        StopRequested: The user stopped it before the service was ready.
     """
     folder = root / ".dev"
     console = Console(highlight=False)
@@ -45,7 +45,7 @@ def serve(root: Path, *, port: int, reload: bool, once: bool) -> None:
 
 
 def _service_name(root: Path) -> str:
-    """Return what pyproject.toml calls the service, else the name of its folder."""
+    """Return the project's name in pyproject.toml, or else the name of its folder."""
     try:
         name: str = tomllib.loads((root / "pyproject.toml").read_text())["project"]["name"]
     except (OSError, KeyError):
@@ -53,10 +53,10 @@ def _service_name(root: Path) -> str:
     return name
 
 
-def _serve_api(  # noqa: PLR0913 - each is one of the user's choices
+def _serve_api(  # noqa: PLR0913 - options of the command
     processes: Processes, console: Console, environment: Mapping[str, str], *, port: int, reload: bool, once: bool
 ) -> None:
-    """Start worker and API, show the panel when they are ready, then their logs."""
+    """Start worker and API; once they are ready, show the panel and then their logs."""
     api, worker = _start_service(processes, environment, port=port, reload=reload)
     logs = panel.LogFollower(console, [api, worker])
     with console.status("Starting the service"):
@@ -90,10 +90,10 @@ def _start_service(
 
 
 def _wait_for_service(processes: Processes, logs: panel.LogFollower, api: Child, port: int) -> None:
-    """Wait for readiness; show the logs meanwhile once something looks wrong.
+    """Wait until the service is ready; show the logs if that takes long or they contain a traceback.
 
-    With reload, uvicorn outlives a service that cannot start and waits for a change of its source: the user sees
-    the error, corrects it, and the service becomes ready.
+    With reload, uvicorn survives a service that cannot start and waits for changes of the source: the user can then
+    fix the error, and the service becomes ready.
     """
     patience = time.monotonic() + _QUIET_SECONDS
 
@@ -111,7 +111,7 @@ def _existing_key(folder: Path) -> str | None:
 
 
 def _new_key(processes: Processes, environment: Mapping[str, str]) -> str:
-    """Make a key for the development account and keep it."""
+    """Create an API key for the development account and store it in the state folder."""
     account = ["--email", "dev@localhost.dev", "--name", "dev", "--role", "operator"]
     command = [sys.executable, "-m", "app.cli", "create-key", *account]
     key = processes.complete("create-key", command, environment=environment, capture=True).strip()
@@ -122,7 +122,7 @@ def _new_key(processes: Processes, environment: Mapping[str, str]) -> str:
 
 
 def _is_refused(key: str, port: int) -> bool:
-    """Say whether the service does not know the key, because its database is another one by now."""
+    """Return whether the service rejects the key, for example because its database is a new one."""
     connection = http.client.HTTPConnection(HOST, port, timeout=10)
     try:
         connection.request("GET", "/v1/auth/me", headers={"Authorization": f"Bearer {key}"})

@@ -1,7 +1,7 @@
-"""Becomes another program that does not outlive the process which started it.
+"""A wrapper that runs a program and ties its lifetime to the parent process.
 
-Run by path, before anything else in a child: `python -I -S guard.py --parent PID --signal N [...] -- COMMAND...`.
-It prepares the process and then replaces itself, so the child keeps its process id.
+It is run by path in a child: `python -I -S guard.py --parent PID --signal N [...] -- COMMAND...`. It prepares the
+process and then replaces itself with the command, so the process id stays the same.
 """
 
 import argparse
@@ -16,12 +16,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Prepare this process as the options say, then replace it with the command."""
+    """Prepare this process according to the options, then replace it with the command."""
     parser = argparse.ArgumentParser(prog="guard")
-    parser.add_argument("--parent", type=int, required=True, help="process id of the starter")
-    parser.add_argument("--signal", type=int, required=True, help="what to receive when the starter dies")
-    parser.add_argument("--namespace-user", type=int, help="appear as this user in a user namespace of its own")
-    parser.add_argument("--user", type=int, help="give up root and be this user")
+    parser.add_argument("--parent", type=int, required=True, help="process id of the parent")
+    parser.add_argument("--signal", type=int, required=True, help="signal to receive when the parent dies")
+    parser.add_argument("--namespace-user", type=int, help="appear as this user in a new user namespace")
+    parser.add_argument("--user", type=int, help="switch from root to this user")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -33,19 +33,19 @@ def main() -> None:
         os.setgid(options.user)
         os.setuid(options.user)
     if sys.platform == "linux":
-        # After the change of identity, because that clears the setting.
+        # After the change of user, which clears the setting.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, options.signal)
     if os.getppid() != options.parent:
         sys.exit("the starter is gone already")
     try:
-        os.execvp(options.command[0], options.command)  # noqa: S606 - there is no shell on purpose
+        os.execvp(options.command[0], options.command)  # noqa: S606 - intentionally without a shell
     except OSError as error:
         print(f"cannot run {options.command[0]}: {error.strerror}", file=sys.stderr)  # noqa: T201
         sys.exit(127)
 
 
 def _enter_user_namespace(user: int) -> None:
-    """Look like `user` from the inside while keeping the rights on files from the outside."""
+    """Appear as `user` inside a new namespace, with the file permissions of the actual user."""
     outer_user, outer_group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:

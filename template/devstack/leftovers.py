@@ -1,4 +1,4 @@
-"""Finds and stops what an earlier run left behind because it was killed."""
+"""Finds and stops processes that a killed run left behind."""
 
 import os
 import signal
@@ -7,16 +7,15 @@ from pathlib import Path
 import psutil
 
 MARKER = "DEVSTACK_FOLDER"
-"""Environment variable that names the state folder a process belongs to."""
+"""Environment variable with the state folder that a process belongs to."""
 
 _GRACE_SECONDS = 10.0
 
 
 def stop_leftovers(folder: Path) -> None:
-    """Stop every process of an earlier run; call it only while holding the folder's lock.
+    """Stop all processes of an earlier run; call it only while holding the folder's lock.
 
-    A process is recognised by the mark in its environment, which no unrelated process can have by accident, as it
-    could have a process id that was used again.
+    They are recognised by a variable in their environment: unlike a process id, it cannot belong to another process.
     """
     found = [process for process in psutil.process_iter() if _belongs_to(process, folder)]
     for process in found:

@@ -1,4 +1,4 @@
-"""What the user sees: the panel with the first steps, and the logs of the service."""
+"""Terminal output: the panel with the first steps, and the logs of the service."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ _COLOURS = ("cyan", "magenta", "yellow", "green")
 
 
 def show_ready(console: Console, url: str, key: str, folder: Path) -> None:
-    """Print where the service is, the key to it, a page to try it in, and three commands to copy.
+    """Print the service's URL, an API key, the playground and some commands to copy.
 
-    Browsers keep what is behind the `#` of an address to themselves. Address and commands stand outside the frame and
-    are never broken, so that they can be copied.
+    Browsers do not send the part of a URL after `#`, here the key. URL and commands are printed outside the frame and
+    without line breaks, so that they can be copied.
     """
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", justify="right")
@@ -42,24 +42,24 @@ def show_ready(console: Console, url: str, key: str, folder: Path) -> None:
 
 
 class LogFollower:
-    """Prints what children add to their logs, each line behind the child's name."""
+    """Prints new log lines of children, each prefixed with the child's name."""
 
     def __init__(self, console: Console, children: list[Child]) -> None:
-        """Follow the logs from their beginning."""
+        """Follow the logs from the beginning."""
         self._console = console
         self._children = children
         self._width = max(len(child.name) for child in children)
         self._read_bytes = dict.fromkeys((child.name for child in children), 0)
 
     def print_new(self) -> None:
-        """Print the complete lines that have been added since the last call."""
+        """Print the complete lines added since the last call."""
         for child, colour in zip(self._children, _COLOURS, strict=False):
             for line in self._new_lines(child):
                 prefix = (f"{child.name:>{self._width}} │ ", colour)
                 self._console.print(Text.assemble(prefix, Text.from_ansi(line)), soft_wrap=True)
 
     def skip(self) -> None:
-        """Leave out what is in the logs by now."""
+        """Skip all lines so far."""
         for child in self._children:
             self._new_lines(child)
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server with pgvector on loopback, or the one that the user names."""
+"""A PostgreSQL server with pgvector on loopback, or the one that the user has configured."""
 
 import os
 import secrets
@@ -21,13 +21,13 @@ _USER = "app"
 _DATABASE = "app"
 _CREATE_DATABASE = f'echo "CREATE DATABASE {_DATABASE}" | "$0" --single -F -D "$1" postgres'
 _FIRST_WITH_BUILTIN_LOCALES = 17
-_FORGETFUL = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+_NOT_DURABLE = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
 
 
 def start(processes: Processes, *, durable: bool) -> Server:
-    """Start a server, unless APP_DATABASE__URL or DATABASE_URL names one; `durable` survives a power cut.
+    """Start a server, unless APP_DATABASE__URL or DATABASE_URL is set; with `durable`, data survive a power cut.
 
-    The first start makes the database, whole or not at all.
+    The first start creates the database atomically.
 
     Raises:
         DevstackError: There is no PostgreSQL with pgvector, or it does not start.
@@ -44,11 +44,11 @@ def start(processes: Processes, *, durable: bool) -> Server:
         _create(processes, programs, identity, home)
     _forget_dead_server(data)
     port = lasting_port(processes.folder, "postgres")
-    # No Unix socket: the path to its folder could be longer than the system allows.
+    # No Unix socket: its path could exceed the system's limit.
     listen = ["-h", HOST, "-p", str(port), "-k", ""]
     processes.start(
         "postgres",
-        [programs / "postgres", "-D", data, *listen, *([] if durable else _FORGETFUL)],
+        [programs / "postgres", "-D", data, *listen, *([] if durable else _NOT_DURABLE)],
         identity=identity,
         stop_signal=signal.SIGINT,
     )
@@ -61,7 +61,7 @@ def start(processes: Processes, *, durable: bool) -> Server:
 
 
 def asyncpg_url(url: str) -> str:
-    """Return any PostgreSQL URL in the form that SQLAlchemy's asyncpg driver takes.
+    """Convert any PostgreSQL URL to one for SQLAlchemy's asyncpg driver.
 
     Raises:
         DevstackError: It is not a PostgreSQL URL.
@@ -69,7 +69,7 @@ def asyncpg_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme.partition("+")[0] not in ("postgres", "postgresql"):
         raise DevstackError(f"DATABASE_URL must begin with postgresql://, not {parts.scheme or 'nothing'}://.")
-    # libpq's names for what asyncpg calls otherwise or decides itself.
+    # asyncpg has another name for libpq's `sslmode`, and no `channel_binding`.
     query = [
         ("ssl" if name == "sslmode" else name, value)
         for name, value in parse_qsl(parts.query)
@@ -79,7 +79,7 @@ def asyncpg_url(url: str) -> str:
 
 
 def _create(processes: Processes, programs: Path, identity: Sequence[str], home: Path) -> None:
-    """Make the database cluster beside its final place and move it there when it is complete."""
+    """Create the database cluster in a temporary folder, and rename that when it is complete."""
     unfinished = home / "data.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     password = secrets.token_urlsafe(24)
@@ -100,7 +100,7 @@ def _create(processes: Processes, programs: Path, identity: Sequence[str], home:
 
 
 def _initialise(processes: Processes, programs: Path, identity: Sequence[str], data: Path, password_file: Path) -> None:
-    """Run initdb with the first locale that this PostgreSQL and this machine know."""
+    """Run initdb with the first locale that this PostgreSQL and this machine support."""
     locales = [["--locale=C.UTF-8"], ["--locale=C"]]
     if major_version(programs) >= _FIRST_WITH_BUILTIN_LOCALES:
         locales = [["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]]
@@ -127,9 +127,9 @@ def _initialise(processes: Processes, programs: Path, identity: Sequence[str], d
 
 
 def _forget_dead_server(data: Path) -> None:
-    """Stop a server that an earlier run left behind here, or remove the lock file of one that is gone.
+    """Stop a server that an earlier run left behind, and remove its lock file.
 
-    PostgreSQL itself would refuse to start if the process id in the file belonged to something else by now.
+    PostgreSQL would refuse to start if another process now had the process id in the file.
     """
     lock = data / "postmaster.pid"
     try:
@@ -148,4 +148,4 @@ def _forget_dead_server(data: Path) -> None:
 
 def _answers(programs: Path, port: int) -> bool:
     question: list[str | Path] = [programs / "pg_isready", "-q", "-h", HOST, "-p", str(port)]
-    return subprocess.run(question, check=False, timeout=20).returncode == 0  # noqa: S603 - a program we found
+    return subprocess.run(question, check=False, timeout=20).returncode == 0  # noqa: S603 - PostgreSQL's own program

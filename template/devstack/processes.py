@@ -1,4 +1,4 @@
-"""Starts processes, waits for them and stops them in order, so that none is left behind."""
+"""Starts child processes, waits for them and stops them in order."""
 
 import contextlib
 import os
@@ -35,14 +35,14 @@ class Child:
 
 
 class Processes:
-    """The processes of one run; leaving the context stops them, newest first.
+    """The child processes of one run; leaving the context stops them, newest first.
 
-    Signals only set a flag that every wait looks at, so a Ctrl-C can never fall between starting a process and
-    remembering it. Use it from the main thread: children are told when the thread that started them ends.
+    Signals are only recorded, and every wait checks for them, so a Ctrl-C cannot come between starting a process and
+    registering it. Use it from the main thread, because children are signalled when the thread that started them ends.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Keep logs in `folder`/logs and mark every child as belonging to `folder`."""
+        """Write logs to `folder`/logs, and mark every child as belonging to `folder`."""
         self.folder = folder
         self.children: list[Child] = []
         self._signals: list[int] = []
@@ -50,7 +50,7 @@ class Processes:
         self._former_handlers: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Self:
-        """Take over the stop signals."""
+        """Install handlers for the stop signals."""
         (self.folder / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
         for number in _SIGNALS:
             former = signal.getsignal(number)
@@ -63,13 +63,13 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop every child, newest first, and give the signals back."""
+        """Stop every child, newest first, and restore the signal handlers."""
         while self.children:
             self._stop(self.children.pop())
         for number, former in self._former_handlers.items():
             signal.signal(number, former)  # type: ignore[arg-type]  # it came from getsignal
 
-    def start(  # noqa: PLR0913 - each is a fact about one process
+    def start(  # noqa: PLR0913 - options of one process
         self,
         name: str,
         command: Sequence[str | Path],
@@ -84,18 +84,18 @@ class Processes:
         """Start a process that should keep running.
 
         Args:
-            name: What the user calls it; also names its log.
+            name: Display name, also of its log.
             command: Program and arguments.
-            environment: Its whole environment; this process's own when left out.
-            folder: Its working folder.
+            environment: Its complete environment; by default, that of this process.
+            folder: Its current directory.
             identity: Options for the guard that change which user it runs as.
-            stop_signal: What it should receive to stop, also when this process is killed.
+            stop_signal: The signal that stops it, also sent if this process is killed.
             grace_seconds: How long it may take to stop before it is killed.
-            capture: Keep its standard output out of the log, in a pipe that holds 64 KiB.
+            capture: Write its standard output to a pipe, which holds 64 KiB, instead of the log.
         """
         log = self.folder / "logs" / f"{name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - our own commands, without a shell
+            process = subprocess.Popen(  # noqa: S603 - the stack's own commands, without a shell
                 guarded(command, stop_signal, identity),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if capture else output,
@@ -109,11 +109,11 @@ class Processes:
         return child
 
     def check(self) -> None:
-        """Raise when the user asked to stop or when a child has ended.
+        """Check that no stop was requested and that all children are running.
 
         Raises:
             StopRequested: A stop signal has arrived.
-            ChildDiedError: A child ended by itself; the text carries the end of its log.
+            ChildDiedError: A child has ended; the message has the end of its log.
         """
         if self._signals:
             raise StopRequested(self._signals[0])
@@ -130,7 +130,7 @@ class Processes:
         timeout_seconds: float = 30.0,
         poll_seconds: float = _POLL_SECONDS,
     ) -> None:
-        """Return as soon as `ready` is true.
+        """Wait until `ready` returns True.
 
         Raises:
             StopRequested: A stop signal has arrived.
@@ -145,7 +145,7 @@ class Processes:
                 raise DevstackError(f"{what} was not ready within {timeout_seconds:.0f} seconds. Look into {logs}.")
             time.sleep(poll_seconds)
 
-    def complete(  # noqa: PLR0913 - each is a fact about one process
+    def complete(  # noqa: PLR0913 - options of one process
         self,
         name: str,
         command: Sequence[str | Path],
@@ -155,7 +155,7 @@ class Processes:
         timeout_seconds: float = 120.0,
         capture: bool = False,
     ) -> str:
-        """Run a process to its end; `capture` returns its standard output instead of leaving it in the log.
+        """Run a process to completion; `capture` returns its standard output instead of logging it.
 
         Raises:
             StopRequested: A stop signal has arrived; the process is stopped.
@@ -181,11 +181,11 @@ class Processes:
     def foreground(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
         """Run the user's own command on this terminal and return its exit status, 128 + n after signal n."""
         wrapped = guarded(command, signal.SIGTERM)
-        process = subprocess.Popen(wrapped, env=clean_environment(environment))  # noqa: S603 - what the user asked for
+        process = subprocess.Popen(wrapped, env=clean_environment(environment))  # noqa: S603 - the user's own command
         forwarded = 0
         while process.poll() is None:
             for number in self._signals[forwarded:]:
-                # A terminal sends Ctrl-C to the command as well; sending it again would count as a second one.
+                # A terminal sends Ctrl-C to the command itself; forwarding it would count as a second one.
                 if number != signal.SIGINT or not sys.stdin.isatty():
                     process.send_signal(number)
             forwarded = len(self._signals)
@@ -194,21 +194,21 @@ class Processes:
 
     def _note_signal(self, number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
-        # One Ctrl-C can arrive twice: from the terminal, and from a task runner that passes its own on.
+        # One Ctrl-C can arrive twice: from the terminal, and from a task runner that forwards it.
         if now - self._last_signal > _ONE_KEYSTROKE_SECONDS:
             self._signals.append(number)
         self._last_signal = now
 
     def _stop(self, child: Child) -> str:
-        """Ask the child to stop, wait, kill what is left of its process group, and return its captured output."""
+        """Signal the child to stop, wait, kill the rest of its process group, and return its captured output."""
         seen = len(self._signals)
         if child.process.poll() is None:
             child.process.send_signal(child.stop_signal)
         deadline = time.monotonic() + child.grace_seconds
-        # A second Ctrl-C while stopping means: now.
+        # A second Ctrl-C while stopping ends the grace period.
         while child.process.poll() is None and time.monotonic() < deadline and len(self._signals) <= max(seen, 1):
             time.sleep(_POLL_SECONDS)
-        # Nobody may be left in the group; macOS says so with the second error.
+        # The group may be empty; macOS reports that with PermissionError.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.process.pid, signal.SIGKILL)
         output, _ = child.process.communicate()
@@ -216,19 +216,19 @@ class Processes:
 
 
 def clean_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for a child: without the setting that makes every Python start compile anew."""
+    """Return the environment for a child, without PYTHONDONTWRITEBYTECODE, which slows down every start."""
     chosen = dict(os.environ if environment is None else environment)
     chosen.pop("PYTHONDONTWRITEBYTECODE", None)
     return chosen
 
 
 def describe_exit(status: int) -> str:
-    """Return how a process ended, in words; `status` is negative after a signal."""
+    """Describe how a process ended; `status` is negative after a signal."""
     return f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
 
 
 def tail(log: Path) -> str:
-    """Return the last lines of a log, introduced by its path."""
+    """Return the last lines of a log, after its path."""
     lines = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
     return f"The end of {log}:\n" + "\n".join(f"  {line}" for line in lines or ["(empty)"])
 
@@ -236,6 +236,6 @@ def tail(log: Path) -> str:
 def guarded(
     command: Sequence[str | Path], stop_signal: signal.Signals = signal.SIGTERM, identity: Sequence[str] = ()
 ) -> list[str]:
-    """Return `command` wrapped so that it ends when this process does."""
+    """Return `command` wrapped by the guard, so that it ends when this process does."""
     guard = [sys.executable, "-I", "-S", str(_GUARD), "--parent", str(os.getpid()), "--signal", str(int(stop_signal))]
     return [*guard, *identity, "--", *map(str, command)]

@@ -1,4 +1,4 @@
-"""What the stack knows about a server, whether started here or given by the user."""
+"""A server of the stack, started here or configured by the user."""
 
 import http.client
 import os
@@ -17,9 +17,9 @@ class Server:
     """A server that the service can use.
 
     Attributes:
-        name: What the user calls it.
-        url: Where the service finds it.
-        ready: Says whether it answers by now.
+        name: Display name.
+        url: URL for the service.
+        ready: Returns whether the server answers.
     """
 
     name: str
@@ -28,12 +28,12 @@ class Server:
 
 
 def given_url(*variables: str) -> str | None:
-    """Return the first of the user's environment variables that has a value."""
+    """Return the value of the first of these environment variables that is set and not empty."""
     return next((value for variable in variables if (value := os.environ.get(variable))), None)
 
 
 def http_answers(port: int, path: str) -> bool:
-    """Say whether the server on this port of loopback answers `path` with 200."""
+    """Return whether the server on this loopback port answers `path` with 200."""
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", path)

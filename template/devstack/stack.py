@@ -1,4 +1,4 @@
-"""The servers that the service needs, as one: start them, and say in environment variables where they are."""
+"""All servers of the service: starts them, and returns their settings as environment variables."""
 
 import json
 import os
@@ -16,15 +16,15 @@ def start(processes: Processes, *, durable: bool) -> dict[str, str]:
     """Start the servers, wait until they answer, and return the environment for the service.
 
     Args:
-        processes: Where the servers are started; their data is kept in its folder.
-        durable: Whether data must survive; tests are faster without.
+        processes: Starts the servers; their data are in its folder.
+        durable: Whether data must survive a crash; tests are faster without.
 
     Returns:
-        This process's environment plus the service's settings; what the user set explicitly is kept.
+        This process's environment with the service's settings; what the user set explicitly takes precedence.
 
     Raises:
         DevstackError: A server is missing or does not start.
-        StopRequested: The user asked to stop meanwhile.
+        StopRequested: A stop signal has arrived.
     """
     passages = vector_store.start(processes, durable=durable)
     queue = valkey.start(processes, durable=durable)
@@ -46,23 +46,23 @@ def start(processes: Processes, *, durable: bool) -> dict[str, str]:
 
 
 def _shared_memory(queue_url: str) -> dict[str, str]:
-    """Use the queue's server for counting, too, unless it is some other broker of Celery's."""
+    """Use the queue's server for shared state as well, if it is Redis or Valkey."""
     return {"APP_VALKEY__URL": queue_url} if queue_url.startswith(("redis://", "rediss://")) else {}
 
 
 def publish(folder: Path, environment: Mapping[str, str]) -> None:
-    """Let other commands of this project use the servers that run now."""
+    """Store the settings of the running servers, for other commands of this project."""
     added = {name: value for name, value in environment.items() if name.startswith("APP_")}
     write_secret(folder / _RUNNING, json.dumps(added))
 
 
 def withdraw(folder: Path) -> None:
-    """Undo `publish`."""
+    """Delete the settings that `publish` stored."""
     (folder / _RUNNING).unlink(missing_ok=True)
 
 
 def join(folder: Path) -> dict[str, str] | None:
-    """Return the environment of the servers that run in this folder already, None if they are not ready."""
+    """Return the environment for servers that another command has started; None if they are not ready."""
     try:
         added: dict[str, str] = json.loads((folder / _RUNNING).read_text())
     except FileNotFoundError:

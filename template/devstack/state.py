@@ -1,4 +1,4 @@
-"""The folder that keeps a project's development data: its lock, its secrets, its ports."""
+"""The state folder with a project's development data: its lock, secrets and ports."""
 
 import fcntl
 import os
@@ -18,12 +18,12 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Own the folder, making it first if needed; what a killed run left behind is stopped.
+    """Lock the folder, creating it if needed, and stop processes that a killed run left behind.
 
     Raises:
-        FolderInUseError: Another run owns it.
+        FolderInUseError: Another run has locked it.
     """
-    # Others may pass through but not look: the database may have to run as another user.
+    # Others may enter but not list it: the database may have to run as another user.
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as lock:
         try:
@@ -44,11 +44,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def throw_away(parent: Path) -> Iterator[Path]:
-    """Own a new folder in `parent` that is deleted at the end; those of killed runs are deleted first."""
+    """Create and lock a temporary folder in `parent`, deleted at the end; delete those of killed runs first."""
     parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     with ExitStack() as owned:
         with parent.with_suffix(".lock").open("a") as gate:
-            # Otherwise another run could take our folder for an abandoned one before we have locked it.
+            # Otherwise another run could delete the new folder before it is locked.
             fcntl.flock(gate, fcntl.LOCK_EX)
             _delete_abandoned(parent)
             folder = Path(mkdtemp(dir=parent))
@@ -65,7 +65,7 @@ def _delete_abandoned(parent: Path) -> None:
 
 
 def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file atomically, readable only by its owner."""
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -74,14 +74,14 @@ def write_secret(path: Path, text: str) -> None:
 
 
 def lasting_secret(path: Path) -> str:
-    """Return the random secret kept in the file, made at the first call."""
+    """Return the random secret in the file, which the first call creates."""
     if not path.exists():
         write_secret(path, secrets.token_urlsafe(32))
     return path.read_text()
 
 
 def lasting_port(folder: Path, name: str) -> int:
-    """Return a free port for the named server, the same as last time if it is still free."""
+    """Return a free port for a server, the same as last time if it is still free."""
     remembered = folder / f"{name}.port"
     if remembered.exists():
         port = int(remembered.read_text())
@@ -95,7 +95,7 @@ def lasting_port(folder: Path, name: str) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Say whether a server could listen on the port now."""
+    """Return whether a server could listen on the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -106,10 +106,10 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int) -> None:
-    """Make sure that the service can have the port.
+    """Check that the port is free.
 
     Raises:
-        DevstackError: Something else listens there.
+        DevstackError: Another program listens on it.
     """
     if not is_free(port):
         raise DevstackError(f"Port {port} is taken by another program. Choose another one: --port {port + 1}")

@@ -1,4 +1,4 @@
-"""A Valkey server on loopback, or the one that the user names."""
+"""A Valkey server on loopback, or the one that the user has configured."""
 
 import shutil
 import socket
@@ -12,10 +12,10 @@ from devstack.state import HOST, lasting_port
 
 
 def start(processes: Processes, *, durable: bool) -> Server:
-    """Start a server, unless APP_JOB_QUEUE__URL or REDIS_URL names one; `durable` keeps its data for the next run.
+    """Start a server, unless APP_JOB_QUEUE__URL or REDIS_URL is set; `durable` keeps its data for the next run.
 
     Raises:
-        DevstackError: There is no program to start.
+        DevstackError: Neither Valkey nor Redis is installed.
     """
     url = given_url("APP_JOB_QUEUE__URL", "REDIS_URL")
     if url is not None:
@@ -23,7 +23,7 @@ def start(processes: Processes, *, durable: bool) -> Server:
     data = processes.folder / "valkey"
     data.mkdir(mode=0o700, exist_ok=True)
     port = lasting_port(processes.folder, "valkey")
-    # The data folder is the working folder, so its path is never parsed as configuration.
+    # The data folder is the current directory, so its path need not be escaped in the configuration.
     processes.start(
         "valkey",
         [_program(), "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "yes" if durable else "no"],

@@ -1,14 +1,16 @@
 """Bodies that are too large."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
-from app.body_limit import STRANGERS_BYTES
+from app.body_limit import STRANGERS_BYTES, BodyLimitMiddleware, BodyLimits
 from app.bootstrap import Services
 from app.main import JSON_BYTES, UPLOAD_PATHS
+from app.problems import install_problem_handlers
 from tests.http import join
 
 FORM = "multipart/form-data; boundary=b"
@@ -49,6 +51,35 @@ async def test_only_where_files_are_kept_on_disk_may_a_form_be_as_large(
     paths = (await client.get("/openapi.json")).json()["paths"]
     takes_files = {path for path, methods in paths.items() if "multipart/form-data" in str(methods)}
     assert takes_files == UPLOAD_PATHS
+
+
+async def test_files_that_arrive_together_do_not_fill_the_disk() -> None:
+    async def receive(request: Request) -> Response:
+        await request.body()
+        return Response()
+
+    async def hold() -> AsyncIterator[bytes]:
+        yield b"x" * 6000
+        begun.set()
+        await go.wait()
+
+    begun, go = asyncio.Event(), asyncio.Event()
+    app = FastAPI()
+    app.add_api_route("/", receive, methods=["POST"])
+    install_problem_handlers(app)
+    limits = BodyLimits(json=10_000, json_of={}, upload=10_000, upload_paths={"/"}, spooled=10_000)
+    app.add_middleware(BodyLimitMiddleware, limits=limits)
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://test", headers={"Content-Type": FORM}
+    ) as client:
+        first = asyncio.create_task(client.post("/", content=hold()))
+        await begun.wait()
+        refused = await client.post("/", content=b"x" * 6000)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+        go.set()
+        assert (await first).status_code == 200
+        assert (await client.post("/", content=b"x" * 10_000)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/documents", "/v1/embeddings", "/v2/models/x/infer", "/mcp"])

@@ -19,7 +19,7 @@ from app.inference.capacity import BatchingSettings
 from app.vision.detector import DetectionSettings, Detector, open_detector
 from app.vision.frames import FrameRate
 from app.vision.manifest import load_detection_model
-from app.vision.service import DetectionService, Wanted
+from app.vision.service import DetectionLimits, DetectionService
 from app.vision.stream import DetectionStream, first_failure
 from batching_sessions import Session
 from fastapi import FastAPI, WebSocket
@@ -64,7 +64,7 @@ def make_app() -> FastAPI:
             return caller
 
         settings = services[0].detector.settings
-        stream = DetectionStream(services[0], authenticate, Wanted(), settings.max_bytes, FrameRate(ENDLESS))
+        stream = DetectionStream(services[0], authenticate, DetectionLimits(), settings.max_bytes, FrameRate(ENDLESS))
         await websocket.send_text(stream.ready().model_dump_json())
 
         async def receive() -> None:
@@ -75,7 +75,7 @@ def make_app() -> FastAPI:
             while True:
                 await websocket.send_text((await stream.answer()).model_dump_json())
 
-        await first_failure(receive(), stream.look(), answer())
+        await first_failure(receive(), stream.process(), answer())
 
     # The annotation is a name of this module's, which FastAPI reads from there.
     app.add_api_websocket_route("/stream", stream_detections)

@@ -25,7 +25,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @account.command()
 def show(email: Email) -> None:
     """Show an account, its keys and what it stores; secrets are never stored."""
-    typer.echo(_told(asyncio.run(_read(email))))
+    typer.echo(_format_overview(asyncio.run(_read(email))))
 
 
 @account.command()
@@ -54,7 +54,7 @@ def delete(email: Email, *, yes: Yes = False) -> None:
     """Delete an account and all its data for good; run it again if it could not finish."""
     overview = asyncio.run(_read(email))
     address = overview.account.email
-    typer.echo(f"{_told(overview)}\nAll of this goes, with {REST}.", err=True)
+    typer.echo(f"{_format_overview(overview)}\nAll of this goes, with {REST}.", err=True)
     if not yes and typer.prompt("Type the address to delete it", err=True).strip().lower() != address:
         typer.secho("Nothing was deleted.", err=True, fg=typer.colors.RED)
         raise typer.Exit(1)
@@ -97,7 +97,7 @@ async def _delete(account_id: UUID) -> None:
     from app.database import open_database
 
     settings = load_settings()
-    # The rows of years may go in one statement.
+    # One statement may delete the rows of years, so it has no timeout.
     patient = settings.database.model_copy(update={"statement_timeout": 0})
     async with (
         open_database(patient) as database,
@@ -106,13 +106,13 @@ async def _delete(account_id: UUID) -> None:
         open_valkey(settings.valkey) as valkey,
     ):
         forget = None
-        if valkey is not None:  # some may have been kept before that was switched off
+        if valkey is not None:  # answers may have been cached before caching was disabled
             forget = ValkeyAnswerCache(valkey, settings.valkey.prefix, settings.answer_cache.max_bytes).forget
         deletion = AccountDeletion(database, files, vectors, forget, settings.auth.cache_seconds)
         await deletion.delete(account_id, lambda line: typer.echo(line, err=True))
 
 
-def _told(overview: "Overview") -> str:
+def _format_overview(overview: "Overview") -> str:
     owner = overview.account
     lines = [
         owner.email,

@@ -1,4 +1,4 @@
-"""The composition root: settings open the ports, ports make the services."""
+"""The composition root: opens the ports from the settings, and builds the services on them."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -25,7 +25,7 @@ from app.auth.service import AuthService
 from app.chat.answer_cache import AnswerCache
 from app.chat.caching import Caching
 from app.chat.circuits import CircuitBreaker
-from app.chat.concurrency_limit import cap_calls
+from app.chat.concurrency_limit import limit_concurrency
 from app.chat.ports import DEFAULT, LanguageModel
 from app.chat.service import ChatService
 from app.classification.classifier import Classifiers
@@ -37,10 +37,10 @@ from app.documents.handlers import IngestDocument, PurgeDocument
 from app.documents.ports import FileStore, VectorStore
 from app.documents.service import INGEST, PURGE, DocumentService
 from app.extraction.extractor import Extractor
+from app.extraction.format_check import make_format_check
 from app.extraction.handlers import ExtractBatch
 from app.extraction.release import EXTRACTION, check_release
 from app.extraction.service import BATCH, ExtractionService
-from app.extraction.shape import read_shape
 from app.guardrails.service import make_guardrails
 from app.health.service import HealthService, Ping
 from app.inference.embedder import Embedder
@@ -73,7 +73,7 @@ from app.webhooks.service import DELIVER, WebhookService
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Everything outside the process, and the models, opened and ready."""
+    """The open ports to everything outside the process, and the models."""
 
     answer_cache: AnswerCache | None
     circuit_breaker: CircuitBreaker
@@ -127,8 +127,8 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
     """Open everything that the service needs; close it in reverse order at the end.
 
     Args:
-        settings: the whole configuration.
-        serving: whether callers may send tensors, so that the operator's own models are opened, too.
+        settings: the complete configuration.
+        serving: whether the process serves requests; then registered models are opened as well.
 
     Raises:
         StartupError: the configuration or the machine does not allow the process to start.
@@ -168,14 +168,14 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
-    writers = cap_calls(ports.language_models, settings.limits)
+    writers = limit_concurrency(ports.language_models, settings.limits)
     checks = {EXTRACTION: check_release, GUARDRAIL: check_refusal}
     reviews = ReviewService(ports.database, checks, settings.reviews, webhooks)
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
-    chat = ChatService(writers, usage, settings.chat, prompts, guardrails, caching, read_shape)
+    chat = ChatService(writers, usage, settings.chat, prompts, guardrails, caching, make_format_check)
     extractor = Extractor(writers, usage, settings.extraction, guardrails)
     return Services(
         ports=ports,
@@ -243,6 +243,6 @@ def _pings(settings: Settings, ports: Ports) -> Mapping[str, Ping]:
 
 @asynccontextmanager
 async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
-    """Open what a worker needs: the runner of jobs, on ports of its own."""
+    """Open the job runner of a worker, with its own ports."""
     async with open_telemetry(settings.tracing, settings.metrics, settings.service.name), open_ports(settings) as ports:
         yield build_services(settings, ports).job_runner

@@ -37,7 +37,7 @@ Amount = Annotated[str, typer.Argument(help=f"In the currency of the prices, or 
 
 @budget.command("set")
 def set_budget(email: Email, amount: Amount) -> None:
-    """Give an account a budget of its own."""
+    """Set the monthly budget of an account."""
     typer.echo(asyncio.run(_set(email, parse_amount(amount))))
 
 
@@ -84,10 +84,9 @@ async def _show(email: str) -> str:
 
 
 async def _standing(budgets: "Budgets", caller: "Caller") -> str:
-    from app.usage.prices import plain
+    from app.usage.prices import format_amount
 
     month = await budgets.read_month(caller=caller)
-    limit = "no limit" if month.budget is None else f"{plain(month.budget)} {budgets.settings.currency}"
-    return (
-        f"{month.month:%Y-%m}: {plain(month.spending.spent)} spent, {plain(month.spending.reserved)} reserved, {limit}"
-    )
+    limit = "no limit" if month.budget is None else f"{format_amount(month.budget)} {budgets.settings.currency}"
+    spent, reserved = format_amount(month.spending.spent), format_amount(month.spending.reserved)
+    return f"{month.month:%Y-%m}: {spent} spent, {reserved} reserved, {limit}"

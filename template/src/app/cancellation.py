@@ -1,4 +1,4 @@
-"""What cancellation shall not leave behind: tasks that go on for ever, and work that is half done."""
+"""Helpers for cancellation: end background tasks reliably, and complete work that must not be interrupted."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-# Seconds after which a task that still goes on is cancelled once more.
+# Seconds after which a task that is still running is cancelled again.
 PATIENCE = 1.0
 
 # The event loop itself does not keep tasks alive.
@@ -14,9 +14,9 @@ _unfinished: set[asyncio.Task[Any]] = set()
 
 
 async def cancel_and_wait(*tasks: asyncio.Future[Any], patience: float = PATIENCE) -> None:
-    """Cancel endless tasks until each has ended, whatever it ends with.
+    """Cancel tasks, repeatedly if needed, until each has ended; ignore their results and errors.
 
-    Not for tasks that clean up for longer than `patience` seconds: they would be interrupted in it.
+    Not for tasks whose cleanup takes longer than `patience` seconds: the next cancellation would interrupt it.
     """
     # Python 3.11 can lose a cancellation: its `asyncio.wait_for`, through which redis-py writes, may return instead.
     going = set(tasks)
@@ -28,9 +28,9 @@ async def cancel_and_wait(*tasks: asyncio.Future[Any], patience: float = PATIENC
 
 
 async def finish(work: Coroutine[Any, Any, Result]) -> Result:
-    """Do work to its end, even if the task that waits for it is cancelled meanwhile: it is cancelled after that.
+    """Complete the work even if the calling task is cancelled meanwhile, which then takes effect afterwards.
 
-    A task that is cancelled once more does not wait any longer; the work goes on without it.
+    After a second cancellation, the caller no longer waits; the work continues in the background.
     """
     doing = asyncio.create_task(work)
     _unfinished.add(doing)
@@ -38,6 +38,6 @@ async def finish(work: Coroutine[Any, Any, Result]) -> Result:
     try:
         return await asyncio.shield(doing)
     except asyncio.CancelledError:
-        # Left behind, it would stand still with its transaction where the event loop stops between two jobs.
+        # If it were not awaited, it could stall with an open transaction where the event loop stops between two jobs.
         await asyncio.wait({doing})
         raise

@@ -29,7 +29,7 @@ app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.add_typer(vectors, name="vectors")
 
-INTERRUPTED = 130  # as shells count Ctrl-C
+INTERRUPTED = 130  # the exit status of shells for Ctrl-C
 
 Role = Literal["account", "reviewer", "operator"]
 ROLES_HELP = "What it may do: what accounts may; decide reviews and nothing else; everything, prompts included."
@@ -58,7 +58,7 @@ def create_key(
     *,
     existing: Existing = False,
 ) -> None:
-    """Make an API key and print it."""
+    """Create an API key and print it."""
     typer.echo(_run(_create_key(email, name, role, existing=existing)))
 
 
@@ -69,7 +69,7 @@ def ingest(
     *,
     existing: Existing = False,
 ) -> None:
-    """Upload files as an account's documents, but those that it has uploaded before; the workers index them."""
+    """Upload files as an account's documents, except those uploaded before; the workers index them."""
     _run(_ingest(folder, email, existing=existing))
 
 
@@ -85,23 +85,23 @@ def reindex(
 
 
 def main() -> None:
-    """Run a command; an expected error is one line, not a traceback."""
+    """Run a command; print an expected error as one line, without a traceback."""
     try:
         app()
     except (AppError, SettingsError, ValidationError) as error:
-        typer.secho(_told(error), err=True, fg=typer.colors.RED)
+        typer.secho(_format_error(error), err=True, fg=typer.colors.RED)
         raise SystemExit(1) from None
-    except asyncio.CancelledError:  # a Ctrl-C that came while the last one was being obeyed
+    except asyncio.CancelledError:  # a second Ctrl-C while the first one is handled
         raise SystemExit(INTERRUPTED) from None
 
 
-def _told(error: AppError | SettingsError | ValidationError) -> str:
-    """Describe an error; operators also see the cause of what callers only see as unavailable."""
+def _format_error(error: AppError | SettingsError | ValidationError) -> str:
+    """Format an error for operators; an UnavailableError includes its cause, which callers do not see."""
     reason = str(error.__cause__ or "").partition("\n")[0] if isinstance(error, UnavailableError) else ""
     return f"{error} {reason}".strip()
 
 
-def _run(work: "Coroutine[Any, Any, Any]") -> Any:  # noqa: ANN401 - whatever the work gives
+def _run(work: "Coroutine[Any, Any, Any]") -> Any:  # noqa: ANN401 - the result of the work
     return asyncio.run(work)
 
 
@@ -164,7 +164,7 @@ async def _ingest(folder: Path, email: str, *, existing: bool) -> None:
 
 
 def _key(name: str, content: bytes) -> str:
-    """Make the idempotency key of a file in a folder: another one for each name and each content."""
+    """Return the idempotency key of a file, which depends on its name and its content."""
     return "ingest:" + sha256(os.fsencode(name) + b"\0" + sha256(content).digest()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Settings of the operator's commands."""
+"""Settings and logging of the operator's commands."""
 
 import sys
 
@@ -7,7 +7,7 @@ from app.settings import Settings
 
 
 def load_settings() -> Settings:
-    """Read the settings and log to standard error, since standard output is for a command's result."""
+    """Read the settings, and configure logging to standard error: standard output is for a command's result."""
     settings = Settings()
     configure_logging(settings.logging.model_copy(update={"level": "WARNING", "format": "console"}), sys.stderr)
     return settings

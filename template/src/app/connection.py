@@ -1,4 +1,4 @@
-"""Stopping work whose client has gone."""
+"""Cancellation of work whose client has disconnected."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Do work whose request has been read to its end, unless the client goes away first.
+    """Run the work for a request whose body has been read, until the client disconnects.
 
     Raises:
-        ClientGoneError: it did; the work was cancelled.
+        ClientGoneError: the client disconnected; the work was cancelled.
     """
     doing = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request))
@@ -29,8 +29,8 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
     finally:
         doing.cancel()
         leaving.cancel()
-        # An error of the work has this frame in its traceback: with what is named here it would hold itself, and the
-        # request with it, until the next full garbage collection.
+        # An error's traceback refers to this frame: with these variables it would be in a reference cycle, which would
+        # keep the request until the next full garbage collection.
         del doing, leaving
 
 

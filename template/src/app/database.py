@@ -13,24 +13,24 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.errors import AppError, UnavailableError, UnprocessableError
 
-# SQLSTATEs: a character that the encoding lacks; and what another try may find otherwise, as nothing is wrong with the
-# statement: connection, read-only server, password, no such database, deadlock, resources, lock, time-out or shutdown.
+# SQLSTATEs: a character that the encoding lacks; and temporary failures that are not the statement's fault: connection,
+# read-only server, password, no such database, deadlock, resources, lock, timeout or shutdown.
 UNSTORABLE = "22021"
 UNAVAILABLE = ("08", "25006", "28", "3D", "40", "53", "55P03", "57")
-# Seconds to connect; and those for which the server may be silent beyond the time that a statement has.
+# Seconds to connect; and seconds beyond the statement timeout after which a silent server counts as gone.
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 5.0
 
 
 class DatabaseSettings(BaseModel):
-    """Where the database is and how many connections a process may hold."""
+    """Connection and timeouts of the database."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
-    pool_size: int = Field(default=10, ge=1, description="the most connections of one process")
+    pool_size: int = Field(default=10, ge=1, description="most connections of one process")
     pool_timeout: float = Field(default=10, gt=0, description="seconds to wait for a free connection")
-    statement_timeout: int = Field(default=15_000, ge=0, description="milliseconds a statement may take; 0 is no limit")
+    statement_timeout: int = Field(default=15_000, ge=0, description="statement timeout in milliseconds; 0 is no limit")
 
 
 class Table(DeclarativeBase):
@@ -45,11 +45,11 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - SQLAlchemy reads it off the class
+    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - SQLAlchemy reads it from the class
 
 
 class Record(Table):
-    """A table whose rows have a UUID and a creation time, by which they are listed."""
+    """The base of tables whose rows have a UUID and a creation time, by which they are listed."""
 
     __abstract__ = True
 
@@ -58,7 +58,7 @@ class Record(Table):
 
 
 class Database:
-    """Hands out transactions."""
+    """The database; provides transactions."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -68,29 +68,29 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Run a block in one transaction: committed at its end, rolled back if it raises.
 
-        Keep it short: a connection is held for as long as the block runs, so no port is called inside.
+        Keep it short: the block holds a connection, so call no other port inside.
 
         Raises:
-            UnavailableError: the database cannot be reached, or cannot do this in time.
-            UnprocessableError: a text holds a character that the database cannot store.
+            UnavailableError: the database cannot be reached, or the statement timed out.
+            UnprocessableError: a text has a character that the database cannot store.
         """
         with translated_errors():
             async with self._sessions.begin() as session:
                 yield session
 
     async def ping(self) -> None:
-        """Raise if the database does not answer."""
+        """Raise an exception if the database does not answer."""
         async with self._engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Translate failures of the database or the connection; other errors of a statement pass through.
+    """Translate failures of the database or the connection to AppErrors; other errors pass through.
 
     Raises:
-        UnavailableError: the database cannot be reached, or cannot do this in time.
-        UnprocessableError: a text holds a character that the database cannot store.
+        UnavailableError: the database cannot be reached, or the statement timed out.
+        UnprocessableError: a text has a character that the database cannot store.
     """
     try:
         yield
@@ -112,7 +112,7 @@ def _translated(error: Exception) -> AppError | None:
 
 
 def _discard_if_silent(context: ExceptionContext) -> None:
-    # Otherwise the connection is rolled back first, which waits as long again for a silent server.
+    # Otherwise the connection is rolled back first, which would wait for the silent server again.
     if isinstance(context.original_exception, TimeoutError):
         context.is_disconnect = True
 
@@ -130,10 +130,10 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
         connect_args={
             "server_settings": {"statement_timeout": str(limit)},
             "timeout": CONNECT_SECONDS,
-            # The server keeps its own limit only while it is there.
+            # The server's own limit does not help if the server is gone.
             "command_timeout": limit / 1000 + SILENCE_SECONDS if limit else None,
         },
-        # The text of a failure is logged, and among the values are prompts.
+        # Error messages are logged, and parameters contain prompts.
         hide_parameters=True,
     )
     event.listen(engine.sync_engine, "handle_error", _discard_if_silent)

@@ -1,4 +1,4 @@
-"""Dependencies of route handlers: the services, the caller, a page of a list."""
+"""FastAPI dependencies of route handlers: the services, the caller, pagination."""
 
 from typing import Annotated
 
@@ -30,7 +30,7 @@ async def get_caller(services: ServicesDep, credentials: CredentialsDep) -> Call
     """Authenticate the request.
 
     Raises:
-        UnauthenticatedError: no valid credentials came with it.
+        UnauthenticatedError: there are no valid credentials.
     """
     if credentials is None:
         raise UnauthenticatedError("Send an API key or an access token as `Authorization: Bearer …`.")
@@ -41,8 +41,8 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 async def get_page(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="how many items at most")] = 20,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="most items to return")] = 20,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the previous page")] = None,
 ) -> PageRequest:
     """Read the pagination parameters."""
     return PageRequest(limit, cursor)

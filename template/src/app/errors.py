@@ -1,4 +1,4 @@
-"""Every deliberate error of the service, in one tree.
+"""All expected errors of the service, as a tree.
 
     AppError
     ├── CallerError                     the request cannot be served as it is
@@ -18,26 +18,26 @@
     │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
     │   ├── TooManyRequestsError        429
     │   │   └── BudgetExhaustedError    the month's budget does not cover it
-    │   └── ClientGoneError             499, seen in logs alone
-    ├── UpstreamError                   something that the service needs has failed
+    │   └── ClientGoneError             499, only in logs
+    ├── UpstreamError                   a dependency of the service has failed
     │   ├── UpstreamFailedError         502
-    │   │   ├── BrokenOffError          the connection broke in the middle of the answer
-    │   │   ├── ExtractionFailedError   no answer of the model fits the caller's schema
+    │   │   ├── BrokenOffError          the connection broke in the middle of the response
+    │   │   ├── ExtractionFailedError   no answer of the model matches the caller's schema
     │   │   ├── RequestRefusedError     it rejects the request
     │   │   └── ServiceRefusedError     it rejects this service: wrong key or model name
     │   ├── UnavailableError            503
-    │   │   ├── OutOfMemoryError        a model has no memory for this input
+    │   │   ├── OutOfMemoryError        a model has too little memory for this input
     │   │   ├── OverloadedError         the work cannot be done in time
     │   │   ├── ProviderBusyError       a provider limits this service
     │   │   └── ProviderLimitError      this service limits its calls to a provider
     │   └── UpstreamTimeoutError        504
     ├── JobError                        how a job's handler ends an attempt
     │   ├── RetryJobError               try again later
-    │   ├── PauseJobError               go on later: there is less to do than before
-    │   └── DropJobError                trying again cannot help
-    └── StartupError                    the process must not start like this
+    │   ├── PauseJobError               a part is done: resume later
+    │   └── DropJobError                a retry cannot help
+    └── StartupError                    the process cannot start
 
-`detail` is written for the caller; what only the operator may know goes to the log.
+`detail` is for the caller; details for operators go to the log.
 """
 
 from collections.abc import Sequence
@@ -49,14 +49,14 @@ class AppError(Exception):
     """An expected failure.
 
     Attributes:
-        retryable: whether the same request may succeed later, although nobody has changed anything.
-        status: the HTTP status of the answer.
+        retryable: whether the same request may succeed later without any change.
+        status: the HTTP status of the response.
         code: a stable identifier for programs; the class name in snake case.
         detail: one sentence for the caller.
-        param: the field of the payload at fault, if there is one.
+        param: the invalid field of the payload, if there is one.
         faults: the individual mistakes, each prefixed with its location; shown to the caller only.
         retry_after: seconds after which a retry may succeed, if known.
-        review_id: the item in the review queue that a person decides, if there is one.
+        review_id: the item in the review queue, if a person decides on the request.
     """
 
     retryable: ClassVar[bool] = False
@@ -73,7 +73,7 @@ class AppError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that belong to the answer."""
+        """Headers for the response."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
@@ -85,14 +85,14 @@ class CallerError(AppError):
 
 
 class UnauthenticatedError(CallerError):
-    """No valid credentials came with the request."""
+    """The request has no valid credentials."""
 
     status = 401
     code = "unauthenticated"
 
     @property
     def headers(self) -> dict[str, str]:
-        """The challenge that RFC 6750 asks for."""
+        """The challenge that RFC 6750 requires."""
         return {"WWW-Authenticate": "Bearer"}
 
 
@@ -151,7 +151,7 @@ class UnsupportedMediaTypeError(CallerError):
 
 
 class UnprocessableError(CallerError):
-    """The payload is well-formed but means nothing."""
+    """The payload is well-formed but invalid."""
 
     status = 422
     code = "unprocessable"
@@ -218,19 +218,19 @@ class BudgetExhaustedError(TooManyRequestsError):
 
     @property
     def headers(self) -> dict[str, str]:
-        """When the next month begins, and a header that keeps OpenAI's clients from retrying at once."""
+        """The time until the next month, and a header that keeps OpenAI's clients from retrying."""
         return super().headers | {"x-should-retry": "false"}
 
 
 class ClientGoneError(CallerError):
-    """The client closed the connection; nobody will read the answer."""
+    """The client closed the connection before the response."""
 
     status = 499
     code = "client_gone"
 
 
 class UpstreamError(AppError):
-    """Something that the service depends on has failed."""
+    """A dependency of the service has failed."""
 
     status = 502
     code = "upstream_error"
@@ -238,27 +238,27 @@ class UpstreamError(AppError):
 
 
 class UpstreamFailedError(UpstreamError):
-    """A dependency sent an unusable answer."""
+    """A dependency sent an unusable response."""
 
     code = "upstream_failed"
     retryable = False
 
 
 class BrokenOffError(UpstreamFailedError):
-    """The connection to a dependency broke in the middle of its answer, as it does when that restarts."""
+    """The connection broke in the middle of a response, for example because the dependency restarted."""
 
     code = "broken_off"
     retryable = True
 
 
 class ExtractionFailedError(UpstreamFailedError):
-    """The language model produced nothing that fits the caller's schema within the allowed tries."""
+    """The language model did not produce an answer that matches the caller's schema within the allowed attempts."""
 
     code = "extraction_failed"
 
 
 class RequestRefusedError(UpstreamFailedError):
-    """A dependency rejects the request, so a retry is of no use."""
+    """A dependency rejects the request; a retry cannot help."""
 
     code = "request_refused"
 
@@ -277,26 +277,26 @@ class UnavailableError(UpstreamError):
 
 
 class OutOfMemoryError(UnavailableError):
-    """A model has no memory for its input, on the device or here; less input or a later retry may pass."""
+    """A model has too little memory for its input; less input, or a later retry, may succeed."""
 
     code = "out_of_memory"
     retry_after: int
 
     @property
     def headers(self) -> dict[str, str]:
-        """When to retry, and a header that keeps other instances of this service from avoiding this one altogether."""
+        """When to retry, and a header by which other instances of this service do not treat this one as down."""
         return super().headers | {"X-Error-Code": self.code}
 
 
 class OverloadedError(UnavailableError):
-    """There is more work than can be done in time."""
+    """There is more work queued than can be done in time."""
 
     code = "overloaded"
     retry_after: int
 
 
 class ProviderBusyError(UnavailableError):
-    """A provider limits this service's requests."""
+    """A provider rate-limits this service."""
 
     code = "provider_busy"
 
@@ -322,13 +322,13 @@ class JobError(AppError):
 
 
 class RetryJobError(JobError):
-    """The attempt failed for a reason that may pass."""
+    """The attempt failed for a temporary reason; retry the job later."""
 
     code = "job_retry"
 
 
 class PauseJobError(JobError):
-    """The attempt did a part of the job for good and cannot go on for now, so that it is not counted."""
+    """The attempt has completed a part of the job and cannot continue now; it is not counted."""
 
     code = "job_pause"
 

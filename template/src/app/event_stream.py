@@ -1,4 +1,4 @@
-"""Server-sent event streams: read ahead of the client, kept alive, and closed when the client is gone."""
+"""Server-sent event streams: read ahead of the client, kept alive, and closed when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,10 +13,10 @@ from app.errors import ClientGoneError
 
 KEEP_ALIVE_SECONDS = 15.0
 KEEP_ALIVE = b": keep-alive\n\n"
-MOST_WAITING = 256  # events; a reader that falls further behind slows the model down
-STANDSTILL_SECONDS = 30.0  # for which a reader so far behind may take nothing: all the while it has a model to itself
-# A source that fails at once does so before the first byte is sent, and its failure keeps its status, by which clients
-# know whether to try again. After so many seconds the reader gets first bytes.
+MOST_WAITING = 256  # events; a reader that is further behind slows the model down
+STANDSTILL_SECONDS = 30.0  # longest pause of such a reader, which occupies a model meanwhile
+# A source that fails within this time fails before the first byte is sent, so the response has the error's status, by
+# which clients decide whether to retry. After that the stream starts.
 FIRST_BYTE_SECONDS = 0.5
 
 Item = TypeVar("Item")
@@ -30,22 +30,22 @@ class Closable(Protocol):
 
 
 class EventStream(StreamingResponse):
-    """A response of server-sent events whose source is closed as soon as the client is gone.
+    """A response of server-sent events that closes its source as soon as the client disconnects.
 
-    Only this closes the source; the frames only read from it.
+    The frames only read from the source; this response closes it.
     """
 
     media_type = "text/event-stream"
 
     def __init__(self, frames: AsyncGenerator[bytes, None], source: Closable) -> None:
-        """Send the frames made from a source."""
+        """Create a response of frames that read from `source`."""
         super().__init__(frames, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
         self._frames = frames
         self._source = source
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the frames."""
-        # Frames that were never begun do not close their source.
+        # A generator that never started would not close its source.
         async with aclosing(self._source), aclosing(self._frames):
             await super().__call__(scope, receive, send)
 
@@ -58,17 +58,17 @@ class _Over:
 
 
 class ReadAhead(Generic[Item]):
-    """Reads a source in its own task, so that items that wait together are sent together.
+    """Reads a source in a separate task, so that waiting items can be sent together.
 
-    `aclose` closes it and its source; so does a reader that takes nothing for too long.
+    `aclose` closes it and its source; so does a full queue from which nothing is taken for too long.
 
     Args:
-        source: what is read.
-        patience: seconds that the source may wait for a reader that is far behind; None is no limit.
+        source: the items.
+        patience: seconds that the source may wait for a slow reader; None is no limit.
     """
 
     def __init__(self, source: AsyncGenerator[Item, None], patience: float | None = STANDSTILL_SECONDS) -> None:
-        """Begin to read."""
+        """Start reading."""
         self._patience = patience
         self._waiting: asyncio.Queue[Item | _Over] = asyncio.Queue(MOST_WAITING)
         self._first: list[Item | _Over] = []
@@ -76,7 +76,7 @@ class ReadAhead(Generic[Item]):
 
     @classmethod
     async def begin(cls, source: AsyncGenerator[Item, None]) -> Self:
-        """Start reading and wait briefly for the first item; raises what the source raises until then."""
+        """Start reading and wait briefly for the first item; raise what the source raises until then."""
         reading = cls(source)
         try:
             await reading.wait_for_first(FIRST_BYTE_SECONDS)
@@ -86,7 +86,7 @@ class ReadAhead(Generic[Item]):
         return reading
 
     async def wait_for_first(self, seconds: float) -> None:
-        """Wait up to this long for something to send; raises what the source raised until then."""
+        """Wait up to this long for the first item; raise what the source raises until then."""
         try:
             async with asyncio.timeout(seconds):
                 self._first = [await self._waiting.get()]
@@ -96,9 +96,9 @@ class ReadAhead(Generic[Item]):
             raise self._first[0].failure
 
     async def batches(self, keep_alive: float | None) -> AsyncGenerator[list[Item], None]:
-        """Yield what is waiting, in order; yields an empty batch after so many seconds of silence, if given.
+        """Yield batches of waiting items, in order, and an empty one after `keep_alive` seconds of silence.
 
-        Raises what the source raises, or `ClientGoneError` if it was closed because nobody read.
+        Raise what the source raises, or `ClientGoneError` if the source waited too long for the reader.
         """
         batch, self._first = self._first, []
         while True:
@@ -122,7 +122,7 @@ class ReadAhead(Generic[Item]):
 
     async def aclose(self) -> None:
         """Stop reading."""
-        # A second cancellation would break off what the source does in answer to the first.
+        # A second cancellation would interrupt the source's cleanup after the first.
         if not self._reader.cancelling():
             self._reader.cancel()
         await asyncio.wait([self._reader])
@@ -133,7 +133,7 @@ class ReadAhead(Generic[Item]):
             async with aclosing(source):
                 async for item in source:
                     await self._pass_on(item)
-        except Exception as failure:  # noqa: BLE001 - whoever sends the items raises it there
+        except Exception as failure:  # noqa: BLE001 - `batches` raises it
             over = _Over(failure)
         await self._waiting.put(over)
 

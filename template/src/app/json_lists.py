@@ -1,4 +1,4 @@
-"""Long lists as JSON, written without keeping the event loop."""
+"""Serialization of long lists to JSON without blocking the event loop."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -7,15 +7,15 @@ import orjson
 
 
 async def write_list(parts: Iterable[Sequence[object]]) -> orjson.Fragment:
-    """Write a list as part of an answer; between two of its parts others have their turn.
+    """Serialize a list for use in a response; yield to the event loop between its parts.
 
     Args:
-        parts: pieces of the list, in order, made when they are written; arrays of numpy may be in them.
+        parts: consecutive parts of the list, created lazily; they may contain numpy arrays.
     """
     written: list[bytes] = []
     for part in parts:
         if written:
             await asyncio.sleep(0)
-        # Numbers are written with the digits that a float32 has: half of those that Python's floats would be.
+        # A float32 is written with its own precision, with half the digits of a Python float.
         written.append(orjson.dumps(part, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
     return orjson.Fragment(b"[" + b",".join(written) + b"]")

@@ -1,7 +1,7 @@
-"""How much there is to read in JSON, told before it is read by its commas, colons and opening brackets.
+"""A limit on the cost of parsing JSON, estimated beforehand from its commas, colons and opening brackets.
 
-Nobody else is served while JSON is read, by whichever thread. Ten megabytes of one text take a few hundredths of a
-second, of numbers or empty lists half a second, of names more than one: the values count, not the bytes.
+Parsing JSON blocks all threads. Ten megabytes take a few hundredths of a second as one text, half a second as numbers
+or empty lists, and more than one as names: the number of values counts, not the bytes.
 """
 
 import sys
@@ -9,23 +9,23 @@ import sys
 from app.errors import PayloadTooLargeError
 from app.inference.token_input import MAX_TOTAL_TOKENS
 
-# As many as the most tokens of a request need, with what is around them. Texts have fewer: of what people write, one
-# character in sixty is a comma.
+# Enough for a request with the most tokens, and its other fields. Texts need fewer: in prose, one character in sixty is
+# a comma.
 MOST_MARKS = MAX_TOTAL_TOKENS + 20_000
-# A name is looked up and kept, and takes as long as several numbers.
+# A colon counts twice, because a name takes as long as several numbers.
 MARKS = b",[{::"
 
 
 def count_marks(content: bytes) -> int:
-    """Count what a piece of JSON adds to the limit."""
+    """Count the marks in a piece of JSON."""
     return sum(map(content.count, MARKS))
 
 
 def check_marks(marks: int) -> None:
-    """Pass if JSON with so many marks may be read.
+    """Check that JSON with so many marks may be parsed.
 
     Raises:
-        PayloadTooLargeError: it has too many.
+        PayloadTooLargeError: there are more than `MOST_MARKS`.
     """
     if marks > MOST_MARKS:
         raise PayloadTooLargeError(
@@ -35,5 +35,5 @@ def check_marks(marks: int) -> None:
 
 
 def limit_numbers() -> None:
-    """Let no number have more digits than 640, the least that Python can be told: reading takes their square."""
+    """Limit integers to 640 digits, the lowest limit that Python accepts: parsing takes quadratic time."""
     sys.set_int_max_str_digits(sys.int_info.str_digits_check_threshold)

@@ -1,4 +1,4 @@
-"""The HTTP entry: `uvicorn --factory app.main:create_app`."""
+"""The HTTP entry point: `uvicorn --factory app.main:create_app`."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,9 +24,9 @@ from app.health import metrics_routes
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
-from app.jobs.backlog import following_backlog
+from app.jobs.backlog import polling_backlog
 from app.json_marks import limit_numbers
-from app.mcp.server import McpDoor, open_mcp
+from app.mcp.server import McpEndpoint, open_mcp
 from app.observability.logging import configure_logging
 from app.observability.metrics import INTERVAL, collect_metrics
 from app.observability.requests import QUIET, RequestMiddleware
@@ -48,7 +48,7 @@ from app.webhooks import routes as webhooks
 
 log = structlog.get_logger(__name__)
 
-# A line each, so that features of yours and later releases merge.
+# One per line, so that your own features merge with later releases.
 FEATURES = (
     answers,
     auth,
@@ -72,12 +72,13 @@ FEATURES = (
     webhooks,
 )
 
-# The largest body of JSON, and room for the multipart wrapping around the largest file.
+# The largest JSON body, and the allowance for the multipart encoding of the largest file.
 JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
-# Where a question is all that is asked, and reading a byte takes longer than elsewhere.
+# MCP requests are short, and parsing them is slower.
 JSON_BYTES_OF = {"/mcp": 100_000}
-# Where forms are spooled to disk; other routes hold what they are sent in memory.
+# Paths whose forms are spooled to disk; other routes keep bodies in memory.
+SPOOLED_BYTES = 1 << 30  # at the same time: half of /tmp in the Helm chart
 UPLOAD_PATHS = frozenset({"/v1/documents", "/v1/detections", "/v1/detections/batch"})
 
 
@@ -85,13 +86,13 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     """Build the application.
 
     Args:
-        settings: read from the environment if not given.
-        ports: opened and closed with the application if not given; tests hand in fakes.
+        settings: by default, read from the environment.
+        ports: by default, opened and closed with the application; tests pass fakes.
     """
     settings = settings or Settings()
     configure_logging(settings.logging)
     limit_numbers()
-    # /docs comes from here, not from somebody's content network.
+    # Serves the assets of /docs itself instead of loading them from a CDN.
     app = FastAPIOffline(
         redoc_url=None,
         title=settings.service.name,
@@ -99,18 +100,20 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
         lifespan=_lifespan(settings, ports),
         responses={"default": {"model": Problem, "content": {MEDIA_TYPE: {}}, "description": "A problem (RFC 9457)"}},
         generate_unique_id_function=lambda route: route.name,
-        # The log has what failed, and without personal data; a span for every dependency says little.
+        # Failures are logged, with personal data redacted; spans of FastAPI dependencies add little.
         telemetry={"exclude": lambda scope: scope["path"].startswith(QUIET), "logs": False, "operation_spans": False},
     )
     upload_bytes = settings.documents.max_bytes + ENVELOPE_BYTES
-    app.add_middleware(BodyLimitMiddleware, limits=BodyLimits(JSON_BYTES, JSON_BYTES_OF, upload_bytes, UPLOAD_PATHS))
-    # Added last, it sees the request first: every answer carries the identifier.
+    spooled = max(SPOOLED_BYTES, upload_bytes)
+    limits = BodyLimits(JSON_BYTES, JSON_BYTES_OF, upload_bytes, UPLOAD_PATHS, spooled)
+    app.add_middleware(BodyLimitMiddleware, limits=limits)
+    # Added last, so it runs first: every response has the request id.
     app.add_middleware(RequestMiddleware)
     install_problem_handlers(app)
     for feature in FEATURES:
         app.include_router(feature.router)
-    # A GET would be a stream that never ends; a server without sessions has nothing to send on it.
-    app.router.routes.append(Route("/mcp", McpDoor(), methods=["POST"]))
+    # A GET would be an endless stream, on which a stateless server has nothing to send.
+    app.router.routes.append(Route("/mcp", McpEndpoint(), methods=["POST"]))
     if settings.metrics.enabled:
         app.state.collected = collect_metrics(settings.service.name)
         app.state.metrics = settings.metrics
@@ -126,7 +129,7 @@ async def _opened(settings: Settings) -> AsyncIterator[Ports]:
         async with open_ports(settings, serving=True) as ports:
             yield ports
     except StartupError as error:
-        # The server prints a traceback; this line says what to do.
+        # Uvicorn prints a traceback; this line says what to do.
         log.critical("startup.failed", reason=error.detail)
         raise
 
@@ -139,7 +142,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             opened = await stack.enter_async_context(_opened(settings)) if ports is None else ports
             services = build_services(settings, opened)
             if settings.metrics.endpoint:
-                await stack.enter_async_context(following_backlog(services.jobs.count_backlog, INTERVAL))
+                await stack.enter_async_context(polling_backlog(services.jobs.count_backlog, INTERVAL))
             app.state.mcp = await stack.enter_async_context(
                 open_mcp(
                     settings.service.name, auth=services.auth, retrieval=services.retrieval, answers=services.answers
@@ -150,7 +153,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             stack.enter_context(notify_on_signals(app.state.shutdown))
             stack.enter_context(rare_collections())
             yield
-            # FastAPI's caches remember applications; the memory of the models shall not stay with them.
+            # FastAPI caches applications; without these references, the memory of the models is freed.
             del app.state.services, app.state.mcp
 
     return lifespan

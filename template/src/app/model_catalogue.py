@@ -1,4 +1,4 @@
-"""The models that the settings name, opened one by one as the service opens them."""
+"""The configured models, opened one at a time for `app models`, in the way of the service."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -15,6 +15,7 @@ from app.classification.classifier import Classifiers
 from app.inference.capacity import Capacity, Workload, available_cores, open_capacity, threads_of
 from app.inference.embedder import load_tokenizer, open_embedder
 from app.inference.encoder import encoder_workload
+from app.inference.feature_model import FeatureModel
 from app.inference.latency_curve import time_batches
 from app.inference.manifest import GRAPH, ModelManifest, load_embedding_model, read_manifest
 from app.inference.model_folders import CHOSEN, find_manifests, load_tensor_model
@@ -22,7 +23,6 @@ from app.inference.model_opening import register_tensors, tensor_workload, try_r
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
 from app.inference.registration import Registration
-from app.inference.resident import Resident
 from app.model_loading import place
 from app.reranking.cross_encoder import cross_encoder_workload
 from app.reranking.manifest import load_cross_encoder
@@ -34,34 +34,34 @@ from app.vision.manifest import load_detection_model
 from app.vision.raw_detections import detector_workload
 
 EMBEDDING, DETECTION, RERANK, TENSORS = "embedding", "detection", "rerank", "tensors"
-# Batches of each size whose middle time is told.
+# Batches of each size, of which the median time is reported.
 REPEATS = 9
 
 
 class Declared(ModelManifest):
-    """What every manifest declares, whatever more it says."""
+    """The fields that all manifests have in common."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """Where a model is, and which part of the service opens it."""
+    """The folder of a model, and the task that it is opened for."""
 
     task: str
     folder: Path
 
     @property
     def size(self) -> int | None:
-        """Bytes of the graph; None if it is missing."""
+        """The size of the graph in bytes; None if the file is missing."""
         graph = self.folder / GRAPH
         return graph.stat().st_size if graph.is_file() else None
 
     def read(self) -> Declared:
-        """Read the manifest; files are not looked at.
+        """Read the manifest, without checking files.
 
         Raises:
-            StartupError: there is none, or none of a model.
+            StartupError: the manifest is missing or invalid.
         """
         return read_manifest(self.folder, Declared, "model")
 
@@ -72,7 +72,7 @@ class Timing:
 
     Attributes:
         size: in units of the model.
-        seconds: the middle one of several.
+        seconds: the median of several.
         throughput: units per second on all lanes.
     """
 
@@ -83,12 +83,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How the service would run a model here.
+    """How the service would run a model on this machine.
 
     Attributes:
-        unit: what sizes count: tokens with padding, pictures or rows.
-        threads: of each lane.
-        limit: the largest batch that pays.
+        unit: unit of sizes: tokens with padding, pictures or rows.
+        threads: threads per lane.
+        limit: the largest batch worth its latency.
     """
 
     provider: str
@@ -102,7 +102,7 @@ def find_models(settings: Settings) -> list[ModelFolder]:
     """List the folders of all models that the service would open.
 
     Raises:
-        StartupError: there is no folder to look for registered ones in.
+        StartupError: the folder of registered models is missing.
     """
     chosen = [ModelFolder(EMBEDDING, settings.embedding.folder), ModelFolder(DETECTION, settings.detection.folder)]
     registered = {
@@ -114,15 +114,15 @@ def find_models(settings: Settings) -> list[ModelFolder]:
 
 
 async def verify(model: ModelFolder, settings: Settings) -> str:
-    """Check a model's files, open it and run it, all as at start-up; returns the provider that it ran on.
+    """Check a model's files, open it and run it as at startup; return the provider that it ran on.
 
     Raises:
-        StartupError: the service would not start with it.
+        StartupError: the service would not start with the model.
     """
     batching = settings.batching.model_copy(update={"measure_seconds": 0.0, "lanes": 1})
 
-    def serve(registered: Sequence[Registration], residents: Sequence[Resident]) -> AbstractAsyncContextManager[Any]:
-        return open_model_repository(model.folder, registered, residents, batching)
+    def serve(registered: Sequence[Registration], own: Sequence[FeatureModel]) -> AbstractAsyncContextManager[Any]:
+        return open_model_repository(model.folder, registered, own, batching)
 
     async with AsyncExitStack() as stack:
         home = await stack.enter_async_context(_placed(model, settings.model_copy(update={"batching": batching})))
@@ -132,14 +132,14 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
             )
             embedder = await stack.enter_async_context(opening)
             await embedder.embed(["A text to try the tokenizer with."])
-            await stack.enter_async_context(serve([], [embedder.resident()]))
+            await stack.enter_async_context(serve([], [embedder.feature_model()]))
             return embedder.provider
         if model.task == DETECTION:
             looking = open_detector(
                 settings.detection, batching, home.open_session, load_detection_model(model.folder), cores=home.cores
             )
             detector = await stack.enter_async_context(looking)
-            await stack.enter_async_context(serve([], [detector.resident()]))
+            await stack.enter_async_context(serve([], [detector.feature_model()]))
             return detector.provider
         registered = _register(model, home)
         repository = await stack.enter_async_context(serve([registered], []))
@@ -149,14 +149,14 @@ async def verify(model: ModelFolder, settings: Settings) -> str:
 def _register(model: ModelFolder, place: Placement) -> Registration:
     if model.task == RERANK:
         return Rerankers().register(lambda *_: place, load_cross_encoder(model.folder))
-    return register_tensors(lambda *_: place, Classifiers().join, load_tensor_model(model.folder))
+    return register_tensors(lambda *_: place, Classifiers().attach, load_tensor_model(model.folder))
 
 
 async def bench(model: ModelFolder, settings: Settings, seconds: float | None) -> tuple[Choice, list[Timing]]:
-    """Choose lanes and limit as start-up does, or in so many seconds, and time batches of each size with them.
+    """Choose lanes and batch limit as at startup, or within `seconds`, and time batches of each size.
 
     Raises:
-        StartupError: the service would not start with it.
+        StartupError: the service would not start with the model.
     """
     batching = settings.batching
     if seconds is not None:
@@ -200,7 +200,7 @@ def _time(capacity: Capacity, workload: Workload) -> Iterator[Timing]:
 
 @asynccontextmanager
 async def _placed(model: ModelFolder, settings: Settings) -> AsyncIterator[Placement]:
-    """Tell where the service would run a model, here or on another server, while connections to those are open."""
+    """Yield the placement of a model, here or on another server; connections are open while the block runs."""
     declared = model.read()
     async with open_remote_inference(settings.remote_inference) as remote:
         yield place(settings, remote, declared.name, declared.version, model.folder / GRAPH, declared.providers)

@@ -19,7 +19,7 @@ models = typer.Typer(help="Fetch models, look at them, try them.", no_args_is_he
 HUB = "https://huggingface.co"
 REPORT_BYTES = 50_000_000
 MEGABYTE = 1_000_000
-# Digits of a checksum that tell files apart for a reader.
+# Digits of a checksum to print.
 SHORT = 12
 
 Name = Annotated[str | None, typer.Argument(metavar="[MODEL]", help="A name, or name@version; all if not given.")]
@@ -86,7 +86,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace another file of th
 
 @models.command("list")
 def list_() -> None:
-    """List the models that the service opens, as their manifests declare them; `verify` looks at the files."""
+    """List the models that the service opens, as their manifests declare them; `verify` checks the files."""
     from app.command_settings import load_settings
     from app.model_catalogue import find_models
 
@@ -130,7 +130,7 @@ def verify() -> None:
 
 @models.command()
 def bench(model: Name = None, *, seconds: Seconds = None) -> None:
-    """Measure how long batches take, and tell how many lanes and how large batches the service would choose."""
+    """Measure batches, and show the number of lanes and the batch size that the service would choose."""
     from app.command_settings import load_settings
     from app.model_catalogue import bench as bench_model
     from app.model_catalogue import find_models
@@ -144,7 +144,7 @@ def bench(model: Name = None, *, seconds: Seconds = None) -> None:
 
 
 @models.command()
-def pull(  # noqa: PLR0913 - each is an option of the command
+def pull(  # noqa: PLR0913 - options of the command
     repository: Repository,
     *,
     revision: Revision,
@@ -155,10 +155,10 @@ def pull(  # noqa: PLR0913 - each is an option of the command
     endpoint: Endpoint = HUB,
     force: Force = False,
 ) -> None:
-    """Fetch a file of a model from a hub; once it is there, the network is needed no more.
+    """Download a file of a model from a hub; afterwards, no network is needed.
 
-    A fetch that broke off goes on where it was when the command is run again. The file gets its name when its SHA-256
-    is the wanted one, not before. For what not everybody may read, HF_TOKEN is sent.
+    Running the command again resumes an interrupted download. The file gets its name only once its SHA-256 is
+    verified. HF_TOKEN is sent, if it is set, for private repositories.
     """
     from app.adapters.model_hub import HubFile
     from app.adapters.model_hub import pull as pull_file
@@ -170,7 +170,7 @@ def pull(  # noqa: PLR0913 - each is an option of the command
 
 
 class _Progress:
-    """Tells now and then how far a download has come."""
+    """Prints the progress of a download from time to time."""
 
     def __init__(self) -> None:
         self._told = 0
@@ -223,5 +223,5 @@ def _print_table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def _fail(text: str) -> None:
-    # What libraries say of a graph or a manifest may have several lines.
+    # Errors of libraries may have several lines.
     typer.secho(" ".join(text.split()), err=True, fg=typer.colors.RED)

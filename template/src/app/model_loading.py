@@ -1,4 +1,4 @@
-"""Opens the ONNX models, those of the features and those that the operator registers, here or on other servers."""
+"""Opens the ONNX models, built-in and registered ones, on this machine or on other servers."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,12 +11,13 @@ from app.adapters.remote_inference import RemoteInference, open_remote_inference
 from app.classification.classifier import Classifiers
 from app.errors import ConflictError, StartupError
 from app.inference.embedder import Embedder, open_embedder
+from app.inference.feature_model import FeatureModel
 from app.inference.manifest import Provider, load_embedding_model
+from app.inference.model_folders import TensorManifest
 from app.inference.model_opening import find_registered_tensors
 from app.inference.model_repository import ModelRepository, find_registered, open_model_repository
 from app.inference.placement import Placement
 from app.inference.registration import Registration
-from app.inference.resident import Resident
 from app.reranking.manifest import TASK as RERANK
 from app.reranking.registered import Rerankers
 from app.settings import Settings
@@ -26,7 +27,7 @@ from app.vision.manifest import load_detection_model
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The models, open and warm."""
+    """The models, opened and warmed up."""
 
     classifiers: Classifiers
     detector: Detector
@@ -38,14 +39,14 @@ class Models:
 
 @asynccontextmanager
 async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Models]:
-    """Open, measure and warm the models.
+    """Open the models, measure their capacity and warm them up.
 
     Args:
-        settings: the whole configuration.
-        serving: whether callers may send tensors, so that the operator's own models are opened, too.
+        settings: the complete configuration.
+        serving: whether the process serves requests; then registered models are opened as well.
 
     Raises:
-        StartupError: one cannot be opened, or does not do what its manifest says.
+        StartupError: a model cannot be opened, or does not match its manifest.
     """
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
@@ -58,7 +59,7 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
         home = place(settings, remote, read.name, read.version, read.folder / "model.onnx", read.providers)
         reading = open_embedder(settings.embedding, home.batching, home.open_session, read, cores=home.cores)
         embedder = await stack.enter_async_context(reading)
-        own = [embedder.resident(), detector.resident()]
+        own = [embedder.feature_model(), detector.feature_model()]
         registered = await stack.enter_async_context(_open_registered(settings, remote, own if serving else None))
         yield Models(
             classifiers=registered.classifiers,
@@ -79,36 +80,37 @@ class _Registered:
 
 @asynccontextmanager
 async def _open_registered(
-    settings: Settings, remote: RemoteInference, own: Sequence[Resident] | None
+    settings: Settings, remote: RemoteInference, own: Sequence[FeatureModel] | None
 ) -> AsyncIterator[_Registered]:
-    """Open the operator's own models; none where the service's are None, too, because callers send no tensors."""
+    """Open the registered models, beside the built-in ones in `own`; none if `own` is None, when nothing is served."""
     folder, batching = settings.models.folder, settings.batching
-    classifiers, rerankers, placed = Classifiers(), Rerankers(), partial(place, settings, remote)
-    finders = [partial(rerankers.find_registered, placed), partial(find_registered_tensors, placed, classifiers.join)]
+    classifiers = Classifiers(settings.models.default_classifier)
+    rerankers, placed = Rerankers(settings.models.default_reranker), partial(place, settings, remote)
+    finders = [partial(rerankers.find_registered, placed), partial(find_registered_tensors, placed, classifiers.attach)]
     found: list[Registration] = []
     if own is not None:
         found = find_registered(finders, folder)
         _check_remote(settings, {*(each.name for each in own), *(each.name for each in found)})
-        _check_reranker(settings, found)
+        _check_named(settings, found)
     check = partial(_keep_reranker, settings.search.reranker)
     async with open_model_repository(folder, found, own or (), batching, finders=finders, check=check) as models:
         yield _Registered(classifiers, models, rerankers)
 
 
 def _place_here(settings: Settings, graph: Path, providers: Sequence[Provider]) -> Placement:
-    """Say how a model runs on this machine; `providers` are those of its manifest."""
+    """Return the placement of a model on this machine; `providers` are those of its manifest."""
     open_session = partial(open_model_session, settings.model_session, graph, providers=providers)
     return Placement(open_session, settings.batching, settings.model_session.threads)
 
 
-def place(  # noqa: PLR0913, PLR0917 - what a manifest says of a model
+def place(  # noqa: PLR0913, PLR0917 - the fields of a manifest
     settings: Settings, remote: RemoteInference, name: str, version: str, graph: Path, providers: Sequence[Provider]
 ) -> Placement:
-    """Say where a model runs: on other servers if the settings say so, otherwise here."""
+    """Return the placement of a model: on other servers if so configured, otherwise on this machine."""
     open_session = remote.find(name, version)
     if open_session is None:
         return _place_here(settings, graph, providers)
-    # What runs elsewhere takes no core here: as many batches as are allowed may be under way, through one session.
+    # A remote model needs no cores here: `lanes` batches may run concurrently through one session.
     batching = settings.batching.model_copy(update={"lanes": settings.remote_inference.lanes})
     return Placement(open_session, batching, cores=1)
 
@@ -122,18 +124,23 @@ def _check_remote(settings: Settings, known: set[str]) -> None:
         )
 
 
-def _check_reranker(settings: Settings, registered: Sequence[Registration]) -> None:
-    named = settings.search.reranker
+def _check_named(settings: Settings, registered: Sequence[Registration]) -> None:
     crosses = [each for each in registered if each.task == RERANK]
-    if named and not any(each.is_called(named) for each in crosses):
-        raise StartupError(
-            f"APP_SEARCH__RERANKER names {named}; the cross-encoders that {settings.models.folder} registers are "
-            f"{', '.join(sorted('@'.join(each.identity) for each in crosses)) or 'none'}."
-        )
+    labelling = [each for each in registered if isinstance(each.manifest, TensorManifest) and each.manifest.labels]
+    for name, named, kind, models in (
+        ("APP_MODELS__DEFAULT_CLASSIFIER", settings.models.default_classifier, "classifiers", labelling),
+        ("APP_MODELS__DEFAULT_RERANKER", settings.models.default_reranker, "cross-encoders", crosses),
+        ("APP_SEARCH__RERANKER", settings.search.reranker, "cross-encoders", crosses),
+    ):
+        if named and not any(each.is_called(named) for each in models):
+            raise StartupError(
+                f"{name} names {named}; the {kind} that {settings.models.folder} registers are "
+                f"{', '.join(sorted('@'.join(each.identity) for each in models)) or 'none'}."
+            )
 
 
 def _keep_reranker(named: str, name: str, versions: Sequence[Registration]) -> None:
-    """Pass if searches still have their cross-encoder when these are the versions of a name."""
+    """Raise ConflictError if these versions of a model no longer include the cross-encoder of searches."""
     if name != named.partition("@")[0]:
         return
     if not any(each.task == RERANK and each.is_called(named) for each in versions):

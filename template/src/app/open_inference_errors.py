@@ -1,4 +1,4 @@
-"""Errors in the wire shape of the Open Inference Protocol, for its paths."""
+"""Error responses in the format of the Open Inference Protocol, for its paths."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ PREFIX = "/v2"
 
 
 class OpenInferenceError(BaseModel):
-    """The body of every answer of these paths that is not a success."""
+    """The body of every error response on these paths."""
 
     error: str = Field(examples=["There is no such model; this service has static-minilm."])
 
@@ -20,7 +20,7 @@ OPEN_INFERENCE_FAILURE: dict[int | str, dict[str, Any]] = {
 
 
 def is_inference_path(path: str) -> bool:
-    """Tell whether tensors are sent to this path, with or without binary data after the JSON."""
+    """Return whether requests to this path have tensors, with or without binary data after the JSON."""
     return is_open_inference_path(path) and path.endswith("/infer")
 
 

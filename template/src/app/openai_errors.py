@@ -1,4 +1,4 @@
-"""Errors in the wire shape of OpenAI's API, for the paths that its clients call."""
+"""Error responses in the format of OpenAI's API, for the paths that its clients call."""
 
 from http import HTTPStatus
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 OPENAI_PATHS = ("/v1/chat/batch", "/v1/chat/completions", "/v1/embeddings", "/v1/models")
-# Codes that OpenAI's clients know by another name.
+# Codes that have another name in OpenAI's API.
 CODES = {"guardrail_refused": "content_filter"}
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
 class OpenAIErrorDetail(BaseModel):
-    """What went wrong."""
+    """The details of an error."""
 
     message: str = Field(examples=["There is no such chat model; this service has default."])
     type: str = Field(examples=["invalid_request_error"])
@@ -21,7 +21,7 @@ class OpenAIErrorDetail(BaseModel):
 
 
 class OpenAIError(BaseModel):
-    """The body of every answer of these paths that is not a success."""
+    """The body of every error response on these paths."""
 
     error: OpenAIErrorDetail
 
@@ -36,7 +36,7 @@ def is_openai_path(path: str) -> bool:
 
 
 def openai_error(status: int, code: str, message: str, param: str | None) -> OpenAIError:
-    """Describe a failure; `param` may begin with `body.`, as validation says it."""
+    """Create an error; a prefix `body.` of `param`, from validation errors, is removed."""
     kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else KINDS.get(status, "invalid_request_error")
     where = param.removeprefix("body").removeprefix(".") if param else None
     return OpenAIError(
@@ -45,5 +45,5 @@ def openai_error(status: int, code: str, message: str, param: str | None) -> Ope
 
 
 def openai_status(status: int) -> int:
-    """Return the status that OpenAI's clients expect: an invalid payload is a 400 there."""
+    """Return the status that OpenAI's clients expect: 400 instead of 422."""
     return int(HTTPStatus.BAD_REQUEST) if status == HTTPStatus.UNPROCESSABLE_ENTITY else status

@@ -24,7 +24,7 @@ class Page(BaseModel, Generic[Item]):
     """One page of a list, newest first."""
 
     items: list[Item]
-    next_cursor: str | None = Field(description="pass it as `cursor` to read on; null at the end")
+    next_cursor: str | None = Field(description="pass it as `cursor` for the next page; null on the last one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class PageRequest:
 async def read_page(
     session: AsyncSession, statement: Select[Row], table: type[Row], request: PageRequest
 ) -> tuple[list[Row], str | None]:
-    """Read one page of a statement's rows and the cursor of the page after it.
+    """Return one page of a statement's rows, and the cursor of the next one, or None on the last page.
 
     Raises:
-        UnprocessableError: the cursor was not made by this service.
+        UnprocessableError: the cursor is invalid.
     """
     if request.cursor is not None:
         statement = statement.where(tuple_(table.created_at, table.id) < _decode(request.cursor))

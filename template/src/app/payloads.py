@@ -1,8 +1,8 @@
-"""The base of request bodies, which bounds what an invalid body costs.
+"""The base of request bodies, which limits the cost of invalid ones.
 
-Every mistake that is found is described and sent back. So no model here may find thousands: unknown fields are
-counted before they are looked at, and a list, set or dict stops at its first mistake (`fail_fast`) and has a
-`max_length`. Only what holds just anything, and so no mistakes, needs neither.
+Every validation error is reported, so a model must not produce thousands of them: unknown fields are counted before
+validation, and lists, sets and dicts stop at their first error (`fail_fast`) and have a `max_length`. Fields of any
+JSON cannot be invalid, so they need neither.
 """
 
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ Json = TypeVar("Json")
 class Payload(BaseModel):
     """The body of a request, or a part of one.
 
-    Refuses unknown fields unless a model says otherwise, and always where there are twenty more than fields in all.
+    Rejects unknown fields, unless a model allows them, and always if there are twenty more fields than the model has.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -53,9 +53,8 @@ def _check_depth(value: Json) -> Json:
     raise ValueError(f"this is nested deeper than {DEEPEST} levels")
 
 
-# What holds just anything is written and read again by code that takes a piece of its stack for every level, and the
-# framework's reader of JSON lets several times as many levels through as the least of that code can take.
+# Arbitrary JSON is later processed by recursive code, whose stack allows fewer levels than the framework's JSON parser.
 AnyJson = Annotated[Any, AfterValidator(_check_depth)]
 JsonObject = Annotated[dict[str, Any], AfterValidator(_check_depth)]
-# The database's driver fails on a time that no year of UTC holds.
+# The database driver fails for times outside the years 1 to 9999 of UTC.
 Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]

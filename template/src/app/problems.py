@@ -1,4 +1,4 @@
-"""Errors on the wire, rendered in one place: RFC 9457 problem+json, or the shape that a path's clients know."""
+"""Error responses: RFC 9457 problem+json, or the format that a path's clients expect."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -19,24 +19,24 @@ from app.openai_errors import OpenAIError, is_openai_path, openai_error, openai_
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-# What the framework refuses has the same code as what the service refuses.
+# Errors of the framework have the same codes as those of the service.
 CODES = {error.status: error.code for error in CallerError.__subclasses__()}
-# Statuses that no standard names.
+# Titles of nonstandard statuses.
 TITLES = {ClientGoneError.status: "Client Gone"}
-# Of what is wrong with a payload, the first mistakes are told; what callers named is cut.
+# Only the first errors of a payload are reported, and texts of callers are truncated.
 MOST_MISTAKES = 20
 LONGEST_TEXT = 300
 
 
 class FieldProblem(BaseModel):
-    """One mistake in the payload."""
+    """One validation error of the payload."""
 
     location: str = Field(examples=["body.question"])
     message: str = Field(examples=["Field required"])
 
 
 class Problem(BaseModel):
-    """The body of every answer that is not a success (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Not Found"])
@@ -45,14 +45,14 @@ class Problem(BaseModel):
     code: str = Field(examples=["not_found"])
     request_id: str | None = Field(examples=["5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     errors: list[FieldProblem] | None = None
-    param: str | None = Field(default=None, description="the field to blame, where it is one", examples=["model"])
-    review_id: UUID | None = Field(default=None, description="of /v1/reviews, where a person is to look at it")
+    param: str | None = Field(default=None, description="the invalid field, if it is a single one", examples=["model"])
+    review_id: UUID | None = Field(default=None, description="id in /v1/reviews, if a person has to decide")
 
 
 def problem(
     status: int, code: str, detail: str, errors: list[FieldProblem] | None = None, param: str | None = None
 ) -> Problem:
-    """Describe a failure, with the current request's identifier."""
+    """Create a problem with the current request id."""
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     return Problem(
         title=TITLES.get(status) or HTTPStatus(status).phrase,
@@ -66,7 +66,7 @@ def problem(
 
 
 def problem_of(error: Exception) -> Problem:
-    """Describe any exception; an unexpected one becomes a bare 500."""
+    """Convert any exception to a problem; an unexpected one becomes a 500 without details."""
     if isinstance(error, AppError):
         faults = [FieldProblem(location=location, message=message) for location, message in error.faults]
         body = problem(error.status, error.code, error.detail, faults or None, error.param)
@@ -77,11 +77,11 @@ def problem_of(error: Exception) -> Problem:
 
 
 def problem_response(body: Problem, path: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Wrap a problem into a response to a request for this path."""
+    """Return the response for a problem, in the format of this path."""
     if is_openai_path(path):
         return JSONResponse(as_openai_error(body).model_dump(), openai_status(body.status), headers=headers)
     if is_open_inference_path(path):
-        # That protocol, too, knows what is wrong with a payload as a 400.
+        # This protocol also has 400 for an invalid payload.
         return JSONResponse(
             OpenInferenceError(error=_in_a_sentence(body)).model_dump(), openai_status(body.status), headers
         )
@@ -90,7 +90,7 @@ def problem_response(body: Problem, path: str, headers: dict[str, str] | None = 
 
 
 def as_openai_error(body: Problem) -> OpenAIError:
-    """Convert a problem to OpenAI's shape."""
+    """Convert a problem to OpenAI's format."""
     first = body.errors[0] if body.errors else None
     if first is None:
         return openai_error(body.status, body.code, body.detail, body.param)
@@ -99,19 +99,19 @@ def as_openai_error(body: Problem) -> OpenAIError:
 
 
 def _in_a_sentence(body: Problem) -> str:
-    """Describe the failure and its first field in one string."""
+    """Return the detail and the first field error as one string."""
     return f"{body.detail} {body.errors[0].location}: {body.errors[0].message}" if body.errors else body.detail
 
 
 def report_failure(error: AppError) -> None:
     """Log a failure that the caller did not cause."""
-    # Nothing has failed when there is too much to do, and then least of all is there time for a line about each.
+    # An overload is no failure, and logging a line per request would add to it.
     if isinstance(error, UpstreamError) and not isinstance(error, OverloadedError):
         log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every failure of the application with a problem."""
+    """Register handlers that turn every error of the application into a problem."""
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_payload)
     app.add_exception_handler(HTTPException, _on_http_error)

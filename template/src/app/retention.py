@@ -1,4 +1,4 @@
-"""Deleting rows that have been kept for long enough."""
+"""Retention: deletes old jobs and predictions."""
 
 import asyncio
 from functools import partial
@@ -15,40 +15,40 @@ from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-# Rows that go at a time, in short transactions.
+# Rows per transaction.
 BATCH = 2000
-# Seconds for one kind of rows, after which what is left waits for the next sweep: jobs wait for this one to end.
+# Seconds per kind of rows; the rest waits for the next sweep, because jobs wait for this one to end.
 LONGEST = 1.0
 
 
 class DeleteOlder(Protocol):
-    """Deletes some of the rows that are older than so many days, and tells how many."""
+    """Deletes rows that are older than so many days, and returns how many."""
 
     async def __call__(self, session: AsyncSession, *, days: int, limit: int) -> int:
-        """Delete `limit` rows at most."""
+        """Delete at most `limit` rows."""
         ...
 
 
 async def expire_all(database: Database, settings: Settings) -> None:
-    """Delete what is older than the settings keep it: jobs that have ended, and predictions."""
-    # A job that failed to index or delete a document is all that is known of what it may have left behind.
+    """Delete ended jobs and predictions that are older than the configured retention."""
+    # An unsuccessful job of a document is the only record of the files and vectors that it may have left.
     delete_ended = partial(jobs.delete_ended, keep_unsucceeded=(INGEST, PURGE))
     ended = await expire(database, delete_ended, days=settings.jobs.retention_days)
-    told = await expire(database, predictions.delete_older, days=settings.predictions.retention_days)
-    if ended or told:
-        log.info("retention.expired", jobs=ended, predictions=told)
+    deleted = await expire(database, predictions.delete_older, days=settings.predictions.retention_days)
+    if ended or deleted:
+        log.info("retention.expired", jobs=ended, predictions=deleted)
 
 
 async def expire(database: Database, delete_older: DeleteOlder, *, days: int) -> int:
-    """Delete rows of one kind that are older than so many days, for about a second; returns how many.
+    """Delete rows of one kind that are older than so many days, for about a second; return how many.
 
-    Any number of processes may do so at the same time.
+    Several processes may do so concurrently.
     """
     clock = asyncio.get_running_loop().time
-    end, gone = clock() + LONGEST, 0
+    end, total = clock() + LONGEST, 0
     while True:
         async with database.transaction() as session:
             batch = await delete_older(session, days=days, limit=BATCH)
-        gone += batch
+        total += batch
         if batch < BATCH or clock() >= end:
-            return gone
+            return total

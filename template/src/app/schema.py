@@ -14,7 +14,7 @@ def upgrade(config: Config) -> None:
     """Apply all pending migrations.
 
     Raises:
-        StartupError: two migrations follow the same one, so that there is no single newest.
+        StartupError: the migrations have several heads.
         UnavailableError: the database cannot be reached.
     """
     heads = sorted(ScriptDirectory.from_config(config).get_heads())

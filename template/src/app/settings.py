@@ -1,7 +1,7 @@
-"""Every setting of the service, read from the environment as `APP_<SECTION>__<NAME>`, and then from `.env`.
+"""All settings of the service, read from the environment as `APP_<SECTION>__<NAME>`, and then from `.env`.
 
-`APP_ENV_FILE` names another file; an empty value is none, the default.
-Only entry points build `Settings`; everything else is handed the section that it needs.
+`APP_ENV_FILE` sets another file, or none if it is empty. Empty variables count as not set. Only entry points create
+`Settings`; everything else receives the section that it needs.
 """
 
 import os
@@ -53,7 +53,7 @@ PREFIX, DELIMITER = "APP_", "__"
 
 
 class ServiceSettings(BaseModel):
-    """What the service is called, in its documentation and to its clients."""
+    """Name and description of the service, for its documentation and its clients."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class Settings(BaseSettings):
         env_file=os.environ.get("APP_ENV_FILE", ".env"),
         env_ignore_empty=True,
         extra="ignore",
-        # What is wrong with a value is told without it: it may be a key.
+        # Errors must not contain values, which may be secrets.
         hide_input_in_errors=True,
     )
 
@@ -117,10 +117,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read what pydantic reads, and refuse what it would pass over in silence.
+        """Check the variables for mistakes that pydantic would ignore, and return the default sources.
 
         Raises:
-            SettingsError: a variable is of no section, or an empty one would open what it is there to close.
+            SettingsError: a variable belongs to no section, or APP_METRICS__TOKEN is empty.
         """
         for source in (env_settings, dotenv_settings):
             if isinstance(source, EnvSettingsSource):
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
-        """Refuse a time that would be over before what it is to outlast."""
+        """Check that timeouts exceed the timeouts of what they contain."""
         reading = ("DOCUMENTS__READING_SECONDS", self.documents.reading_seconds)
         outlasts: list[tuple[str, float, str, float]] = [("JOBS__TIME_LIMIT", self.jobs.time_limit, *reading)]
         if self.language_model.all_providers():
@@ -157,7 +157,7 @@ class Settings(BaseSettings):
 
 
 def _check_metrics_token() -> None:
-    """Refuse an empty token, which would otherwise pass for none: that opens what it is there to close."""
+    """Raise SettingsError if the token is empty, which would otherwise count as not set and open /metrics."""
     if os.environ.get("APP_METRICS__TOKEN") == "":
         raise SettingsError("APP_METRICS__TOKEN is empty, which would open /metrics: set it, or leave it out.")
 

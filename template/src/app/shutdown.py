@@ -1,7 +1,7 @@
 """Graceful shutdown of long-lived connections.
 
-The server cuts them as soon as it receives a signal. While there are such connections, signals are held back for a
-moment, so that each can close in its own protocol.
+The server cuts them as soon as it receives a signal. While such connections are open, signals are delayed for a moment,
+so that each can be closed by its protocol.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Work that would block the event loop if there is much of it."""
+"""Offloading of work that would block the event loop if there is much of it."""
 
 import asyncio
 from collections.abc import Callable

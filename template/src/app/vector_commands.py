@@ -14,7 +14,7 @@ import typer
 from app.errors import ConflictError, UnprocessableError
 
 if TYPE_CHECKING:
-    from app.documents.vector_transfer import Imported
+    from app.documents.vector_transfer import ImportResult
 
 vectors = typer.Typer(help="Move the vectors from one vector store to another.", no_args_is_help=True)
 
@@ -63,7 +63,7 @@ async def _export(output: IO[bytes], name: str) -> None:
 
     settings = load_settings()
     model = load_embedding_model(settings.embedding.folder)
-    written = -2  # the first and the last line are no vectors
+    written = -2  # not counting the first and the last line
     async with open_vector_archive(settings.vector_store) as archive, open_database(settings.database) as database:
         async for line in export_vectors(archive, model):
             output.write(line)
@@ -76,7 +76,7 @@ async def _export(output: IO[bytes], name: str) -> None:
         _warn(f"{_counted(missing, 'passage')} without a vector in this store: is it the one that holds them?")
 
 
-async def _import(lines: IO[bytes]) -> "Imported":
+async def _import(lines: IO[bytes]) -> "ImportResult":
     from app.adapters.vector_store import open_vector_store
     from app.command_settings import load_settings
     from app.database import open_database
@@ -100,7 +100,7 @@ def _opened(file: Path) -> IO[bytes]:
 
 @contextmanager
 def _written_whole(file: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Open a file that appears under its name only if the block succeeds, and is removed otherwise."""
+    """Open a file that gets its name only if the block succeeds, and is deleted otherwise."""
     target = file.resolve()
     if target.exists() and not (force and target.is_file()):
         remedy = "--force replaces it" if target.is_file() else "choose another name, or - for standard output"

@@ -1,4 +1,4 @@
-"""Accounts that own things, and their deletion."""
+"""Fixtures with accounts that own data, and with the service that deletes accounts."""
 
 from collections.abc import AsyncIterator
 
@@ -15,22 +15,22 @@ from tests.http import Person, join
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody whose account is looked after."""
+    """Return the person whose account the test changes."""
     return await join(client, services, "ada@example.com")
 
 
 @pytest.fixture
 async def eve(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who has nothing to do with it."""
+    """Return an uninvolved person."""
     return await join(client, services, "eve@example.com")
 
 
 @pytest.fixture
 async def deletion(services: Services, settings: Settings) -> AsyncIterator[AccountDeletion]:
-    """What deletes accounts in the stores of the test, and waits for no other process."""
+    """Return an account deletion on the test's stores that does not wait for other processes' caches."""
     ports = services.ports
     async with open_valkey(settings.valkey) as valkey:
         forget = None
         if valkey is not None:
             forget = ValkeyAnswerCache(valkey, settings.valkey.prefix, settings.answer_cache.max_bytes).forget
-        yield AccountDeletion(ports.database, ports.files, ports.vectors, forget, believed_seconds=0)
+        yield AccountDeletion(ports.database, ports.files, ports.vectors, forget, cache_seconds=0)

@@ -1,4 +1,4 @@
-"""Accounts that are deleted, from whole ones to those that something happens to meanwhile."""
+"""Tests of account deletion, including changes that happen while it runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,7 +24,7 @@ TEXT = b"The warranty lasts 24 months."
 
 
 def ignore(line: str) -> None:
-    """Take no notice."""
+    """Ignore the report."""
 
 
 async def id_of(person: Person) -> UUID:
@@ -43,8 +43,8 @@ async def count_vectors(services: Services, account_id: UUID) -> int:
     return len(found)
 
 
-async def left(database: Database, account_id: UUID) -> dict[str, int]:
-    """Count the rows that name an account, in all tables that can."""
+async def remaining_rows(database: Database, account_id: UUID) -> dict[str, int]:
+    """Count the rows that refer to an account, by table."""
     naming = text(
         "SELECT c.conrelid::regclass::text, a.attname FROM pg_constraint c JOIN pg_attribute a "
         "ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] WHERE c.confrelid = 'accounts'::regclass"
@@ -53,7 +53,7 @@ async def left(database: Database, account_id: UUID) -> dict[str, int]:
         columns = [("accounts", "id"), *(await session.execute(naming))]
         counts = {
             table: await session.scalar(
-                text(f"SELECT count(*) FROM {table} WHERE {column} = :id"),  # noqa: S608 - names out of the catalogue
+                text(f"SELECT count(*) FROM {table} WHERE {column} = :id"),  # noqa: S608 - names from the catalogue
                 {"id": account_id},
             )
             for table, column in columns
@@ -62,14 +62,14 @@ async def left(database: Database, account_id: UUID) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stalling:
-    """An ingestion that gets stuck when its first vectors are written."""
+class StallingIngestion:
+    """An ingestion that stalls after its first vectors are written."""
 
     real: JobHandler
     written: asyncio.Event
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Do the work as far as that."""
+        """Run the ingestion up to that point."""
 
         async def stall(fraction: float) -> None:
             assert fraction == 1
@@ -79,27 +79,27 @@ class Stalling:
         await self.real.run(attempt, stall)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Leave things in order."""
+        """Delegate to the real handler."""
         await self.real.give_up(attempt, reason)
 
 
-class AwayFiles(LocalFileStore):
-    """A file store that is out of reach."""
+class UnavailableFileStore(LocalFileStore):
+    """A file store that is unavailable."""
 
     async def delete(self, key: str) -> None:
-        """Say so."""
+        """Raise."""
         raise UnavailableError("Files cannot be deleted at the moment.")
 
 
 @dataclass(slots=True)
 class Meanwhile:
-    """Stands for the kept answers, and does something before the rows are deleted, the first time."""
+    """A stand-in for the answer cache that changes data just before the rows are deleted, on its first call only."""
 
     work: Callable[[], Awaitable[object]]
     calls: int = 0
 
     async def forget(self, account_id: UUID) -> None:
-        """Do it."""
+        """Run the change on the first call."""
         self.calls += 1
         if self.calls == 1:
             await self.work()
@@ -107,14 +107,14 @@ class Meanwhile:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The settings of a service that lets those in whom it knew before their account was locked."""
+    """Return settings under which known callers are admitted for a while after their account is locked."""
     settings.auth.cache_seconds = 300
     return settings
 
 
 @pytest.fixture
 async def ada_id(ada: Person) -> UUID:
-    """The account that is deleted."""
+    """Return the id of the account to delete."""
     return await id_of(ada)
 
 
@@ -125,12 +125,13 @@ async def test_nothing_is_left_of_a_deleted_account_and_everything_of_others(
     for person in (ada, eve):
         await person.upload_and_index("a.txt", TEXT)
         await person.upload("b.txt", TEXT)
-    before = await left(services.ports.database, eve_id)
-    assert (await left(services.ports.database, ada_id)).keys() >= {"accounts", "api_keys", "documents", "jobs"}
+    before = await remaining_rows(services.ports.database, eve_id)
+    owned = await remaining_rows(services.ports.database, ada_id)
+    assert owned.keys() >= {"accounts", "api_keys", "documents", "jobs"}
     await deletion.delete(ada_id, ignore)
-    assert await left(services.ports.database, ada_id) == {}
+    assert await remaining_rows(services.ports.database, ada_id) == {}
     assert (files_of(settings, ada_id), await count_vectors(services, ada_id)) == ([], 0)
-    assert await left(services.ports.database, eve_id) == before
+    assert await remaining_rows(services.ports.database, eve_id) == before
     assert (len(files_of(settings, eve_id)), await count_vectors(services, eve_id)) == (2, 1)
     await deletion.delete(ada_id, ignore)
 
@@ -159,18 +160,18 @@ async def test_a_deletion_that_found_a_store_away_is_finished_by_the_next(
 ) -> None:
     await ada.upload_and_index("a.txt", TEXT)
     with pytest.raises(UnavailableError):
-        await replace(deletion, files=AwayFiles(settings.file_store.folder)).delete(ada_id, ignore)
+        await replace(deletion, files=UnavailableFileStore(settings.file_store.folder)).delete(ada_id, ignore)
     assert len(files_of(settings, ada_id)) == 1
     async with services.ports.database.transaction() as session:
         assert (await session.execute(text("SELECT is_active FROM accounts"))).scalars().all() == [False]
     await deletion.delete(ada_id, ignore)
-    assert (files_of(settings, ada_id), await left(services.ports.database, ada_id)) == ([], {})
+    assert (files_of(settings, ada_id), await remaining_rows(services.ports.database, ada_id)) == ([], {})
 
 
 async def test_what_a_worker_writes_meanwhile_is_removed(
     ada: Person, ada_id: UUID, deletion: AccountDeletion, services: Services
 ) -> None:
-    slow = Stalling(services.job_runner.handlers[INGEST], asyncio.Event())
+    slow = StallingIngestion(services.job_runner.handlers[INGEST], asyncio.Event())
     runner = replace(services.job_runner, handlers={INGEST: slow}, settings=JobsSettings(lease=3))
     job = (await ada.upload("a.txt", TEXT)).json()["job"]["id"]
     running = asyncio.create_task(runner.run(UUID(job)))
@@ -180,8 +181,8 @@ async def test_what_a_worker_writes_meanwhile_is_removed(
     await deletion.delete(ada_id, said.append)
     await running
     assert any("workers have let go" in line for line in said)
-    assert (await count_vectors(services, ada_id), await left(services.ports.database, ada_id)) == (0, {})
-    # The queue may still have its id.
+    assert (await count_vectors(services, ada_id), await remaining_rows(services.ports.database, ada_id)) == (0, {})
+    # The queue may still hold the job's id.
     await services.job_runner.run(UUID(job))
 
 
@@ -194,7 +195,7 @@ async def test_what_a_worker_that_died_has_written_is_removed_when_its_lease_is_
         dead = "UPDATE jobs SET state = 'running', finished_at = NULL, lease_until = now() + interval '1 second'"
         await session.execute(text(dead))
     await deletion.delete(ada_id, ignore)
-    assert (await count_vectors(services, ada_id), await left(services.ports.database, ada_id)) == (0, {})
+    assert (await count_vectors(services, ada_id), await remaining_rows(services.ports.database, ada_id)) == (0, {})
     await services.job_runner.run(job)
 
 
@@ -217,7 +218,7 @@ async def test_a_document_that_changes_in_the_last_moment_is_noticed(
     path = settings.file_store.folder / file_key(ada_id, UUID(document_id))
 
     async def change() -> None:
-        # A request that was let in before the account was locked.
+        # A request that was admitted before the account was locked.
         if event == "added":
             await ada.upload("b.txt", TEXT)
             return
@@ -233,4 +234,4 @@ async def test_a_document_that_changes_in_the_last_moment_is_noticed(
     await replace(deletion, forget_answers=meanwhile.forget).delete(ada_id, ignore)
     assert meanwhile.calls == 2
     assert (files_of(settings, ada_id), await count_vectors(services, ada_id)) == ([], 0)
-    assert await left(services.ports.database, ada_id) == {}
+    assert await remaining_rows(services.ports.database, ada_id) == {}

@@ -1,4 +1,4 @@
-"""A vector store to be judged: the fake one, then the real one."""
+"""The vector stores under test: the fake one and the real one."""
 
 from collections.abc import AsyncIterator
 
@@ -23,6 +23,6 @@ async def real_vector_store(settings: Settings) -> AsyncIterator[VectorStore]:
 
 @pytest.fixture(params=["fake_vector_store", "real_vector_store"])
 def store(request: pytest.FixtureRequest) -> VectorStore:
-    """Each test of the contract runs twice."""
+    """Run each contract test with both stores."""
     chosen: VectorStore = request.getfixturevalue(request.param)
     return chosen

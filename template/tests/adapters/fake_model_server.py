@@ -1,9 +1,9 @@
-"""A loopback server that offers `y = 2 x + 1` by the Open Inference Protocol, and misbehaves on demand.
+"""A loopback server that offers `y = 2 x + 1` by the Open Inference Protocol and misbehaves on demand.
 
-Its mood says how: `well` answers; `status-N` refuses with HTTP status N; `mute` accepts and sends nothing; `drips`
+Its mood decides: `well` answers; `status-N` responds with HTTP status N; `mute` accepts and sends nothing; `drips`
 sends a byte now and then; `cuts` breaks the connection within the answer; `truncated` sends fewer bytes than the tensor
-has; `huge` announces 10 GB; `endless` sends more and more; `garbled` sends something that is not JSON; `wrong-shape`,
-`wrong-type`, `wrong-name` and `wrong-version` answer for another model; `text` sends numbers in place of bytes; `nan`
+has; `huge` announces 10 GB; `endless` never stops sending; `garbled` sends something that is not JSON; `wrong-shape`,
+`wrong-type`, `wrong-name` and `wrong-version` answer for another model; `text` sends numbers instead of bytes; `nan`
 answers NaN; `negative` and `loose` lie about sizes; `no-memory` refuses as another instance of this service does.
 """
 
@@ -27,11 +27,11 @@ METADATA = {
 
 @dataclass
 class FakeModelServer:
-    """What a test sees of the server.
+    """A handle on the running server.
 
     Attributes:
         calls: method and path of each request.
-        keys: what each brought as `Authorization`.
+        keys: the `Authorization` header of each request.
     """
 
     url: str = ""
@@ -46,7 +46,7 @@ class FakeModelServer:
         return self.url.removeprefix("http://")
 
     def inferences(self) -> int:
-        """Count the requests that brought tensors."""
+        """Count the requests that carried tensors."""
         return sum(call.startswith("POST") for call in self.calls)
 
 
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_state: FakeModelServer
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's own name
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's parameter name
         pass
 
     def do_GET(self) -> None:
@@ -135,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
             while not self.server_state.over.wait(0.05 if mood == "drips" else 0):
                 self.wfile.write(b" " if mood == "drips" else b" " * 65536)
                 self.wfile.flush()
-        except OSError:  # the client has had enough
+        except OSError:  # the client has disconnected
             pass
 
 

@@ -1,4 +1,4 @@
-"""A hub on loopback that serves one file, with the faults that a test asks for."""
+"""A model hub on loopback that serves one file with configurable faults."""
 
 import re
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from threading import Thread
 
 @dataclass
 class Hub:
-    """What the hub has, how it fails, and what it was asked.
+    """The hub's content, its faults, and the requests it received.
 
     Attributes:
         content: of the file, whatever its path.
-        ranges: whether it knows how to give a part.
-        shift: bytes by which the parts that it gives begin too late.
-        cuts: how many bytes each of the next answers brings before the connection breaks.
-        status: what it answers with instead of the file.
-        elsewhere: where the file is instead.
+        ranges: whether it supports range requests.
+        shift: how many bytes too late its ranges begin.
+        cuts: how many bytes each of the next answers sends before the connection breaks.
+        status: the status to answer with instead of the file.
+        elsewhere: the URL to redirect to.
         asked: path, `Range` and `Authorization` of each request.
     """
 
@@ -33,13 +33,13 @@ class Hub:
 
     @property
     def starts(self) -> list[str | None]:
-        """The `Range` of each request."""
+        """Return the `Range` header of each request."""
         return [each[1] for each in self.asked]
 
 
 @contextmanager
 def open_hub(hub: Hub) -> Iterator[Hub]:
-    """Serve on a free port."""
+    """Serve on a free port until the block ends."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub)) as server:
         hub.endpoint = f"http://127.0.0.1:{server.server_port}"
         thread = Thread(target=server.serve_forever, args=(0.01,))
@@ -53,7 +53,7 @@ def open_hub(hub: Hub) -> Iterator[Hub]:
 
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        """Answers as the hub is set."""
+        """Answers as the hub is configured."""
 
         def do_GET(self) -> None:
             wanted = self.headers["Range"]
@@ -82,6 +82,6 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             return start
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""A model on servers of the test's own, opened as the service opens it."""
+"""Helpers that open a remote model the way the service does."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Answers lie in Valkey for their time, one process gets each of them, and a server that is away is no failure."""
+"""Tests of the answer cache in Valkey: expiry, claims across processes, and outages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from app.adapters.answer_cache import ValkeyAnswerCache, open_answer_cache
 from app.adapters.valkey import ValkeySettings, open_valkey
 from app.auth.caller import Caller
-from app.chat.answer_cache import AnswerCache, KeptAnswer, answer_key
+from app.chat.answer_cache import AnswerCache, CachedAnswer, answer_key
 from app.chat.ports import Finished, Message, ModelRequest, TextDelta, ToolCallDelta, Usage
 from app.chat.settings import AnswerCacheSettings
 from app.errors import StartupError, UnavailableError
@@ -22,7 +22,7 @@ from tests.answers.fakes import FakeLanguageModel
 
 PIECES = (TextDelta("Zwölf “Monate”\x00"), ToolCallDelta(0, '{"city": ', "call_1", "weather"), ToolCallDelta(0, "1}"))
 END = Finished("tool_calls", Usage(11, 7, 4), "openai:steady")
-ANSWER = KeptAnswer(PIECES, END, took=1.5, life=60, left=60)
+ANSWER = CachedAnswer(PIECES, END, took=1.5, life=60, left=60)
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def client(settings: Settings) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def caches(settings: Settings) -> AsyncIterator[tuple[AnswerCache, AnswerCache]]:
-    """Those of two processes."""
+    """Return the caches of two processes."""
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(open_valkey(settings.valkey)) for _ in range(2)]
         one, two = (open_answer_cache(AnswerCacheSettings(max_ttl=60), settings.valkey, each) for each in clients)
@@ -57,22 +57,22 @@ async def test_an_answer_is_found_as_it_was_kept_by_every_process(caches: tuple[
 
 async def test_an_answer_is_gone_when_its_time_is_up(caches: tuple[AnswerCache, AnswerCache]) -> None:
     one, _ = caches
-    await one.keep("a", KeptAnswer(PIECES, END, took=1, life=0.05, left=0.05))
+    await one.keep("a", CachedAnswer(PIECES, END, took=1, life=0.05, left=0.05))
     while await one.find("a"):
         await asyncio.sleep(0.01)
 
 
 async def test_an_answer_that_is_too_large_is_not_kept(client: Redis) -> None:
     cache = ValkeyAnswerCache(client, uuid4().hex, max_bytes=1000)
-    await cache.keep("a", KeptAnswer([TextDelta("x" * 1000)], END, 1, 60, 60))
+    await cache.keep("a", CachedAnswer([TextDelta("x" * 1000)], END, 1, 60, 60))
     assert await cache.find("a") is None
-    await cache.keep("a", KeptAnswer([TextDelta("x" * 500)], END, 1, 60, 60))
+    await cache.keep("a", CachedAnswer([TextDelta("x" * 500)], END, 1, 60, 60))
     assert await cache.find("a") is not None
 
 
 async def test_an_answer_with_half_a_character_is_not_kept(caches: tuple[AnswerCache, AnswerCache]) -> None:
     one, _ = caches
-    await one.keep("a", KeptAnswer([TextDelta("\ud83d")], END, 1, 60, 60))
+    await one.keep("a", CachedAnswer([TextDelta("\ud83d")], END, 1, 60, 60))
     assert await one.find("a") is None
 
 
@@ -95,7 +95,7 @@ async def test_the_claim_of_a_process_that_died_is_free_after_its_time(caches: t
     while (claim := await two.claim("a", "two", 60)) == "taken":
         await asyncio.sleep(0.01)
     assert claim == "granted"
-    # Should it be alive after all, it takes nothing from the other.
+    # If the first process is alive after all, it cannot take the claim back.
     await one.renew("a", "one", 0.01)
     await one.release("a", "one", call_off=True)
     assert await one.claim("a", "three", 60) == "taken"
@@ -116,7 +116,7 @@ async def test_a_claim_that_is_released_is_for_the_next(caches: tuple[AnswerCach
     assert await two.claim("a", "two", 60) == "granted"
 
 
-async def test_who_fails_lets_nobody_wait_for_the_next(caches: tuple[AnswerCache, AnswerCache]) -> None:
+async def test_a_failed_call_leaves_nobody_waiting(caches: tuple[AnswerCache, AnswerCache]) -> None:
     one, two = caches
     await one.claim("a", "one", 60)
     await one.release("a", "one", call_off=True)
@@ -126,7 +126,7 @@ async def test_who_fails_lets_nobody_wait_for_the_next(caches: tuple[AnswerCache
     assert claim == "granted"
 
 
-async def test_who_fails_to_replace_an_answer_leaves_the_claim_free(caches: tuple[AnswerCache, AnswerCache]) -> None:
+async def test_a_failed_refresh_releases_the_claim(caches: tuple[AnswerCache, AnswerCache]) -> None:
     one, two = caches
     await one.keep("a", ANSWER)
     await one.claim("a", "one", 60)
@@ -207,6 +207,6 @@ async def test_nothing_is_kept_unless_it_is_configured(settings: Settings, clien
     assert open_answer_cache(settings.answer_cache, ValkeySettings(), None) is None
 
 
-async def test_to_keep_answers_without_a_server_is_an_error_at_the_start() -> None:
+async def test_an_answer_cache_without_a_server_is_refused_at_startup() -> None:
     with pytest.raises(StartupError, match="APP_VALKEY__URL"):
         open_answer_cache(AnswerCacheSettings(max_ttl=60), ValkeySettings(), None)

@@ -1,4 +1,4 @@
-"""Circuit breakers keep the same promises whether they remember here or in Valkey."""
+"""The contract of circuit breakers, in memory and in Valkey."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ def close_all(writers: list[asyncio.StreamWriter]) -> None:
 
 
 class Opener:
-    """Opens circuit breakers of one kind; those of a Valkey share what they know."""
+    """Opens circuit breakers of one kind; those in Valkey share their state."""
 
     def __init__(self, kind: str, stack: AsyncExitStack) -> None:
         self.kind = kind
@@ -34,7 +34,7 @@ class Opener:
         self._prefix = f"test-{uuid4().hex[:12]}"
 
     async def open(self, settings: CircuitBreakerSettings) -> CircuitBreaker:
-        """Open one more."""
+        """Open another circuit breaker."""
         urls = {"local": None, "valkey": os.environ["APP_VALKEY__URL"], "valkey that is down": "redis://127.0.0.1:1/0"}
         url = urls[self.kind] if self.kind in urls else await self._listen_in_silence()
         connection = ValkeySettings.model_validate({"url": url, "prefix": self._prefix})

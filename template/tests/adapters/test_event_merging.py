@@ -1,4 +1,4 @@
-"""Chunks of an answer that wait together are read together, and say what they said apart."""
+"""Tests of event merging: chunks that wait together are forwarded as one, with the same content."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from app.adapters.event_merging import MergedEvents, merge, merge_waiting_events
 
 
 def event(delta: dict[str, Any], reason: str | None = None, **more: object) -> bytes:
-    """Write a chunk as OpenAI does, with a text that only fills it up."""
+    """Return a chunk in OpenAI's format, with padding."""
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
     chunk = {"id": "chatcmpl-1", "created": 1, "model": "m", "choices": [choice], "obfuscation": "x", **more}
     return b"data: %b\n\n" % json.dumps(chunk).encode()
@@ -28,7 +28,7 @@ def text(said: str) -> bytes:
 
 
 def anthropic(kind: str, **content: object) -> bytes:
-    """Write an event as Anthropic does."""
+    """Return an event in Anthropic's format."""
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **content}).encode())
 
 
@@ -67,8 +67,8 @@ pieces = st.one_of(words.map(text), st.builds(part_text, words, st.integers(0, 1
 events = st.lists(pieces)
 
 
-def whose(event: bytes) -> tuple[bytes, object]:
-    """Tell which part of an answer a text belongs to, or that it is another event."""
+def part_key(event: bytes) -> tuple[bytes, object]:
+    """Return a key for the part of an answer that a text belongs to; other events are their own key."""
     if event in OTHERS:
         return event, None
     head, _, data = event.partition(b"data: ")
@@ -81,11 +81,11 @@ def text_of(event: bytes) -> bytes:
     return written.encode("utf-8", "surrogatepass")
 
 
-def said(stream: bytes) -> list[tuple[bytes, object, bytes]]:
-    """List what a stream says: texts in a row of one part as one, all else as it is written."""
+def contents_of(stream: bytes) -> list[tuple[bytes, object, bytes]]:
+    """List the content of a stream, with consecutive texts of one part joined and all other events as they are."""
     every = [each + b"\n\n" for each in stream.split(b"\n\n")[:-1]]
     result: list[tuple[bytes, object, bytes]] = []
-    for (head, part), group in groupby(every, key=whose):
+    for (head, part), group in groupby(every, key=part_key):
         if head in OTHERS:
             result.extend((head, part, each) for each in group)
         else:
@@ -94,7 +94,7 @@ def said(stream: bytes) -> list[tuple[bytes, object, bytes]]:
 
 
 class Provider(httpx2.AsyncByteStream):
-    """Sends parts at once or with pauses, then fails, or falls silent, or ends."""
+    """Sends parts at once or with pauses, then fails, falls silent or ends."""
 
     def __init__(
         self, parts: Sequence[bytes], then: Exception | None = None, *, pause: float = 0, is_silent: bool = False
@@ -122,7 +122,7 @@ class Provider(httpx2.AsyncByteStream):
 @given(events)
 def test_merged_events_say_what_they_said_apart(apart: list[bytes]) -> None:
     together = merge(b"".join(apart))
-    assert said(together) == said(b"".join(apart))
+    assert contents_of(together) == contents_of(b"".join(apart))
 
 
 @pytest.mark.parametrize("say", [text, part_text])
@@ -132,7 +132,7 @@ def test_texts_in_a_row_become_one(say: Callable[[str], bytes]) -> None:
 
 def test_texts_of_different_parts_stay_apart() -> None:
     both = part_text("Hi", 0) + part_text("Ho", 1)
-    assert said(merge(both)) == said(both)
+    assert contents_of(merge(both)) == contents_of(both)
 
 
 def test_halves_of_a_character_that_was_cut_in_two_come_together() -> None:
@@ -145,7 +145,7 @@ def test_halves_of_a_character_that_was_cut_in_two_come_together() -> None:
 
 
 @pytest.mark.parametrize("alone", [text("Hi"), b"data: {}\r\n\r\ndata: {}\r\n\r\n"])
-def test_what_comes_alone_or_is_written_otherwise_passes_as_it_is(alone: bytes) -> None:
+def test_single_events_and_other_line_endings_pass_unchanged(alone: bytes) -> None:
     assert merge(alone) is alone
 
 
@@ -157,7 +157,7 @@ def test_however_a_stream_is_cut_it_says_the_same(apart: list[bytes], size: int)
     async def read() -> bytes:
         return b"".join([each async for each in MergedEvents(Provider(parts))])
 
-    assert said(asyncio.run(read())) == said(whole)
+    assert contents_of(asyncio.run(read())) == contents_of(whole)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
@@ -184,7 +184,7 @@ async def test_a_busy_process_reads_more_at_once(monkeypatch: pytest.MonkeyPatch
     chunks = [text("24 ")] * 20
     read = [each async for each in MergedEvents(Provider(chunks, pause=1e-3))]
     assert most - 10 < len(read) <= most
-    assert said(b"".join(read)) == said(b"".join(chunks))
+    assert contents_of(b"".join(read)) == contents_of(b"".join(chunks))
 
 
 async def test_closing_stops_waiting_for_a_silent_provider() -> None:

@@ -1,4 +1,4 @@
-"""What the file store promises."""
+"""The contract of the file store."""
 
 import asyncio
 import os
@@ -183,7 +183,7 @@ async def test_what_a_killed_process_left_is_cleared_away_but_not_what_is_under_
 async def test_an_upload_that_ends_meanwhile_does_not_keep_the_store_from_opening(folder: Path) -> None:
     incoming = folder / ".incoming"
     incoming.mkdir(parents=True)
-    # Listed, but not there: what an upload's file is to whoever looks a moment too late.
+    # Listed, but gone: as an upload's file that is renamed right after the listing.
     (incoming / "ended").symlink_to("nowhere")
     async with open_file_store(FileStoreSettings(folder=folder)) as store:
         await store.save("owner/document", stream(b"here"))

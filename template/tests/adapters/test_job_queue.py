@@ -1,6 +1,6 @@
-"""What every job queue promises: the same sentences for the fake and for the real one.
+"""The contract of job queues, run on the fake and on the real one.
 
-That an id arrives takes a worker to see: `tests/jobs/test_worker.py`.
+Delivery needs a worker and is tested in `tests/jobs/test_worker.py`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ async def real_queue(settings: Settings) -> AsyncIterator[JobQueue]:
 
 @pytest.fixture
 async def real_dead_queue() -> AsyncIterator[JobQueue]:
-    """The port is taken, so that nobody else listens there, but nobody answers."""
+    """Return a queue whose port is bound, so that nobody else can use it, but does not accept connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         async with open_job_queue(settings_for(taken.getsockname()[1])) as opened:
@@ -77,7 +77,7 @@ async def test_a_queue_that_falls_silent_is_unavailable_and_never_stops_the_even
     writers: list[asyncio.StreamWriter] = []
 
     def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # The loop that waits for the queue is the one that runs this.
+        # Runs on the event loop that waits for the queue.
         contacted.set()
         writers.append(writer)
 

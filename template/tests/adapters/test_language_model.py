@@ -1,4 +1,4 @@
-"""Every language model keeps the same promises, and every failure of a provider arrives as one of ours."""
+"""The contract of language models: streaming, errors, and what reaches the provider."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ def settings_for(fake: FakeProvider, kind: Provider, model: str, **timeouts: flo
 
 @asynccontextmanager
 async def open_model(settings: LanguageModelSettings) -> AsyncIterator[LanguageModel]:
-    """Open the model on its own: without retries, and with nobody to stand in."""
+    """Open the model alone: without retries and without a fallback."""
     providers = settings.all_providers()
     if not providers:
         yield OfflineLanguageModel()

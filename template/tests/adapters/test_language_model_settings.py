@@ -1,4 +1,4 @@
-"""Providers and aliases are read from the environment, and what cannot work is refused with the variable to mend."""
+"""Tests of provider and alias settings, and of the errors that name the variable to fix."""
 
 import pytest
 from pydantic import ValidationError

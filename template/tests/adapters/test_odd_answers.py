@@ -1,4 +1,4 @@
-"""Servers that write what nobody expects: a failure with a name, a stand-in's chance, or text that can be passed on."""
+"""Tests of malformed and unusual provider responses: a clear error, a fallback, or text that can be forwarded."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
 from app.adapters.language_model import LanguageModelSettings, open_language_models
 from app.adapters.provider_limiter import LocalProviderLimiter
-from app.adapters.surrogates import Joiner
+from app.adapters.surrogates import SurrogateJoiner
 from app.chat.metering import metered
 from app.chat.ports import Finished, LanguageModel, Message, ModelRequest, TextDelta, ToolCallDelta
 from app.errors import RequestRefusedError, UpstreamFailedError
@@ -32,8 +32,8 @@ END = chunk({}, "stop") + b"data: [DONE]\n\n"
 
 
 @asynccontextmanager
-async def answering(answer: bytes, *stand_ins: str) -> AsyncIterator[LanguageModel]:
-    """Open a model whose server gives this answer to everybody."""
+async def answering(answer: bytes, *fallbacks: str) -> AsyncIterator[LanguageModel]:
+    """Open a model whose server always gives this response."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):
@@ -45,7 +45,7 @@ async def answering(answer: bytes, *stand_ins: str) -> AsyncIterator[LanguageMod
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        chain = ", ".join(("openai:m", *stand_ins))
+        chain = ", ".join(("openai:m", *fallbacks))
         settings = LanguageModelSettings.model_validate(
             {"provider": "openai", "model": "m", "base_url": url, "aliases": {"default": chain}}
         )
@@ -138,6 +138,6 @@ async def test_halves_of_a_character_are_joined_or_replaced_wherever_they_stand(
     ],
 )
 def test_a_half_waits_for_what_comes_next(pieces: Sequence[str], whole: Sequence[str]) -> None:
-    joiner = Joiner()
+    joiner = SurrogateJoiner()
     joined = [each for piece in pieces for each in joiner.join(TextDelta(piece))]
     assert [*joined, *joiner.end()] == [TextDelta(text) for text in whole]

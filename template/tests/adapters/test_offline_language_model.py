@@ -1,4 +1,4 @@
-"""Without a provider, the service quotes the sentences that answer, and claims nothing more."""
+"""Tests of the offline model, which quotes the sentences that answer a question when no provider is configured."""
 
 import pytest
 

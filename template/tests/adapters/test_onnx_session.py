@@ -1,4 +1,4 @@
-"""What is told of a file that cannot be opened as a model."""
+"""Tests of the errors for files that cannot be opened as a model."""
 
 import os
 from collections.abc import Callable
@@ -73,7 +73,7 @@ async def test_a_model_that_is_larger_than_the_memory_is_not_even_opened(name: s
     path = tmp_path / "model.onnx"
     path.write_bytes(affine().SerializeToString())
     (tmp_path / name).touch()
-    os.truncate(tmp_path / name, 8_000_000_000_000)  # a hole: it takes no space
+    os.truncate(tmp_path / name, 8_000_000_000_000)  # a sparse file: it takes no space
     told = await refusal(path)
     assert told.startswith(f"The model {path} has 8000.0 GB, but only ")
 

@@ -1,4 +1,4 @@
-"""What every provider limiter promises: the same sentences for one process, for Valkey, and for Valkey that is gone."""
+"""The contract of provider limiters: in one process, with Valkey, and during an outage of Valkey."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from app.settings import Settings
 from app.usage.quotas import Charge, Quota
 from tests.adapters.valkey import dead_valkey, gated_valkey
 
-REQUESTS = Quota("requests", 3)  # one flows in every twenty seconds
+REQUESTS = Quota("requests", 3)  # refills one every twenty seconds
 TOKENS = Quota("tokens", 60)  # one every second
 FAST = Quota("requests", 6000)  # one every hundredth of a second
 ONE = Charge(REQUESTS, 1)

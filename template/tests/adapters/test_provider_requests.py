@@ -1,4 +1,4 @@
-"""What a caller asks for reaches each provider in its own terms, unchanged; what it lacks is refused by name."""
+"""Tests of the requests sent to each provider: options are translated, and unsupported ones are rejected by name."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ from tests.chat.fake_provider import (
     FakeProvider,
 )
 
-# A schema that a helpful library would want to improve.
+# A schema that some libraries would rewrite.
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "default": "Oslo"}},
@@ -41,7 +41,7 @@ HELLO = [Message("user", "Hello")]
 
 
 async def sent(provider: FakeProvider, kind: Provider, request: ModelRequest, model: str = "steady") -> dict[str, Any]:
-    """Ask, and return what the provider was sent."""
+    """Ask, and return the request that the provider received."""
     async with open_model(settings_for(provider, kind, model)) as opened:
         assert [event async for event in opened.stream(request)]
     return provider.calls[-1].body

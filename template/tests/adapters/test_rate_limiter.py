@@ -1,4 +1,4 @@
-"""What every rate limiter promises: the same sentences for one process, for Valkey, and for Valkey that is gone."""
+"""The contract of rate limiters: in one process, with Valkey, and during an outage of Valkey."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -113,7 +113,7 @@ async def test_when_the_window_has_passed_there_is_room_again(settings: Settings
         while not (again := await limiter.take("ada", [Charge(REQUESTS, 3)])).allowed:
             await asyncio.sleep(0.02)
         assert again.window > taken.window
-        # What is that long ago is not corrected.
+        # Charges outside the window are not corrected.
         await limiter.correct("ada", REQUESTS, taken, -3)
         assert again.levels[0].remaining == 0
 

@@ -1,4 +1,4 @@
-"""Servers with models that fail in every way: who is asked instead, and when they are asked again."""
+"""Tests of failover between model servers, and of when a failed server is tried again."""
 
 import asyncio
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ HOSTILE = [
 
 @pytest.fixture
 def servers() -> Iterator[list[FakeModelServer]]:
-    """Two servers with the same model."""
+    """Run two servers with the same model."""
     with ExitStack() as stack:
         yield [stack.enter_context(serve_fake_model()) for _ in range(2)]
 
@@ -75,7 +75,7 @@ async def test_a_server_that_keeps_failing_is_left_alone_for_longer_and_longer(s
         for _ in range(20):
             with pytest.raises(UnavailableError) as caught:
                 await run(session)
-        # It asked for 7 seconds, and was not asked again.
+        # It asked for a pause of 7 seconds and was left alone.
         assert servers[0].inferences() == 1
         assert caught.value.retry_after in {6, 7}
         with pytest.raises(UnavailableError):

@@ -1,4 +1,4 @@
-"""Models on other servers: behind the same port as a model that is loaded here."""
+"""Tests of models on other servers, which implement the same port as local models."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -25,7 +25,7 @@ from tests.inference.tensor_graphs import affine
 
 @pytest.fixture
 def servers() -> Iterator[list[FakeModelServer]]:
-    """Two servers with the same model."""
+    """Run two servers with the same model."""
     with ExitStack() as stack:
         yield [stack.enter_context(serve_fake_model()) for _ in range(2)]
 
@@ -34,7 +34,7 @@ def servers() -> Iterator[list[FakeModelServer]]:
 async def session(
     request: pytest.FixtureRequest, tmp_path: Path, servers: list[FakeModelServer]
 ) -> AsyncIterator[ModelSession]:
-    """The same model, loaded here and on another server."""
+    """Open the same model, locally or on another server."""
     if request.param == "here":
         onnx.save(affine(), tmp_path / "model.onnx")
         yield await load_session(tmp_path / "model.onnx", providers=["CPUExecutionProvider"], threads=1)
@@ -54,7 +54,7 @@ async def test_a_session_describes_itself_and_runs(session: ModelSession) -> Non
         [y] = await run(session, x)
         assert y.dtype == np.float32
         np.testing.assert_array_equal(y, 2 * x + 1)
-        y += 1  # what a session gives belongs to whoever asked
+        y += 1  # the caller may change the arrays that it receives
 
 
 async def test_a_session_refuses_inputs_of_another_name_or_type(session: ModelSession) -> None:
@@ -78,13 +78,13 @@ async def test_the_server_that_answered_is_the_provider_and_gets_the_key(servers
 @pytest.mark.parametrize(
     ("there", "path"), [("other@7", "other/versions/7"), ("other@", "other"), ("other", "other/versions/1")]
 )
-async def test_a_model_may_be_called_otherwise_there(servers: list[FakeModelServer], there: str, path: str) -> None:
+async def test_a_model_may_have_another_name_there(servers: list[FakeModelServer], there: str, path: str) -> None:
     async with opened(servers[0].url, models={"affine": there}):
         assert servers[0].calls == [f"GET /v2/models/{path}"]
 
 
-class Dazed:
-    """An encoder that gives nothing but NaN."""
+class NanEncoder:
+    """An encoder whose vectors are all NaN."""
 
     provider = "none"
     output_names: ClassVar[list[str]] = []
@@ -102,7 +102,7 @@ async def test_a_model_may_answer_nan_but_an_encoder_may_not(servers: list[FakeM
         assert np.isnan(y).all()
 
     with pytest.raises(ValueError, match="NaN"):
-        encode(Dazed(), [[1], [2]])
+        encode(NanEncoder(), [[1], [2]])
 
 
 async def test_servers_of_different_models_end_the_start(servers: list[FakeModelServer]) -> None:
@@ -130,7 +130,7 @@ async def test_the_start_needs_one_server_of_several(servers: list[FakeModelServ
         assert session.provider == f"remote:{servers[1].host}"
 
 
-async def test_nobody_listens_is_a_reason_like_any_other(servers: list[FakeModelServer]) -> None:
+async def test_a_refused_connection_is_an_error_like_any_other(servers: list[FakeModelServer]) -> None:
     with serve_fake_model() as gone:
         nobody = gone.url
     with pytest.raises(StartupError, match="cannot be reached"):

@@ -1,4 +1,4 @@
-"""What can be read back from every vector store: the same sentences for the fake and for the real one."""
+"""The contract of vector archives, run on the fake and on the real store."""
 
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -20,40 +20,40 @@ LAST = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One store, from both of its sides."""
+class StoreAndArchive:
+    """A store with both of its interfaces."""
 
     store: VectorStore
     archive: VectorArchive
 
 
 @pytest.fixture
-def fake() -> Kept:
+def fake() -> StoreAndArchive:
     store = FakeVectorStore()
-    return Kept(store, store)
+    return StoreAndArchive(store, store)
 
 
 @pytest.fixture
-async def real(settings: Settings) -> AsyncIterator[Kept]:
+async def real(settings: Settings) -> AsyncIterator[StoreAndArchive]:
     chosen = settings.vector_store
     async with open_vector_store(chosen) as store, open_vector_archive(chosen) as archive:
-        yield Kept(store, archive)
+        yield StoreAndArchive(store, archive)
 
 
 @pytest.fixture(params=["fake", "real"])
-def kept(request: pytest.FixtureRequest) -> Kept:
-    """Each test of the contract runs twice."""
-    chosen: Kept = request.getfixturevalue(request.param)
+def kept(request: pytest.FixtureRequest) -> StoreAndArchive:
+    """Run each contract test with both stores."""
+    chosen: StoreAndArchive = request.getfixturevalue(request.param)
     return chosen
 
 
 def as_stored(vectors: Sequence[PassageVector]) -> list[PassageVector]:
-    """The vectors with numbers that 32 bits hold, however many decimals a store gives them."""
+    """Return the vectors with their numbers rounded to 32 bits, as stores may return more decimals."""
     return [replace(vector, embedding=np.asarray(vector.embedding, np.float32).tolist()) for vector in vectors]
 
 
 def halves(values: Sequence[float]) -> list[float]:
-    """The nearest numbers that every store can hold exactly."""
+    """Return the nearest numbers that every store represents exactly."""
     rounded: list[float] = np.asarray(values, np.float16).tolist()
     return rounded
 
@@ -66,19 +66,19 @@ def in_order(vectors: Sequence[PassageVector]) -> list[PassageVector]:
     return sorted(vectors, key=lambda vector: vector.passage_id)
 
 
-async def test_a_prepared_store_without_vectors_gives_nothing(kept: Kept) -> None:
+async def test_a_prepared_store_without_vectors_gives_nothing(kept: StoreAndArchive) -> None:
     await kept.store.prepare(MODEL)
     assert await kept.archive.scan(MODEL.identity, limit=10) == []
 
 
-async def test_every_owners_vectors_come_back_as_they_were_stored_in_the_order_of_the_passages(kept: Kept) -> None:
+async def test_every_owners_vectors_come_back_as_they_were_stored_in_the_order_of_the_passages(kept: StoreAndArchive) -> None:
     vectors = [*some(4, seeded(1)), *some(3, seeded(2), OTHER_OWNER)]
     await kept.store.prepare(MODEL)
     await kept.store.upsert(vectors)
     assert as_stored(await kept.archive.scan(MODEL.identity, limit=10)) == in_order(vectors)
 
 
-async def test_pages_follow_each_other_without_gap_or_repetition(kept: Kept) -> None:
+async def test_pages_follow_each_other_without_gap_or_repetition(kept: StoreAndArchive) -> None:
     vectors = some(10, seeded(3))
     vectors += [vector_of(halves(direction(seeded(4))), passage_id=LAST)]
     await kept.store.prepare(MODEL)
@@ -92,7 +92,7 @@ async def test_pages_follow_each_other_without_gap_or_repetition(kept: Kept) -> 
     assert as_stored([vector for page in pages for vector in page]) == in_order(vectors)
 
 
-async def test_a_page_may_start_after_a_passage_that_is_gone(kept: Kept) -> None:
+async def test_a_page_may_start_after_a_passage_that_is_gone(kept: StoreAndArchive) -> None:
     vectors = in_order(some(5, seeded(5)))
     await kept.store.prepare(MODEL)
     await kept.store.upsert(vectors)
@@ -100,7 +100,7 @@ async def test_a_page_may_start_after_a_passage_that_is_gone(kept: Kept) -> None
     assert as_stored(await kept.archive.scan(MODEL.identity, after=vectors[1].passage_id, limit=10)) == vectors[2:]
 
 
-async def test_one_model_is_read_at_a_time(kept: Kept) -> None:
+async def test_one_model_is_read_at_a_time(kept: StoreAndArchive) -> None:
     passage_id = uuid4()
     old = vector_of(halves(direction(seeded(6))), passage_id=passage_id)
     new = vector_of(halves(direction(seeded(7), OTHER_MODEL.dimension)), passage_id=passage_id, model=OTHER_MODEL)

@@ -1,4 +1,4 @@
-"""What every vector store forgets when it is told to, and what it keeps."""
+"""The contract of vector stores: deletion."""
 
 from uuid import uuid4
 

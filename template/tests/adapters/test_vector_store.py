@@ -1,4 +1,4 @@
-"""What every vector store promises: the same sentences for the fake and for the real one."""
+"""The contract of vector stores, run on the fake and on the real one."""
 
 import asyncio
 import socket
@@ -157,7 +157,7 @@ async def test_the_best_match_is_the_one_that_comparing_everything_finds(store: 
         question = direction(source)
         scores = [sum(a * b for a, b in zip(question, vector.embedding, strict=True)) for vector in vectors]
         (best,) = await store.search(ask(question, limit=1))
-        # Two candidates may be closer to each other than 16-bit floats can tell.
+        # Two candidates may be closer to each other than 16-bit floats can resolve.
         assert scores[ids_of(vectors).index(best.passage_id)] == pytest.approx(max(scores), abs=HALF_PRECISION)
         assert best.score == pytest.approx(max(scores), abs=HALF_PRECISION)
 
@@ -185,7 +185,7 @@ async def test_a_store_that_is_not_there_is_unavailable(operation: str) -> None:
 
 
 async def test_a_store_that_does_not_answer_is_unavailable() -> None:
-    # The kernel completes connections that nobody ever accepts.
+    # The kernel completes connections even if nothing accepts them.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = settings_for(*silent.getsockname())
         async with asyncio.timeout(30), open_vector_store(settings) as store:
@@ -200,7 +200,7 @@ async def test_a_url_of_something_else_is_refused_at_once() -> None:
 
 
 async def call(store: VectorStore, operation: str) -> None:
-    """Use one of the store's methods."""
+    """Call one of the store's methods."""
     match operation:
         case "prepare":
             await store.prepare(MODEL)

@@ -1,4 +1,4 @@
-"""What is called on somebody's word: the addresses that were looked at, once, and not for long."""
+"""Tests of the webhook sender: it calls only the addresses that it has checked, and with a timeout."""
 
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -25,20 +25,20 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest.fixture
 async def sender() -> AsyncIterator[HttpWebhookSender]:
-    """A sender that may call this machine."""
+    """Return a sender that may call this machine."""
     async with open_webhook_sender(WebhooksSettings(allow_loopback=True, timeout=10)) as opened:
         yield opened
 
 
 @pytest.fixture
 async def strict() -> AsyncIterator[HttpWebhookSender]:
-    """A sender that may not."""
+    """Return a sender that may not call this machine."""
     async with open_webhook_sender(WebhooksSettings()) as opened:
         yield opened
 
 
-def lead(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
-    """Let a name lead to these addresses, round after round, and tell which names were looked up."""
+def fake_dns(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
+    """Resolve names to these addresses, one list per lookup, and return the list of names that were looked up."""
     asked: list[str] = []
 
     def look_up(host: bytes | str, port: int, *_: object, **__: object) -> list[Any]:
@@ -54,8 +54,8 @@ def lead(monkeypatch: pytest.MonkeyPatch, *rounds: list[str]) -> list[str]:
 
 
 @contextmanager
-def silence(host: str, port: int) -> Iterator[None]:
-    """Listen, but leave whoever connects without an answer: the places of those who wait are taken."""
+def unresponsive_listener(host: str, port: int) -> Iterator[None]:
+    """Listen with a full backlog, so that connections are never completed."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.socket())
         server.bind((host, port))
@@ -111,7 +111,7 @@ async def test_no_way_of_writing_an_inner_address_leads_to_it(
 async def test_a_name_that_leads_inside_is_refused_even_if_it_leads_elsewhere_too(
     monkeypatch: pytest.MonkeyPatch, strict: HttpWebhookSender, addresses: list[str]
 ) -> None:
-    lead(monkeypatch, addresses)
+    fake_dns(monkeypatch, addresses)
     with pytest.raises(UnprocessableError):
         await strict.send("https://rebind.example/hooks", HEADERS, BODY)
 
@@ -120,7 +120,7 @@ async def test_a_name_is_looked_up_once_and_what_was_looked_at_is_called(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, sender: HttpWebhookSender
 ) -> None:
     # A second look would be led to an address where nobody is.
-    asked = lead(monkeypatch, ["127.0.0.1"], ["127.0.0.99"])
+    asked = fake_dns(monkeypatch, ["127.0.0.1"], ["127.0.0.99"])
     port = urlsplit(receiver.url).port
     assert await sender.send(f"http://rebind.example:{port}/hooks", HEADERS, BODY) == 204
     assert asked == ["rebind.example"]
@@ -130,7 +130,7 @@ async def test_a_name_is_looked_up_once_and_what_was_looked_at_is_called(
 async def test_the_next_address_is_tried_where_nobody_takes_the_call(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, sender: HttpWebhookSender
 ) -> None:
-    lead(monkeypatch, ["127.0.0.99", "127.0.0.1"])
+    fake_dns(monkeypatch, ["127.0.0.99", "127.0.0.1"])
     port = urlsplit(receiver.url).port
     assert await sender.send(f"http://two.example:{port}/hooks", HEADERS, BODY) == 204
     assert len(receiver.messages) == 1
@@ -139,10 +139,10 @@ async def test_the_next_address_is_tried_where_nobody_takes_the_call(
 async def test_the_next_address_is_tried_where_one_is_silent(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, sender: HttpWebhookSender
 ) -> None:
-    lead(monkeypatch, ["127.0.0.99", "127.0.0.1"])
+    fake_dns(monkeypatch, ["127.0.0.99", "127.0.0.1"])
     port = urlsplit(receiver.url).port
     assert port is not None
-    with silence("127.0.0.99", port):
+    with unresponsive_listener("127.0.0.99", port):
         assert await sender.send(f"http://two.example:{port}/hooks", HEADERS, BODY) == 204
     assert len(receiver.messages) == 1
 
@@ -168,7 +168,7 @@ async def test_an_answer_without_end_is_not_read(receiver: Receiver, sender: Htt
     await receiver.sender_left.wait()
 
 
-async def test_where_nobody_is_there_is_word_of_it(sender: HttpWebhookSender) -> None:
+async def test_a_refused_connection_is_unavailable(sender: HttpWebhookSender) -> None:
     with pytest.raises(UnavailableError):
         await sender.send("http://127.0.0.1:9/hooks", HEADERS, BODY)
 

@@ -1,4 +1,4 @@
-"""Ways to Valkey for the tests: the real server, one that is gone, and one that comes and goes."""
+"""Valkey connections for tests: a server that is down, and one whose connection can be cut."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ VALKEY_URL = os.environ.get("APP_VALKEY__URL", "")
 
 @contextmanager
 def dead_valkey() -> Iterator[ValkeySettings]:
-    """Settings for a port that is taken, so that nobody else listens there, but where nobody answers."""
+    """Return settings for a port that is bound, so that nobody else can use it, but does not accept connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield ValkeySettings(url=SecretStr(f"redis://127.0.0.1:{taken.getsockname()[1]}/0"))
@@ -24,7 +24,7 @@ def dead_valkey() -> Iterator[ValkeySettings]:
 
 @asynccontextmanager
 async def gated_valkey() -> AsyncIterator[tuple[Gate, ValkeySettings]]:
-    """Offer a gate, and settings that lead through it."""
+    """Return a gate in front of the real server, and settings that connect through it."""
     where = urlsplit(VALKEY_URL)
     async with open_gate(where.hostname or "", where.port or 6379) as gate:
         yield gate, ValkeySettings(url=SecretStr(f"redis://127.0.0.1:{gate.port}/0"))

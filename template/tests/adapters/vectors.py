@@ -21,14 +21,14 @@ def seeded(seed: int) -> random.Random:
 
 
 def direction(source: random.Random, dimension: int = DIMENSION) -> list[float]:
-    """A unit vector that points anywhere."""
+    """Return a random unit vector."""
     values = [source.gauss(0, 1) for _ in range(dimension)]
     length = math.hypot(*values)
     return [value / length for value in values]
 
 
 def towards(cosine: float) -> list[float]:
-    """A unit vector whose cosine with the first axis is the given one."""
+    """Return a unit vector whose cosine with the first axis is the given one."""
     return [cosine, math.sqrt(1 - cosine**2), *[0.0] * (DIMENSION - 2)]
 
 

@@ -66,7 +66,7 @@ class FakeLanguageModel:
     requests: list[ModelRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
     name: str = "fake:model"
-    stand_ins: Sequence[str] = ()
+    fallbacks: Sequence[str] = ()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
         """Answer with the lines."""

@@ -1,4 +1,4 @@
-"""Accounts over HTTP."""
+"""Tests of registration, sign-in and sessions over HTTP."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -77,7 +77,7 @@ async def test_a_sign_in_that_is_too_long_ago_cannot_be_refreshed(
     account = UUID((await client.post("/v1/auth/register", json=ADA)).json()["id"])
     statuses = []
     for age in (timedelta(days=1, minutes=-1), timedelta(days=1)):
-        # As if they had been issued when sessions lasted longer.
+        # As if they had been issued while sessions lasted longer.
         tokens = issue_tokens(Session(account, datetime.now(UTC) - age), services.auth.settings)
         settings.auth.session_days = 1
         answer = await client.post("/v1/auth/refresh", json={"refresh_token": tokens.refresh})

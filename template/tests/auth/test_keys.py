@@ -1,4 +1,4 @@
-"""API keys over HTTP."""
+"""Tests of API keys over HTTP."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Callers for whom the database is not asked with every request."""
+"""Tests of the cache of authenticated callers, which saves a database query per request."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -60,7 +60,7 @@ async def test_afterwards_the_database_is_asked_again(
     assert await opens(auth, *both) == [False, False]
 
 
-async def test_who_revokes_a_key_is_heard_at_once(database: Database, settings: Settings) -> None:
+async def test_a_revoked_key_is_rejected_at_once(database: Database, settings: Settings) -> None:
     auth = auth_service(database, settings, LONG)
     new = await make_key(auth)
     caller = await auth.authenticate(new.secret)

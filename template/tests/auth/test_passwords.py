@@ -1,4 +1,4 @@
-"""Passwords are hashed a few at a time, and in nobody's way."""
+"""Tests of the limit on concurrent password hashing."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ from app.errors import OverloadedError
 PASSWORD = "correct horse battery"
 
 
-async def test_the_one_too_many_is_refused_and_may_come_back() -> None:
+async def test_a_request_over_the_limit_is_refused_and_may_be_repeated() -> None:
     with closing(Passwords()) as hasher:
         asked = [hasher.verify(PASSWORD, None) for _ in range(THREADS + MOST_WAITING + 1)]
         *answers, refused = await asyncio.gather(*asked, return_exceptions=True)
@@ -24,7 +24,7 @@ async def test_the_one_too_many_is_refused_and_may_come_back() -> None:
         assert await hasher.verify(PASSWORD, await hasher.hash(PASSWORD))
 
 
-async def test_who_goes_away_leaves_their_place_to_others() -> None:
+async def test_a_caller_who_leaves_frees_the_place() -> None:
     with closing(Passwords()) as hasher:
         waiting = [asyncio.create_task(hasher.hash(PASSWORD)) for _ in range(THREADS + MOST_WAITING)]
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Tokens that were tampered with, or made for somebody else."""
+"""Tests of tokens that were tampered with, expired or issued for another purpose."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -61,7 +61,7 @@ def test_any_other_token_is_refused(token: str) -> None:
 
 
 def lives(*tokens: str) -> list[timedelta]:
-    """Say how long tokens live from now on, to the hour."""
+    """Return the remaining lifetimes of tokens, rounded to hours."""
     ends = [jwt.decode(each, options={"verify_signature": False})["exp"] for each in tokens]
     now = datetime.now(UTC).timestamp()
     return [timedelta(hours=round((end - now) / 3600)) for end in ends]

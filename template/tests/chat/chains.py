@@ -1,4 +1,4 @@
-"""Chains of a faulty model and those that stand in for it, and what is heard from them."""
+"""Model chains with a faulty first model, and a recorder for what a request to them produces."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from app.adapters.circuit_breaker import LocalCircuitBreaker
 from app.adapters.language_model import LanguageModelSettings, open_language_models
 from app.adapters.provider_limiter import LocalProviderLimiter
-from app.chat.ports import Asked, Finished, LanguageModel, Message, ModelRequest, TextDelta
+from app.chat.ports import Finished, LanguageModel, Message, ModelAttempt, ModelRequest, TextDelta
 from app.chat.provider_limits import ProviderLimiter
 from tests.chat.fake_provider import PATIENCE, FakeProvider
 from tests.chat.service import Provider, connect
@@ -17,7 +17,7 @@ REQUEST = ModelRequest([Message("user", "How long is the warranty?")])
 
 @dataclass
 class Heard:
-    """What came of a question: who was asked, what was written, how it ended."""
+    """The result of a request: the models asked, the text written and the final event."""
 
     asked: list[str] = field(default_factory=list)
     text: str = ""
@@ -26,7 +26,7 @@ class Heard:
 
 @dataclass
 class Pair:
-    """A provider and another that can stand in for it, and what is remembered of them."""
+    """Two providers, the second a fallback for the first, with a shared circuit breaker and limiter."""
 
     provider: FakeProvider
     other: FakeProvider
@@ -35,11 +35,11 @@ class Pair:
 
     @property
     def calls(self) -> tuple[int, int]:
-        """How often each was asked."""
+        """How many calls each provider received."""
         return len(self.provider.calls), len(self.other.calls)
 
     def chain(self, kind: Provider, fault: str, *rest: str, attempts: int = 1) -> LanguageModelSettings:
-        """Put a faulty model of the first before models of the other, which speaks the other protocol."""
+        """Return a chain of a faulty model of the first provider, then models of the other, in the other protocol."""
         stand_in: Provider = "anthropic" if kind == "openai" else "openai"
         providers = {
             "first": {"protocol": kind, **PATIENCE.get(fault, {}), **connect(self.provider, kind)},
@@ -51,17 +51,17 @@ class Pair:
 
     @asynccontextmanager
     async def open(self, settings: LanguageModelSettings) -> AsyncIterator[LanguageModel]:
-        """Open the chain."""
+        """Open the chain as a language model."""
         async with open_language_models(settings, self.breaker, self.limiter) as models:
             yield models["default"]
 
 
 async def ask(model: LanguageModel, heard: Heard, request: ModelRequest = REQUEST) -> Heard:
-    """Ask, and keep what is heard even if it ends badly."""
+    """Send a request and record its events in `heard`, which survives a failure."""
     async with aclosing(model.stream(request)) as events:
         async for event in events:
             match event:
-                case Asked(name):
+                case ModelAttempt(name):
                     heard.asked.append(name)
                 case TextDelta(text):
                     heard.text += text

@@ -1,4 +1,4 @@
-"""The service in front of a fake provider, and providers in pairs."""
+"""Fixtures: the service with a fake provider behind it, and a pair of providers."""
 
 from collections.abc import AsyncIterator
 
@@ -22,6 +22,6 @@ async def service(
 
 @pytest.fixture
 async def pair(provider: FakeProvider) -> AsyncIterator[Pair]:
-    """Two providers, the second of which can stand in for the first."""
+    """Two providers, the second a fallback for the first."""
     async with serve_fake_provider() as other:
         yield Pair(provider, other, LocalCircuitBreaker(CircuitBreakerSettings(failures=2, pause=60)))

@@ -1,13 +1,13 @@
 """A loopback server that speaks the OpenAI and Anthropic wire protocols and misbehaves on demand.
 
-The name of the model says how: `steady` answers well; `status-N` refuses with HTTP status N, repeating the key and the
-question, and `status-N-after-S` asks to be left alone for S seconds; `recovers` refuses with 500 once, then answers;
-`mute` accepts and sends nothing; `early-cuts`, `early-garbled` and `early-unfinished` do before the first word what
-others do after two; `stalls` falls silent after two words; `cuts` breaks the connection after two words; `unfinished`
-ends the stream in good order but gives no finish reason; `garbled` sends something that is not JSON; `breaks` sends an
-error event after two words; `limited` and `filtered` finish for those reasons; `slow` writes nothing until the test
-says so, `pauses` not its last word; `thinking` and `thinking-pauses` reason first; `cached` had input in its cache;
-`calls` asks for two functions, the second without arguments. What it writes is up to the test, if that sets `answer`.
+The model name selects the behaviour: `steady` answers normally; `status-N` refuses with HTTP status N and echoes the
+key and the question, and `status-N-after-S` also sends `retry-after: S`; `recovers` refuses with 500 once, then
+answers; `mute` accepts and sends nothing; `stalls` falls silent after two words; `cuts` breaks the connection after two
+words; `garbled` sends invalid JSON after two words; `breaks` sends an error event after two words; `unfinished` ends
+the stream cleanly but without a finish reason; `early-cuts`, `early-garbled` and `early-unfinished` do the same before
+the first word; `limited` and `filtered` finish for those reasons; `slow` writes nothing until the test sets `go`, and
+`pauses` holds back only its last word; `thinking` and `thinking-pauses` reason first; `cached` reports cached input
+tokens; `calls` calls two functions, the second without arguments. A test can set `answer` to choose the text.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ INPUT_TOKENS = 11
 OUTPUT_TOKENS = 7
 CACHED_TOKENS = 4
 CALLS = (("call_1", "get_weather", '{"city": "Oslo"}'), ("call_2", "get_time", ""))
-# For those that fall silent; enough for a call to arrive on a machine that stands still for a while.
+# For models that fall silent; long enough for a call to arrive on a machine that stalls for a while.
 PATIENCE = {"mute": {"first_token_timeout": 5.0}, "stalls": {"idle_timeout": 2.0}}
 PROVIDER_SAYS, REASONING = "words of the provider", "Let me think."
 
@@ -38,10 +38,10 @@ class Call:
 
 @dataclass
 class FakeProvider:
-    """What a test sees of the server.
+    """The test's handle on the server.
 
     Attributes:
-        answer: writes the answer to a call, or gives the HTTP status to refuse it with.
+        answer: returns the answer to a call, or the HTTP status to refuse it with.
     """
 
     url: str
@@ -81,7 +81,7 @@ async def serve_fake_provider() -> AsyncIterator[FakeProvider]:
 
 
 async def _serve_one(provider: FakeProvider, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-    """Answer one request; say whether the connection can carry another."""
+    """Answer one request; return whether the connection can carry another."""
     call = await _read_call(reader)
     provider.calls.append(call)
     provider.called.set()

@@ -1,4 +1,4 @@
-"""A fake provider for each test; a plugin of pytest, because the tests of several features have one behind them."""
+"""A pytest plugin that gives each test a fake provider; the tests of several features use it."""
 
 from collections.abc import AsyncIterator
 
@@ -12,24 +12,24 @@ from tests.chat.service import Provider
 
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that does what the name of the model says, and writes what the test says."""
+    """A fake provider that behaves as the model name says and writes what the test sets."""
     async with serve_fake_provider() as fake:
         yield fake
 
 
 @pytest.fixture
 def kind() -> Provider:
-    """The protocol between service and provider, unless a test goes through several."""
+    """The protocol between service and provider, unless a test parametrizes it."""
     return "openai"
 
 
 @pytest.fixture
 def model() -> str:
-    """What the provider does, unless a test says otherwise."""
+    """The model name, which selects what the provider does, unless a test parametrizes it."""
     return "steady"
 
 
 @pytest.fixture
-def first_bytes_soon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it sets another time
-    """The first bytes of a stream do not wait for the model's first word, though `settings` has tests be patient."""
+def first_bytes_soon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - overrides the time that it sets
+    """Send the first bytes of a stream without waiting for the first word, unlike the default of `settings`."""
     monkeypatch.setattr(event_stream, "FIRST_BYTE_SECONDS", 0.1)

@@ -1,4 +1,4 @@
-"""The whole service on a socket of its own, with the fake provider behind it."""
+"""Run the complete service on its own socket, with the fake provider behind it."""
 
 import asyncio
 import os
@@ -26,24 +26,24 @@ from tests.conftest import ROOT
 from tests.usage.rows import read_rows
 
 Provider = Literal["openai", "anthropic"]
-PROVIDER_KEY = "sk-secret"  # which the fake provider repeats when it refuses
+PROVIDER_KEY = "sk-secret"  # the fake provider echoes it when it refuses
 PROVIDERS: tuple[Provider, ...] = ("openai", "anthropic")
 
 
 @dataclass
 class RunningService:
-    """What a test sees of the service: where it is, a key to it, and what it has written down."""
+    """A running service: its URL, an API key for it, and its services."""
 
     url: str
     key: str
     services: Services
 
     def client(self, timeout: float = 60) -> openai.AsyncOpenAI:
-        """Point OpenAI's own client at the service."""
+        """Return OpenAI's own client, pointed at the service."""
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, timeout=timeout)
 
     async def usage(self) -> UsageRecord:
-        """Wait for the one use that was recorded."""
+        """Wait for the only usage record and return it."""
         while not (rows := await read_rows(self.services.ports.database)):
             await asyncio.sleep(0.01)
         [row] = rows
@@ -51,13 +51,13 @@ class RunningService:
 
 
 def provider_settings(provider: FakeProvider, kind: Provider, model: str, **timeouts: float) -> LanguageModelSettings:
-    """Settings that make the fake provider the service's language model, which is tried once."""
+    """Return settings that make the fake provider the service's language model, with one attempt."""
     connection = connect(provider, kind)
     return LanguageModelSettings(provider=kind, model=model, attempts=1, **connection, **timeouts)
 
 
 def connect(provider: FakeProvider, kind: Provider) -> dict[str, Any]:
-    """Say where the fake provider is, and by which key it may be asked."""
+    """Return the base URL and API key of the fake provider as settings."""
     return {
         "base_url": f"{provider.url}/v1" if kind == "openai" else provider.url,
         "api_key": SecretStr(PROVIDER_KEY),
@@ -89,7 +89,7 @@ async def run_service(settings: Settings, language_model: LanguageModelSettings)
 async def run_process(
     environment: Mapping[str, str], log: Path
 ) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Run the service in a process that the test can kill; gives its URL, too. What it writes goes to the file."""
+    """Run the service in a process that the test can kill, with its output in `log`; yield its URL and the process."""
     command = [sys.executable, "-m", "uvicorn", "--factory", "app.main:create_app", "--port", "0"]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: ASYNC220, S603 - a server that the test kills

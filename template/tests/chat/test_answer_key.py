@@ -1,4 +1,4 @@
-"""An answer is given again to its owner alone, and only for exactly the same request."""
+"""Cache keys: a cached answer is reused only by its owner, and only for exactly the same request."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -27,7 +27,7 @@ ADA = Caller(UUID(int=1))
 REQUEST = ModelRequest([Message("system", "Be brief."), Message("user", "How long is the warranty?")])
 WEATHER = Tool("weather", parameters={"type": "object", "properties": {"city": {}, "day": {}}})
 TURNED = Tool("weather", parameters={"type": "object", "properties": {"day": {}, "city": {}}})
-# What differs from the request above, and from each other, in one thing each.
+# Values that each differ from the request above, and from one another, in one respect.
 OTHERS: dict[str, list[Any]] = {
     "messages": [
         [],
@@ -77,7 +77,7 @@ def test_the_same_request_of_the_same_owner_has_the_same_key() -> None:
 def test_owners_never_share_a_key() -> None:
     other = Caller(UUID(int=2))
     assert key() != key(caller=other)
-    # Nor does the part that is a checksum repeat, so what somebody asks cannot be recognised in another's keys.
+    # The checksums differ too, so one owner's questions cannot be recognised in another's keys.
     assert key().partition(":")[2] != key(caller=other).partition(":")[2]
 
 
@@ -102,8 +102,8 @@ def test_the_name_and_the_chain_behind_it_make_another_key() -> None:
     chains = [
         one,
         two,
-        FakeLanguageModel(name="a:b", stand_ins=["a:c"]),
-        FakeLanguageModel(name="a:c", stand_ins=["a:b"]),
+        FakeLanguageModel(name="a:b", fallbacks=["a:c"]),
+        FakeLanguageModel(name="a:c", fallbacks=["a:b"]),
     ]
     keys = {key(model=model, alias=alias) for model in chains for alias in ("default", "fast")}
     assert len(keys) == 8

@@ -1,4 +1,4 @@
-"""Many chat completions in one request: each is answered, refused and counted as if it had come alone."""
+"""Chat batches: each request is answered, refused and counted as if it had been sent alone."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def ask(text: str, **options: object) -> dict[str, Any]:
 
 
 def echo(call: Call) -> str | int:
-    """Answer with the question, or refuse with the status that it names."""
+    """Answer with the question; if it is a number, refuse with that status."""
     content = str(call.body["messages"][-1]["content"])
     return int(content) if content.isdecimal() else content
 
@@ -147,7 +147,7 @@ async def test_a_client_that_leaves_stops_what_is_under_way_and_what_waits_is_ne
         await provider.client_left.wait()
         while len(rows := await read_rows(service.services.ports.database)) < 2:
             await asyncio.sleep(0.01)
-    # The service has ended in good order: nothing can come any more.
+    # The service has shut down cleanly: no more calls can arrive.
     assert [row.finish_reason for row in rows] == ["cancelled"] * 2
     assert len(provider.calls) == 2
 

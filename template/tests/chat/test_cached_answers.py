@@ -1,4 +1,4 @@
-"""Answers that are given again, as OpenAI's client and the bill see them."""
+"""Cached answers over HTTP, as OpenAI's client and the usage records show them."""
 
 import asyncio
 import subprocess
@@ -31,15 +31,15 @@ def settings(settings: Settings) -> Settings:
 
 
 async def ask(client: openai.AsyncOpenAI, **options: Any) -> tuple[str | None, str]:  # noqa: ANN401
-    """Ask, and say where the answer comes from and what it is."""
+    """Ask the question; return the source of the answer and its text."""
     asked: dict[str, Any] = {"model": "default", "messages": HELLO, "extra_body": CACHE} | options
     response = await client.chat.completions.with_raw_response.create(**asked)
     source, answer = response.headers.get("x-answer-cache"), response.parse()
     return source, await written(answer) if "stream" in options else answer.choices[0].message.content or ""
 
 
-async def written(chunks: Any) -> str:  # noqa: ANN401 - what the client gives for raw responses
-    """Put what is streamed together."""
+async def written(chunks: Any) -> str:  # noqa: ANN401 - the client's type for raw responses
+    """Join the text of a stream."""
     return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
 
 
@@ -106,7 +106,7 @@ async def test_what_is_given_again_is_written_down_and_costs_nothing(
     settings = settings.model_copy(update={"usage": priced, "limits": limits})
     async with run_service(settings, provider_settings(provider, "openai", "steady")) as service:
         async with service.client() as client:
-            # Each may take nearly all that there is, so a second one would be refused.
+            # Each may use nearly the whole quota, so a second call to the model would be refused.
             answers = [await ask(client, max_tokens=90) for _ in range(3)]
             with pytest.raises(openai.RateLimitError):
                 await ask(client, max_tokens=90, extra_body={"cache": False})
@@ -182,7 +182,7 @@ async def test_two_services_ask_the_model_once_for_all_streams(
         first = asyncio.create_task(ask(one, stream=True))
         await provider.called.wait()
         opening = [each.chat.completions.with_raw_response for each in (one, two)]
-        # They begin while they wait, and say so.
+        # The streams begin while they wait, and say so.
         responses = [
             await each.create(model="default", messages=HELLO, stream=True, extra_body=CACHE) for each in opening
         ]

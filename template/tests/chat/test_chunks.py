@@ -1,4 +1,4 @@
-"""A stream of chunks is never silent for long."""
+"""Streams of chunks send keep-alives while the model is silent."""
 
 import asyncio
 from collections.abc import AsyncGenerator

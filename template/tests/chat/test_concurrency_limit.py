@@ -1,11 +1,11 @@
-"""One process makes so many calls to language models at a time."""
+"""The limit on concurrent language model calls per process."""
 
 import asyncio
 from contextlib import aclosing
 
 import pytest
 
-from app.chat.concurrency_limit import CappedLanguageModel, cap_calls
+from app.chat.concurrency_limit import ConcurrencyLimitedModel, limit_concurrency
 from app.chat.ports import Message, ModelRequest, TextDelta
 from app.errors import OverloadedError, UnavailableError
 from app.usage.settings import LimitsSettings
@@ -17,7 +17,7 @@ HELLO = ModelRequest([Message("user", "Hello.")])
 
 async def test_a_call_beyond_the_cap_waits_and_is_then_refused_with_a_time_to_come_back(meters: Meters) -> None:
     model = FakeLanguageModel(["Hm."], silent=True)
-    capped = CappedLanguageModel(model, asyncio.Semaphore(1), 0.01)
+    capped = ConcurrencyLimitedModel(model, asyncio.Semaphore(1), 0.01)
     async with aclosing(capped.stream(HELLO)) as first:
         assert await anext(first) == TextDelta("Hm.")
         with pytest.raises(OverloadedError) as caught:
@@ -28,7 +28,7 @@ async def test_a_call_beyond_the_cap_waits_and_is_then_refused_with_a_time_to_co
 
 
 async def test_a_call_that_ends_makes_room_for_one_that_waits() -> None:
-    capped = CappedLanguageModel(FakeLanguageModel(["Hm."], silent=True), asyncio.Semaphore(1), 60)
+    capped = ConcurrencyLimitedModel(FakeLanguageModel(["Hm."], silent=True), asyncio.Semaphore(1), 60)
     async with aclosing(capped.stream(HELLO)) as first:
         await anext(first)
         waiting = asyncio.create_task(anext(capped.stream(HELLO)))
@@ -38,7 +38,7 @@ async def test_a_call_that_ends_makes_room_for_one_that_waits() -> None:
 
 async def test_who_gives_up_waiting_and_who_fails_leave_no_place_taken() -> None:
     model = FakeLanguageModel(["Hm."], failure=UnavailableError("Down."))
-    capped = CappedLanguageModel(model, asyncio.Semaphore(1), 60)
+    capped = ConcurrencyLimitedModel(model, asyncio.Semaphore(1), 60)
     async with aclosing(capped.stream(HELLO)) as first:
         await anext(first)
         waiting = asyncio.create_task(anext(capped.stream(HELLO)))
@@ -51,13 +51,13 @@ async def test_who_gives_up_waiting_and_who_fails_leave_no_place_taken() -> None
 
 def test_no_cap_is_no_layer() -> None:
     models = {"default": FakeLanguageModel()}
-    assert cap_calls(models, LimitsSettings(concurrent_calls=0)) is models
-    assert cap_calls(models, LimitsSettings())["default"].name == "fake:model"
+    assert limit_concurrency(models, LimitsSettings(concurrent_calls=0)) is models
+    assert limit_concurrency(models, LimitsSettings())["default"].name == "fake:model"
 
 
 async def test_all_models_share_the_places() -> None:
     models = {"default": FakeLanguageModel(["Hm."], silent=True), "fast": FakeLanguageModel(["Hm."])}
-    capped = cap_calls(models, LimitsSettings(concurrent_calls=1, longest_wait=0.01))
+    capped = limit_concurrency(models, LimitsSettings(concurrent_calls=1, longest_wait=0.01))
     async with aclosing(capped["default"].stream(HELLO)) as first:
         await anext(first)
         with pytest.raises(OverloadedError):

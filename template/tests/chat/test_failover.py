@@ -1,4 +1,4 @@
-"""When a model fails before its first word, the next of its chain answers; after that word, nobody else does."""
+"""Failover: the next model of a chain answers if one fails before its first word, but not after it."""
 
 import asyncio
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Whatever a provider does wrong, the caller's client raises what it should, and the account shows what was given."""
+"""Provider faults: the caller's client raises the right error, and usage records show what was delivered."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from tests.chat.service import PROVIDERS, Provider, RunningService, provider_set
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
 ASKED = 7  # tokens, estimated from the characters of the question
-SAID = 5  # tokens, estimated from those of the two words that arrive
+SAID = 5  # tokens, estimated from the characters of the two words that arrive
 
 either = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 both = pytest.mark.parametrize("kind", PROVIDERS)

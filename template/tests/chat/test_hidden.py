@@ -1,4 +1,4 @@
-"""What a model writes for nobody to see is shown to nobody, and counts where nobody tells what the answer took."""
+"""Hidden model output, such as reasoning: never shown, but counted if the provider reports no usage."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -10,7 +10,7 @@ import pytest
 from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
 from app.chat.failover import FailoverModel
 from app.chat.metering import metered
-from app.chat.ports import Asked, Finished, Hidden, ModelEvent, ModelRequest, StreamEvent, TextDelta, Usage
+from app.chat.ports import Finished, Hidden, ModelAttempt, ModelEvent, ModelRequest, StreamEvent, TextDelta, Usage
 from app.errors import AppError, RequestRefusedError, UnavailableError
 from app.settings import Settings
 from app.usage.measurement import Measurement
@@ -25,16 +25,16 @@ AWAY = UnavailableError("Away.")
 
 @dataclass
 class Scripted:
-    """Does what is written for each time that it is asked: says pieces, fails, or falls silent."""
+    """A model that plays one scripted turn per request: emits events, raises, or falls silent at None."""
 
     turns: Sequence[Sequence[StreamEvent | AppError | None]]
     name: str = "fake:model"
-    stand_ins: Sequence[str] = ()
+    fallbacks: Sequence[str] = ()
     asked: int = 0
     closed: list[int] = field(default_factory=list)
 
     async def stream(self, _: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        """Go through the turn."""
+        """Play the next turn."""
         turn, self.asked = self.turns[self.asked], self.asked + 1
         try:
             for step in turn:
@@ -53,7 +53,7 @@ def chain(*models: Scripted, attempts: int = 1) -> FailoverModel:
 
 
 async def measure(model: FailoverModel, read: int | None = None) -> tuple[list[ModelEvent], Measurement]:
-    """Read so many pieces of an answer, or all; gives them and what they are said to have taken."""
+    """Read `read` pieces of an answer, or all; return them and the usage measured."""
     usage, pieces = FakeUsage(), []
     asking = metered(model, REQUEST, endpoint="chat.completions", caller=caller(), usage=usage)
     with suppress(AppError, TimeoutError):
@@ -96,7 +96,10 @@ async def test_a_model_that_has_only_reasoned_is_asked_again_and_another_stands_
     first = Scripted([[Hidden(4000), AWAY], [Hidden(4000), AWAY]])
     other = Scripted([[Hidden(8), TextDelta("Yes."), END]], name="fake:other")
     events = [event async for event in chain(first, other, attempts=2).stream(REQUEST)]
-    assert [event for event in events if isinstance(event, Asked)] == [Asked("fake:model"), Asked("fake:other")]
+    assert [event for event in events if isinstance(event, ModelAttempt)] == [
+        ModelAttempt("fake:model"),
+        ModelAttempt("fake:other"),
+    ]
     assert events[-2:] == [TextDelta("Yes."), END]
     assert (first.closed, other.closed) == ([1, 2], [1])
 
@@ -111,7 +114,7 @@ async def test_what_another_model_reasoned_in_vain_is_not_on_the_account_of_its_
 async def test_who_leaves_during_the_reasoning_stops_the_model() -> None:
     model = Scripted([[Hidden(4000), None]])
     async with aclosing(chain(model, attempts=3).stream(REQUEST)) as events:
-        assert [await anext(events), await anext(events)] == [Asked("fake:model"), Hidden(4000)]
+        assert [await anext(events), await anext(events)] == [ModelAttempt("fake:model"), Hidden(4000)]
     asking = asyncio.create_task(measure(chain(Scripted([[Hidden(4000), None]]), attempts=3)))
     await asyncio.sleep(0)
     asking.cancel()

@@ -1,4 +1,4 @@
-"""Texts that are made to be hard to read take time in proportion to their length, and nobody else waits for them."""
+"""Hostile texts: parsing takes time linear in their length and does not block the event loop."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from app.chat.sentences import split_sentences
 from tests.answers.fakes import passage
 
 LENGTH = 200_000
-# Of the processor: many times what is needed, and a fraction of what a time that grows with the square would be.
+# CPU time: many times what is needed, and a fraction of what quadratic time would take.
 MOST_SECONDS = 5.0
 
 WARRANTY = "The warranty of the product lasts for twenty four months after the day of purchase. "

@@ -1,4 +1,4 @@
-"""Readers who leave in the middle of an answer, or take nothing more of it, keep nothing of a provider."""
+"""Readers who leave or stall during an answer: no provider connection is left open or blamed."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message as AsgiMessage
 
 from app.chat.chunks import Chunks, chunk_frames
-from app.chat.ports import Asked, Finished, Hidden, LanguageModel, ModelEvent
+from app.chat.ports import Finished, Hidden, LanguageModel, ModelAttempt, ModelEvent
 from app.event_stream import EventStream, ReadAhead
 from tests.chat.chains import REQUEST, Pair
 from tests.chat.fake_provider import FakeProvider
@@ -23,11 +23,11 @@ both = pytest.mark.parametrize("kind", PROVIDERS)
 
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[httpcore2.AsyncConnectionPool]:
-    """The connections of every client that is opened."""
+    """The connection pools of all clients opened during the test."""
     opened: list[httpcore2.AsyncConnectionPool] = []
 
     class Pool(httpcore2.AsyncConnectionPool):
-        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as they are
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on unmodified
             super().__init__(*args, **options)
             opened.append(self)
 
@@ -38,12 +38,12 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[httpcore2.AsyncConnectionPool
 async def answer(model: LanguageModel) -> AsyncGenerator[ModelEvent, None]:
     async with aclosing(model.stream(REQUEST)) as events:
         async for event in events:
-            if not isinstance(event, Asked | Hidden):
+            if not isinstance(event, ModelAttempt | Hidden):
                 yield event
 
 
 async def read_and_leave(model: LanguageModel, provider: FakeProvider, words: bytes) -> None:
-    """Read until these words come, then leave."""
+    """Read until these words arrive, then disconnect."""
     left = asyncio.Event()
     provider.called.clear()
 

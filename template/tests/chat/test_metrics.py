@@ -1,4 +1,4 @@
-"""What the meters are told of models that answer, and of those that fail."""
+"""Metrics of language models that answer and of those that fail."""
 
 import contextlib
 from time import monotonic
@@ -49,7 +49,7 @@ async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
     first, other = (frozenset({("model", name)}) for name in ("first:status-500", "other:steady"))
     failed = first | {("code", "unavailable")}
     settings = pair.chain(kind, "status-500", "steady")
-    settings.providers["first"].first_token_timeout = 60  # a slow machine must not make it another failure
+    settings.providers["first"].first_token_timeout = 60  # on a slow machine a timeout would be a different failure
     async with pair.open(settings) as model:
         await ask(model, Heard())
         told = meters.read()
@@ -62,7 +62,7 @@ async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
         told = meters.read()
         assert (told.get(FAILURES, {}), told[CIRCUITS][first]) == ({}, 1)
     assert pair.calls == (2, 3)
-    # Nobody asks any more: once the pause is over, the model is not left alone.
+    # Without further requests the circuit still shows as closed once the pause is over.
     later = monotonic() + 61
     monkeypatch.setattr(metrics, "monotonic", lambda: later)
     assert meters.read()[CIRCUITS][first] == 0

@@ -1,4 +1,4 @@
-"""OpenAI's own client, as it comes, pointed at the service: what it is asked for and what it gives back."""
+"""OpenAI's unmodified client against the service: what it can request and what it returns."""
 
 import asyncio
 import json
@@ -93,7 +93,7 @@ async def test_an_answer_of_the_sdk_can_be_sent_back_with_the_results_of_its_cal
     history.append({"role": "tool", "tool_call_id": "call_1", "content": "Rain"})
     async with service.client() as client:
         answer = await client.chat.completions.create(model="default", messages=history, tools=[WEATHER])
-        # The SDK's own object, with every field that it has and that is empty.
+        # The SDK's own object, with all its empty fields.
         history.append(answer.choices[0].message)
         history.append(
             {"role": "user", "content": [{"type": "text", "text": "And "}, {"type": "text", "text": "now?"}]}
@@ -139,7 +139,7 @@ async def test_every_parameter_reaches_the_provider(service: RunningService, pro
 
 
 class Weather(BaseModel):
-    """What the SDK makes a JSON Schema of."""
+    """A model that the SDK converts to a JSON Schema."""
 
     city: str
     degrees: float
@@ -149,7 +149,7 @@ async def test_a_schema_of_the_sdk_reaches_the_provider_as_it_is(
     service: RunningService, provider: FakeProvider
 ) -> None:
     async with service.client() as client:
-        # The fake provider answers with words, so the SDK cannot read them; what it sent is what counts.
+        # The fake provider answers in words, which the SDK cannot parse; only the request matters here.
         with pytest.raises(ValueError, match="Weather"):
             await client.chat.completions.parse(model="default", messages=HELLO, response_format=Weather)
     form = provider.calls[-1].body["response_format"]["json_schema"]

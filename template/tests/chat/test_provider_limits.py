@@ -1,4 +1,4 @@
-"""A provider is asked as much as its account allows; beyond that calls wait a little, go elsewhere, or come back."""
+"""Provider limits: calls beyond them wait briefly, go to the next model, or are refused with a time to retry."""
 
 import asyncio
 from contextlib import aclosing
@@ -36,14 +36,14 @@ both = pytest.mark.parametrize("kind", PROVIDERS)
 
 
 def limit(settings: LanguageModelSettings, **limits: float) -> LanguageModelSettings:
-    """Limit the first provider of a chain, which may take its time."""
+    """Return the settings with limits, and long timeouts, for the first provider of the chain."""
     patient = {"first_token_timeout": 60, "idle_timeout": 60, "longest_wait": 0}
     first = settings.providers["first"].model_copy(update=patient | limits)
     return settings.model_copy(update={"providers": settings.providers | {"first": first}})
 
 
 async def left(limiter: LocalProviderLimiter) -> float:
-    """See how many tokens there are; the clock of the limiter must stand still."""
+    """Return how many tokens are left; the limiter's clock must be frozen."""
     wait = (await limiter.take("house", [Charge(TOKENS, 2000)], 0)).wait
     return 2000 - wait * 1000 / 60
 

@@ -1,4 +1,4 @@
-"""Models that keep failing are left alone, and callers see by whom they were answered."""
+"""Routing: models that keep failing are skipped, and callers see which model answered."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What is asked, and the keys, turn up in no log, trace, metric or error, whatever a provider does with them."""
+"""Prompts and keys never appear in logs, traces, metrics or errors, whatever a provider does with them."""
 
 import json
 from io import StringIO
@@ -25,7 +25,7 @@ FAULTS = (
 
 @pytest.fixture(scope="module")
 def spans() -> InMemorySpanExporter:
-    """Everything that is traced from now on, because tracers can be given a provider but once."""
+    """All spans from now on; module scope, because the tracer provider can be set only once."""
     exporter, tracing = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     tracing.add_span_processor(SimpleSpanProcessor(exporter))
     set_tracer_provider(tracing)

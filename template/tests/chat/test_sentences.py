@@ -1,4 +1,4 @@
-"""Texts fall into sentences that know where they stand, and words into comparable stems."""
+"""Splitting texts into sentences with offsets, and reducing words to comparable stems."""
 
 import pytest
 

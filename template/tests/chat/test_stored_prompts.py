@@ -1,4 +1,4 @@
-"""Chat completions under stored prompts, asked for with OpenAI's own client."""
+"""Chat completions with stored prompts, through OpenAI's own client."""
 
 from dataclasses import replace
 from typing import Any
@@ -36,7 +36,7 @@ def prompts(service: RunningService) -> PromptService:
 
 @pytest.fixture
 async def operator(service: RunningService, prompts: PromptService) -> Caller:
-    """Somebody who has written three versions of a prompt and made the first one active."""
+    """A caller who has written three versions of a prompt and activated the first."""
     caller = replace(await service.services.auth.ensure_account("op@example.com"), scopes=frozenset(Scope))
     for text in TEXTS:
         await prompts.create("support", text, ["company"], caller=caller)
@@ -46,7 +46,7 @@ async def operator(service: RunningService, prompts: PromptService) -> Caller:
 
 
 async def ask(service: RunningService, prompt: object = ACME, **options: Any) -> tuple[str | None, str]:  # noqa: ANN401
-    """Ask under a prompt, and say what the header names and what is answered."""
+    """Ask with a stored prompt; return the `x-prompt` header and the answer."""
     asked: dict[str, Any] = {"model": "default", "messages": HELLO, "extra_body": {"prompt": prompt}} | options
     async with service.client() as client:
         response = await client.chat.completions.with_raw_response.create(**asked)

@@ -1,4 +1,4 @@
-"""The bytes on the wire, as `curl -N` shows them, and what is refused."""
+"""Chat completions on the wire, as `curl -N` shows them, and the requests that are refused."""
 
 import json
 from io import StringIO

@@ -1,4 +1,4 @@
-"""Small classifiers of texts, and folders that register them."""
+"""Small text classifiers, and folders that register them."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ VOCABULARY = 30_522
 
 
 def table() -> NDArray[np.float32]:
-    """Give every token a number for each label."""
+    """Return a number for each token and label."""
     return np.random.default_rng(7).normal(size=(VOCABULARY, len(LABELS))).astype(np.float32)
 
 
 def summing_classifier(length: int | str = "length") -> onnx.ModelProto:
-    """Build a graph whose scores for a text are the sums over its tokens of what a table has for each."""
+    """Build a graph that scores a text with the sums of its tokens' numbers for each label."""
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["each"]),
         helper.make_node("Unsqueeze", ["attention_mask", "last"], ["column"]),

@@ -1,4 +1,4 @@
-"""Classification of texts over HTTP."""
+"""Tests of text classification over HTTP."""
 
 import asyncio
 import shutil

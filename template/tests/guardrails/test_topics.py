@@ -9,7 +9,7 @@ from app.bootstrap import Services
 from app.chat.guarding import check_request
 from app.chat.ports import Message, ModelRequest, ToolCall
 from app.errors import GuardrailRefusedError
-from app.extraction.extractor import Extractor, Wish
+from app.extraction.extractor import ExtractionOptions, Extractor
 from app.extraction.settings import ExtractionSettings
 from app.guardrails.service import Guardrails
 from app.guardrails.topics import TopicPolicy
@@ -58,7 +58,7 @@ async def test_the_newest_message_of_the_user_has_the_topic(
 async def test_what_an_extraction_tells_the_model_about_its_mistakes_needs_no_topic(policy: TopicPolicy) -> None:
     model = FakeLanguageModel(["two years"])
     extractor = Extractor({"default": model}, FakeUsage(), ExtractionSettings(), Guardrails(topics=policy))
-    plan = await extractor.plan(Wish(SCHEMA, None, "default", 2, "error"))
+    plan = await extractor.plan(ExtractionOptions(SCHEMA, None, "default", 2, "error"))
     outcome = await extractor.extract("The warranty lasts 24 months.", plan, caller=caller())
     assert (outcome.attempts, len(model.requests)) == (2, 2)
     with pytest.raises(GuardrailRefusedError, match="`topics`"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.inference.memory import available_bytes, give_back
+from app.inference.memory import available_bytes, trim_memory
 
 NOWHERE = Path("/nowhere")
 
@@ -54,6 +54,6 @@ def test_what_was_freed_is_given_back() -> None:
     kept = blocks[::50]
     del blocks
     held = resident_bytes()
-    give_back()
+    trim_memory()
     assert resident_bytes() < held - 50_000_000
     assert len(kept) == 20

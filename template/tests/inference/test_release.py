@@ -144,5 +144,8 @@ def opened(folder: Path, settings: Settings) -> AbstractAsyncContextManager[Mode
     def place(_name: str, _version: str, graph: Path, providers: Sequence[Any]) -> Placement:
         return Placement(partial(open_model_session, settings.model_session, graph, providers=providers), batching)
 
-    finders = [partial(Rerankers().find_registered, place), partial(find_registered_tensors, place, Classifiers().join)]
+    finders = [
+        partial(Rerankers().find_registered, place),
+        partial(find_registered_tensors, place, Classifiers().attach),
+    ]
     return open_model_repository(folder, [], [], batching, finders=finders)

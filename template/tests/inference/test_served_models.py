@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from app.adapters.onnx_session import load_session
 from app.errors import ModelNotFoundError, StartupError, UnprocessableError
 from app.inference.capacity import BatchingSettings
-from app.inference.model_opening import find_registered_tensors, join_nothing
+from app.inference.model_opening import attach_nothing, find_registered_tensors
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
 from app.inference.ports import ModelSession
@@ -38,7 +38,7 @@ def here(_name: str, _version: str, graph: Path, _providers: object) -> Placemen
 
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[ServedModels]:
-    registered = find_registered_tensors(here, join_nothing, folder)
+    registered = find_registered_tensors(here, attach_nothing, folder)
     async with open_model_repository(folder, registered, [], UNMEASURED) as repository:
         yield repository.served
 

@@ -58,9 +58,9 @@ async def test_a_slice_has_no_more_characters_than_it_should_unless_one_text_has
 
 async def test_what_is_written_beside_each_input_counts_as_much_as_the_input(thread: TokenThread) -> None:
     here, there = Reader(), Reader()
-    await thread.read(["x"] * 10, here.read, beside=AT_ONCE // 10 - 1)
+    await thread.read(["x"] * 10, here.read, extra_tokens=AT_ONCE // 10 - 1)
     assert (here.threads, here.slices) == ({threading.current_thread().name}, [(0, 10)])
-    assert await thread.read(["x"] * 10, there.read, beside=SLICE // 4 - 1) == [1] * 10
+    assert await thread.read(["x"] * 10, there.read, extra_tokens=SLICE // 4 - 1) == [1] * 10
     assert threading.current_thread().name not in there.threads
     assert there.slices == [(0, 4), (4, 4), (8, 2)]
 

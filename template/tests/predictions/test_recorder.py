@@ -14,7 +14,14 @@ from app.auth.caller import Caller
 from app.database import Database, DatabaseSettings, open_database
 from app.errors import UnavailableError
 from app.predictions.outcome import Outcome, sha256_of
-from app.predictions.recorder import BATCH_BYTES, MOST_OUTPUT_BYTES, PredictionRecorder, Waiting, open_recorder, writing
+from app.predictions.recorder import (
+    BATCH_BYTES,
+    MOST_OUTPUT_BYTES,
+    PredictionRecorder,
+    QueuedPrediction,
+    open_recorder,
+    writing,
+)
 from app.predictions.settings import PredictionsSettings
 from tests.predictions.rows import become, read_predictions
 
@@ -30,14 +37,14 @@ class Shelf:
     """Keeps what it is given, once it may, and fails as it is told to."""
 
     def __init__(self, *failures: Exception) -> None:
-        self.saved: list[Waiting] = []
+        self.saved: list[QueuedPrediction] = []
         self.sizes: list[int] = []
         self.open = asyncio.Event()
         self.open.set()
         self.called = asyncio.Event()
         self.failures = list(failures)
 
-    async def save(self, batch: Sequence[Waiting]) -> None:
+    async def save(self, batch: Sequence[QueuedPrediction]) -> None:
         """Keep a batch."""
         self.called.set()
         await self.open.wait()
@@ -185,7 +192,7 @@ async def test_a_database_that_stays_away_does_not_hold_up_the_end() -> None:
     settings = DatabaseSettings.model_validate({"url": "postgresql+asyncpg://app:app@127.0.0.1:1/app"})
     async with open_database(settings) as database:
 
-        async def save(_: Sequence[Waiting]) -> None:
+        async def save(_: Sequence[QueuedPrediction]) -> None:
             async with database.transaction() as session:
                 await session.connection()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.adapters.onnx_session import load_session
 from app.inference.latency_curve import LatencyCurve
 from app.inference.ports import ModelSession
-from app.reranking.cross_encoder import relate
+from app.reranking.cross_encoder import score_pairs
 from app.reranking.pairs import Pair, PairReader
 from tests.inference.interleaving import Call, Shared, calls_of, compare_with_single
 from tests.reranking.graphs import PADDING, WORDS, cross_encoder, register_cross_encoder, word_tokenizer
@@ -37,5 +37,5 @@ def pair(query: str, document: str) -> Pair:
 @given(calls_of(st.builds(pair, TEXT, TEXT)), st.integers(1, 16), st.integers(16, 400), st.integers(1, 3))
 def test_batched_and_single_results_agree(calls: Sequence[Call], rows: int, units: int, lanes: int) -> None:
     curve = LatencyCurve.assumed(units, 0.001, lanes=lanes)
-    shared = Shared(partial(relate, session(), PADDING), curve, rows, size=lambda each: len(each.ids))
+    shared = Shared(partial(score_pairs, session(), PADDING), curve, rows, size=lambda each: len(each.ids))
     compare_with_single(calls, shared, tolerance=TOLERANCE)

@@ -8,7 +8,7 @@ import pytest
 from app.errors import UnprocessableError
 from app.inference.token_input import MAX_TOTAL_TOKENS
 from app.inference.token_thread import AT_ONCE, TokenThread, open_token_thread
-from app.reranking.pairs import Joining, Pair, PairReader
+from app.reranking.pairs import Pair, PairReader, PairTokenizer
 from tests.reranking.graphs import PADDING, word_tokenizer
 
 READER = PairReader(word_tokenizer(), max_tokens=8192, padding=PADDING)
@@ -25,13 +25,13 @@ async def thread() -> AsyncIterator[TokenThread]:
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The thread of each part of the documents, in the order in which they were read."""
     names: list[str] = []
-    read = Joining.read
+    read = PairTokenizer.read
 
-    def watched(joining: Joining, documents: Sequence[str], first: int = 0) -> list[Pair]:
+    def watched(pair_tokenizer: PairTokenizer, documents: Sequence[str], first: int = 0) -> list[Pair]:
         names.append(threading.current_thread().name)
-        return read(joining, documents, first)
+        return read(pair_tokenizer, documents, first)
 
-    monkeypatch.setattr(Joining, "read", watched)
+    monkeypatch.setattr(PairTokenizer, "read", watched)
     return names
 
 

@@ -58,10 +58,10 @@ async def test_what_the_dearest_of_those_who_may_answer_would_cost_is_set_aside(
 ) -> None:
     dear = {"openai:dear": {"input": 5000, "output": 5000}}
     budgets = Budgets(database, UsageSettings.model_validate({"prices": PRICED["prices"] | dear, "monthly_budget": 10}))
-    await budgets.hold(replace(CALL, stand_ins=("openai:dear",)), caller=ada)
+    await budgets.hold(replace(CALL, fallbacks=("openai:dear",)), caller=ada)
     assert (await standing(budgets, ada))[0].reserved == Decimal(5)
     with pytest.raises(ForbiddenError, match="no price for openai:unknown"):
-        await budgets.hold(replace(CALL, stand_ins=("openai:dear", "openai:unknown")), caller=ada)
+        await budgets.hold(replace(CALL, fallbacks=("openai:dear", "openai:unknown")), caller=ada)
 
 
 async def test_a_kept_answer_is_free_whether_or_not_the_model_that_gave_it_has_a_price(

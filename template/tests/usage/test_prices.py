@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from app.usage.prices import Price, find_price, plain
+from app.usage.prices import Price, find_price, format_amount
 from app.usage.settings import UsageSettings
 
 GPT = Price(input=Decimal("1.25"), cached_input=Decimal("0.125"), output=Decimal(10))
@@ -41,7 +41,7 @@ def test_a_price_is_found_by_the_model_with_or_without_provider_and_release(mode
 
 
 def test_amounts_are_written_in_full() -> None:
-    assert [plain(Decimal(each)) for each in ("0.120000", "1E+2", "0", "1E-12")] == [
+    assert [format_amount(Decimal(each)) for each in ("0.120000", "1E+2", "0", "1E-12")] == [
         "0.12",
         "100",
         "0",

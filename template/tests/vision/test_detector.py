@@ -20,7 +20,7 @@ from app.settings import Settings
 from app.vision.detector import DetectionSettings, Detector, open_detector
 from app.vision.manifest import load_detection_model
 from app.vision.pictures import Picture
-from app.vision.service import Detections, DetectionService, Wanted
+from app.vision.service import DetectionLimits, Detections, DetectionService
 from tests.answers.fakes import caller
 from tests.vision.drawings import encode, noise, overlap, shapes
 from tests.vision.graphs import register, yolo_graph
@@ -51,7 +51,7 @@ def ada() -> Caller:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 async def test_the_shipped_detector_finds_what_is_drawn_where_it_is(detector: Detector, ada: Caller, kind: str) -> None:
     drawn = shapes()
-    result = await DetectionService(detector).detect(encode(drawn.image, kind), Wanted(0.4), caller=ada)
+    result = await DetectionService(detector).detect(encode(drawn.image, kind), DetectionLimits(0.4), caller=ada)
     assert {each.label for each in result.found} == set(drawn.shapes)
     for each in result.found:
         assert overlap(each.box, drawn.shapes[each.label]) > 0.75, each
@@ -75,8 +75,8 @@ async def test_a_yolo_export_works_by_its_registry_entry_alone(settings: Setting
     folder = register(tmp_path, yolo_graph((320, 320, 160, 80), label=41))
     async with opened(settings, folder) as yolo:
         white = encode(Image.new("RGB", (1280, 960), (255, 255, 255)))
-        result = await DetectionService(yolo).detect(white, Wanted(), caller=ada)
-        batch = await DetectionService(yolo).detect_many([white] * 3, Wanted(), caller=ada)
+        result = await DetectionService(yolo).detect(white, DetectionLimits(), caller=ada)
+        batch = await DetectionService(yolo).detect_many([white] * 3, DetectionLimits(), caller=ada)
     [found] = result.found
     assert (found.label, result.model) == ("thing 41", "yolo@11n")
     assert found.box == (480, 400, 800, 560)

@@ -9,7 +9,7 @@ import pytest
 from app.auth.caller import Caller, Scope
 from app.errors import UnauthenticatedError, UnavailableError
 from app.vision.frames import Frame, FrameRate, LatestFrame, StreamRefusedError, read_frame
-from app.vision.service import DetectionService, Wanted
+from app.vision.service import DetectionLimits, DetectionService
 from app.vision.stream import TRUST_SECONDS, DetectionStream, FrameFailure, first_failure
 from tests.answers.fakes import caller
 
@@ -127,7 +127,7 @@ class Door:
 
 def stream_through(door: Door, clock: Clock) -> DetectionStream:
     nothing = DetectionService.__new__(DetectionService)
-    return DetectionStream(nothing, door.authenticate, Wanted(), 100, FrameRate(10, clock), clock)
+    return DetectionStream(nothing, door.authenticate, DetectionLimits(), 100, FrameRate(10, clock), clock)
 
 
 async def test_a_key_that_is_revoked_ends_its_stream_within_a_minute() -> None:
@@ -162,4 +162,4 @@ async def test_frames_that_come_while_credentials_cannot_be_checked_fail_and_the
         with pytest.raises(StreamRefusedError, match="not valid"):
             await stream.answer()
 
-    await first_failure(talk(), stream.look())
+    await first_failure(talk(), stream.process())

@@ -13,7 +13,7 @@ from app.auth.caller import Caller
 from app.bootstrap import Services
 from app.errors import OverloadedError, UnavailableError
 from app.inference.capacity import BatchingSettings
-from app.vision.service import DetectionService, Wanted
+from app.vision.service import DetectionLimits, DetectionService
 from tests.http import Person, join
 from tests.vision.drawings import base64, encode, shapes
 from tests.vision.streaming import GatedSession, binary, gated, read, serving, streaming
@@ -71,9 +71,9 @@ async def test_a_small_request_does_not_wait_for_the_whole_flood_of_another(
     application: FastAPI, held_up: GatedSession
 ) -> None:
     service = detections(application)
-    flood = asyncio.create_task(service.detect_many([PICTURE] * 32, Wanted(), caller=somebody()))
+    flood = asyncio.create_task(service.detect_many([PICTURE] * 32, DetectionLimits(), caller=somebody()))
     await asyncio.to_thread(held_up.entered.wait, 60)
-    modest = asyncio.create_task(service.detect(PICTURE, Wanted(), caller=somebody()))
+    modest = asyncio.create_task(service.detect(PICTURE, DetectionLimits(), caller=somebody()))
     await until_waiting(application, 25)
     held_up.let(2)
     await modest
@@ -103,7 +103,7 @@ async def test_a_picture_that_nobody_waits_for_any_more_never_runs(
     service = detections(application)
     first = asyncio.create_task(ask(ada))
     await asyncio.to_thread(held_up.entered.wait, 60)
-    leaving = asyncio.create_task(service.detect_many([PICTURE] * 3, Wanted(), caller=somebody()))
+    leaving = asyncio.create_task(service.detect_many([PICTURE] * 3, DetectionLimits(), caller=somebody()))
     await until_waiting(application, 3)
     leaving.cancel()
     await asyncio.wait([leaving])
@@ -157,12 +157,12 @@ async def test_at_shutdown_what_was_taken_is_answered_and_new_pictures_are_refus
 ) -> None:
     async with gated(application, services) as session:
         service = detections(application)
-        taken = asyncio.create_task(service.detect_many([PICTURE] * 32, Wanted(), caller=somebody()))
+        taken = asyncio.create_task(service.detect_many([PICTURE] * 32, DetectionLimits(), caller=somebody()))
         await asyncio.to_thread(session.entered.wait, 60)
         closing = asyncio.create_task(service.detector.batcher.close(60))
         await asyncio.sleep(0)
         with pytest.raises(UnavailableError):
-            await service.detect(PICTURE, Wanted(), caller=somebody())
+            await service.detect(PICTURE, DetectionLimits(), caller=somebody())
         with pytest.raises(UnavailableError):
             await service.detector.ping()
         session.gate.set()
@@ -178,7 +178,7 @@ async def test_pictures_that_cannot_be_looked_at_in_time_are_refused_before_they
         occupier = asyncio.create_task(service.detector.detect([np.zeros((8, 8, 3), np.uint8)]))
         await asyncio.to_thread(session.entered.wait, 60)
         with pytest.raises(OverloadedError) as refused:
-            await service.detect(b"no picture", Wanted(), caller=somebody())
+            await service.detect(b"no picture", DetectionLimits(), caller=somebody())
         assert (refused.value.retry_after or 0) >= 1
         session.gate.set()
         await occupier

@@ -1,1 +1,1 @@
-"""Operators' work on accounts: show, lock and delete them with all their data."""
+"""Account management for operators: show, lock and delete accounts with all their data."""

@@ -1,4 +1,4 @@
-"""Operators' use cases on accounts, found by their address."""
+"""The use cases of operators on accounts, which they identify by address."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from app.errors import NotFoundError
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """An account, its keys, oldest first, and what it stores.
+    """An account, its keys, oldest first, and its storage.
 
     Attributes:
-        size: bytes of the documents' files.
+        documents: their number.
+        size: total bytes of their files.
     """
 
     account: Account
@@ -32,7 +33,7 @@ class AccountService:
     database: Database
 
     async def read(self, email: str) -> Overview:
-        """Show an account.
+        """Return the overview of an account.
 
         Raises:
             NotFoundError: no account has the address.
@@ -44,7 +45,7 @@ class AccountService:
         return Overview(account, keys, documents, size)
 
     async def set_active(self, email: str, *, active: bool) -> None:
-        """Unlock an account, or lock it, which disables its password, keys and tokens.
+        """Unlock or lock an account; locking disables its password, keys and tokens.
 
         Raises:
             NotFoundError: no account has the address.
@@ -54,7 +55,7 @@ class AccountService:
             await repository.set_active(session, account.id, active=active)
 
     async def revoke_key(self, email: str, prefix: str) -> Sequence[str]:
-        """Revoke the keys with this prefix, which is one as a rule, and return their names.
+        """Revoke the keys with this prefix, usually one, and return their names.
 
         Raises:
             NotFoundError: no account has the address, or it has no such key.

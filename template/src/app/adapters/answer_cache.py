@@ -1,4 +1,4 @@
-"""The answer cache: answers of language models lie in Valkey until their time is up; without one none are kept."""
+"""The answer cache in Valkey; without a Valkey, no answers are cached."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -11,18 +11,18 @@ from redis.exceptions import RedisError
 
 from app.adapters.valkey import ValkeySettings
 from app.adapters.valkey_scripts import OUTAGE_SECONDS, ValkeyScripts
-from app.chat.answer_cache import AnswerCache, Claim, KeptAnswer
+from app.chat.answer_cache import AnswerCache, CachedAnswer, Claim
 from app.chat.settings import AnswerCacheSettings
 from app.errors import StartupError, UnavailableError
 
 log = structlog.get_logger(__name__)
 
-PAGE = 1000  # names that are looked at together when answers are forgotten
-CALLED_OFF_MILLISECONDS = 1000  # longer than those who wait pause between two looks
+PAGE = 1000  # keys per scan when an account's answers are deleted
+CALLED_OFF_MILLISECONDS = 1000  # longer than waiting requests pause between two polls
 
-_ANSWER = TypeAdapter(KeptAnswer)
+_ANSWER = TypeAdapter(CachedAnswer)
 
-# KEYS: an answer, or who gets it (a token, or nothing where that was called off). Times are in milliseconds.
+# KEYS: an answer, or its claim (the holder's token, or an empty string once called off). Times are in milliseconds.
 FIND = "return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}"
 KEEP = "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])"
 CLAIM = """
@@ -32,7 +32,7 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 'granted'
 """
 RENEW = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end"
-# KEYS: who gets the answer; the answer. ARGV: the token; for how long the search for it is called off, or 0.
+# KEYS: the claim; the answer. ARGV: the holder's token; for how long claims are called off, or 0.
 RELEASE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return end
 if ARGV[2] == '0' or redis.call('EXISTS', KEYS[2]) == 1 then
@@ -44,7 +44,7 @@ end
 
 
 class ValkeyAnswerCache:
-    """Keeps answers where every process finds them. While the server does not answer, models do."""
+    """Caches answers for all processes. While the server is unreachable, requests go to the model."""
 
     def __init__(self, client: Redis, prefix: str, max_bytes: int, outage_seconds: float = OUTAGE_SECONDS) -> None:
         self._client = client
@@ -57,8 +57,8 @@ class ValkeyAnswerCache:
         self._prefix = prefix
         self._max_bytes = max_bytes
 
-    async def find(self, key: str) -> KeptAnswer | None:
-        """Find an answer; one that cannot be read is none."""
+    async def find(self, key: str) -> CachedAnswer | None:
+        """Return the cached answer; None if there is none or it cannot be parsed."""
         found = await self._scripts.run(self._find, [self._name(key)], [])
         if found is None or found[0] is None:
             return None
@@ -68,17 +68,17 @@ class ValkeyAnswerCache:
             log.warning("answer_cache.unreadable")
             return None
 
-    async def keep(self, key: str, answer: KeptAnswer) -> None:
-        """Keep an answer if it is not too large."""
+    async def keep(self, key: str, answer: CachedAnswer) -> None:
+        """Store an answer if it is not too large and can be encoded."""
         try:
             written = _ANSWER.dump_json(answer)
         except PydanticSerializationError:
-            return  # models may write half a character, which has no UTF-8
+            return  # models may write lone surrogates, which UTF-8 cannot encode
         if len(written) <= self._max_bytes:
             await self._scripts.run(self._keep, [self._name(key)], [written, _milliseconds(answer.life)])
 
     async def claim(self, key: str, token: str, seconds: float) -> Claim:
-        """Take on getting an answer, unless somebody else has."""
+        """Claim the right to generate an answer, unless another request has it."""
         claim = await self._scripts.run(self._claim, [self._holder(key)], [token, _milliseconds(seconds)])
         match claim:
             case b"granted":
@@ -89,21 +89,21 @@ class ValkeyAnswerCache:
                 return "off"
 
     async def renew(self, key: str, token: str, seconds: float) -> None:
-        """Hold a claim."""
+        """Extend a claim."""
         await self._scripts.run(self._renew, [self._holder(key)], [token, _milliseconds(seconds)])
 
     async def release(self, key: str, token: str, *, call_off: bool) -> None:
-        """Give a claim back."""
+        """Release a claim."""
         pause = CALLED_OFF_MILLISECONDS if call_off else 0
         await self._scripts.run(self._release, [self._holder(key), self._name(key)], [token, pause])
 
     async def forget(self, account_id: UUID) -> None:
-        """Forget all answers that an account was given; harmless when there are none.
+        """Delete all cached answers of an account. Idempotent.
 
         Raises:
             UnavailableError: the server does not answer.
         """
-        # Keys of answers begin with their owner, and the names of claims with those of answers.
+        # Keys of answers begin with the owner's ID, and keys of claims with the key of their answer.
         pattern = self._name(f"{account_id}:*") + "*"
         try:
             async for name in self._client.scan_iter(pattern, count=PAGE):
@@ -112,7 +112,7 @@ class ValkeyAnswerCache:
             raise UnavailableError("Valkey does not answer, so kept answers cannot be forgotten.") from error
 
     def _name(self, key: str) -> str:
-        # In a cluster, the braces keep an answer and its claim together.
+        # Hash tag: in a cluster, an answer and its claim must be in the same slot.
         return ":".join((self._prefix, "answers", "{" + key + "}"))
 
     def _holder(self, key: str) -> str:
@@ -122,10 +122,10 @@ class ValkeyAnswerCache:
 def open_answer_cache(
     settings: AnswerCacheSettings, valkey: ValkeySettings, client: Redis | None
 ) -> AnswerCache | None:
-    """Offer a cache, or None where no answers are to be kept.
+    """Return the answer cache, or None if it is disabled.
 
     Raises:
-        StartupError: they are, and there is no server for it.
+        StartupError: it is enabled, but no Valkey is configured.
     """
     if not settings.max_ttl:
         return None

@@ -1,4 +1,4 @@
-"""Circuit breakers: what fails again and again is left alone for a while, by every process that shares a Valkey."""
+"""Circuit breakers for language models, per process or shared through a Valkey."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from app.chat.circuits import Circuit, CircuitBreaker
 
 MOST_SECONDS = 3600
 
-# One hash for each circuit, on the server's clock. `until` is there while the circuit is not closed: the millisecond
-# from which a trial is let through. Before that, `failures` are counted in a window that began `since`.
+# One hash per circuit; times are milliseconds of the server's clock. `until` exists while the circuit is not closed and
+# says when a trial is admitted. Otherwise `failures` counts the failures of the window that began at `since`.
 NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 ADMIT = (
     NOW
@@ -63,18 +63,18 @@ return failures >= limit and 1 or 0
 
 
 class CircuitBreakerSettings(BaseModel):
-    """When a model is left alone. Times are in seconds."""
+    """Settings for circuit breakers. Times are in seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
-    failures: int = Field(default=5, ge=1, description="so many within the window open the circuit")
+    failures: int = Field(default=5, ge=1, description="number of failures within the window that open the circuit")
     window: float = Field(default=60, gt=0, le=MOST_SECONDS)
-    pause: float = Field(default=30, gt=0, le=MOST_SECONDS, description="until one request tries again")
+    pause: float = Field(default=30, gt=0, le=MOST_SECONDS, description="until a trial request is admitted")
 
 
 @dataclass(slots=True)
 class _Memory:
-    """What is known of a model; `until` is set while its circuit is not closed."""
+    """The state of a model; `until` is set while its circuit is not closed."""
 
     since: float = 0
     failures: int = 0
@@ -82,7 +82,7 @@ class _Memory:
 
 
 class LocalCircuitBreaker:
-    """Remembers for this process alone."""
+    """A circuit breaker for this process only."""
 
     def __init__(self, settings: CircuitBreakerSettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -91,24 +91,24 @@ class LocalCircuitBreaker:
 
     @property
     def pause(self) -> float:
-        """As the settings say."""
+        """The configured pause in seconds."""
         return self._settings.pause
 
     async def admit(self, model: str) -> Circuit:
-        """Ask whether the model may be asked, and take the trial if it is due."""
+        """Return the state of the circuit, and take the trial if it is due."""
         circuit = await self.look(model)
         if circuit.state == "half_open":
             self._memories[model].until = self._clock() + self._settings.pause
         return circuit
 
     async def give_back(self, model: str) -> None:
-        """Let somebody else have the trial, at once."""
+        """Return an unused trial."""
         memory = self._memories.get(model)
         if memory is not None and memory.until is not None:
             memory.until = self._clock()
 
     async def note_failure(self, model: str) -> bool:
-        """Count a failure."""
+        """Count a failure; return whether the circuit is open now."""
         memory, now = self._memories.setdefault(model, _Memory()), self._clock()
         if now - memory.since >= self._settings.window:
             memory.since, memory.failures = now, 0
@@ -119,11 +119,11 @@ class LocalCircuitBreaker:
         return True
 
     async def close(self, model: str) -> None:
-        """Forget what was."""
+        """Close the circuit."""
         self._memories.pop(model, None)
 
     async def look(self, model: str) -> Circuit:
-        """See how the circuit stands."""
+        """Return the state of the circuit."""
         memory = self._memories.get(model)
         if memory is None or memory.until is None:
             return Circuit()
@@ -132,7 +132,7 @@ class LocalCircuitBreaker:
 
 
 class ValkeyCircuitBreaker:
-    """Remembers together with the other processes; for this one alone while the server does not answer."""
+    """A circuit breaker shared by all processes; local to this process while the server does not answer."""
 
     def __init__(
         self, client: Redis, prefix: str, settings: CircuitBreakerSettings, outage_seconds: float = OUTAGE_SECONDS
@@ -149,44 +149,44 @@ class ValkeyCircuitBreaker:
 
     @property
     def pause(self) -> float:
-        """As the settings say."""
+        """The configured pause in seconds."""
         return self._settings.pause
 
     async def admit(self, model: str) -> Circuit:
-        """Ask whether the model may be asked, and take the trial if it is due."""
+        """Return the state of the circuit, and take the trial if it is due."""
         left = await self._run(self._admit, model, _milliseconds(self._settings.pause))
         return await self._local.admit(model) if left is None else _circuit(left)
 
     async def give_back(self, model: str) -> None:
-        """Let somebody else have the trial, at once."""
+        """Return an unused trial."""
         await self._local.give_back(model)
         await self._run(self._give_back, model)
 
     async def note_failure(self, model: str) -> bool:
-        """Count a failure."""
+        """Count a failure; return whether the circuit is open now."""
         times = (self._settings.pause, self._settings.window)
         life = _milliseconds(2 * MOST_SECONDS)
         opened = await self._run(self._fail, model, *map(_milliseconds, times), self._settings.failures, life)
         return await self._local.note_failure(model) if opened is None else opened == 1
 
     async def close(self, model: str) -> None:
-        """Forget what was."""
+        """Close the circuit."""
         await self._local.close(model)
         await self._run(self._close, model)
 
     async def look(self, model: str) -> Circuit:
-        """See how the circuit stands."""
+        """Return the state of the circuit."""
         left = await self._run(self._look, model)
         return await self._local.look(model) if left is None else _circuit(left)
 
     async def _run(self, script: Script, model: str, *arguments: int) -> int | None:
-        """Run a script on the model's key; None if the server is out of reach."""
+        """Run a script on the model's key; return None if the server is unreachable."""
         answer = await self._scripts.run(script, [f"{self._prefix}:circuit:{model}"], arguments)
         return None if answer is None else int(answer)
 
 
 def open_circuit_breaker(settings: CircuitBreakerSettings, valkey: Redis | None, prefix: str) -> CircuitBreaker:
-    """Offer a circuit breaker that the processes share where there is a Valkey."""
+    """Return a circuit breaker that is shared through Valkey, or a local one without Valkey."""
     return LocalCircuitBreaker(settings) if valkey is None else ValkeyCircuitBreaker(valkey, prefix, settings)
 
 
@@ -195,7 +195,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def _circuit(left: int) -> Circuit:
-    """Read what a script answers: -1 closed, 0 half open, else the milliseconds until a trial is let through."""
+    """Convert a script's result: -1 is closed, 0 half open, else the milliseconds until the next trial."""
     if left < 0:
         return Circuit()
     return Circuit("open", left / 1000) if left else Circuit("half_open")

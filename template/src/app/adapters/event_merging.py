@@ -1,8 +1,8 @@
-"""Tokens that wait together, made one before they are read: a provider that is ahead of the reader costs less then.
+"""Merging of buffered stream events, which reduces the cost of parsing answers that arrive faster than they are read.
 
-To read one chunk of an answer, the provider's library and pydantic-ai take longer than everything that this service
-does with it. So what arrived while the last chunk was read becomes as few chunks as say the same. What arrives alone
-passes as it came. Nothing waits for another, unless the process is so busy that each answer would hold up all others.
+Parsing a chunk in the provider's library and pydantic-ai takes longer than everything else that this service does with
+it. Chunks that arrived while the previous one was parsed are therefore merged. A chunk that arrives alone passes
+unmodified and without delay, unless the process is so busy that each answer would hold up the others.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from app.event_stream import ReadAhead
 DATA = b"data: "
 END = b"\n\n"
 ANTHROPIC_DELTA = b"event: content_block_delta\n"
-# Members of chunks that have only text to say.
+# Fields of chunks that carry only text.
 # fmt: off
 OPENAI_FRAME = frozenset((
     "id", "object", "created", "model", "system_fingerprint", "service_tier", "obfuscation",
@@ -28,37 +28,37 @@ OPENAI_FRAME = frozenset((
 ))
 # fmt: on
 ANTHROPIC_FRAME = frozenset(("type", "index", "delta", "text"))
-# pydantic-ai knows the marks of a model's thinking by pieces that are nothing else.
+# pydantic-ai detects thinking tags only in pieces that contain nothing else.
 MARKS = ("<", ">")
-# Seconds that one turn of all who have something to do may take before answers wait between their pieces, how many
-# such turns they wait then, and how many seconds at most: too few for a reader to see.
+# Duration of one event loop iteration, in seconds, from which answers pause between their pieces; the length of that
+# pause in iterations; and its maximum in seconds, which is too short for a reader to notice.
 BUSY = 0.01
 TURNS = 8
 LONGEST_WAIT = 0.2
 
 
 async def merge_waiting_events(response: httpx2.Response) -> None:
-    """Have what waits of an answer read together: a hook for the responses of both protocols."""
+    """Merge the buffered events of a streamed response; an httpx response hook for both protocols."""
     is_stream = response.headers.get("content-type", "").startswith("text/event-stream")
     if is_stream and "content-encoding" not in response.headers and isinstance(response.stream, httpx2.AsyncByteStream):
         response.stream = MergedEvents(response.stream)
 
 
 class MergedEvents(httpx2.AsyncByteStream):
-    """The bytes of a stream of events, read ahead."""
+    """A byte stream of server-sent events that reads ahead and merges events."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
         self._reading = ReadAhead(_parts(stream), patience=None)
-        # One for all who iterate: behind the last event, OpenAI's client reads on in a second loop.
+        # One shared generator: OpenAI's client iterates a second time after the last event.
         self._merged = self._merge()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Yield whole events, as many as have arrived."""
+        """Return the iterator over complete events, merged as far as they have arrived."""
         return self._merged
 
     async def aclose(self) -> None:
-        """Stop reading and end the response."""
+        """Stop reading and close the response."""
         async with aclosing(self._stream), aclosing(self._merged):
             await self._reading.aclose()
 
@@ -67,7 +67,7 @@ class MergedEvents(httpx2.AsyncByteStream):
         async with aclosing(self._reading.batches(keep_alive=None)) as batches:
             async for batch in batches:
                 arrived = b"".join((rest, *batch))
-                # Some servers end lines with a carriage return; the provider's library finds their events by itself.
+                # Streams with carriage returns pass unmodified; the provider's library splits them itself.
                 is_foreign = is_foreign or b"\r" in arrived
                 events, end, rest = (b"", arrived, b"") if is_foreign else arrived.rpartition(END)
                 if end:
@@ -78,7 +78,7 @@ class MergedEvents(httpx2.AsyncByteStream):
 
 
 def merge(events: bytes) -> bytes:
-    """Make one of chunks in a row that have only text to say."""
+    """Merge consecutive chunks that carry only text."""
     if events.count(END) == 1 or b"\r" in events:
         return events
     return b"".join(_merged(events.split(END)[:-1]))
@@ -86,12 +86,12 @@ def merge(events: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """A chunk that says nothing beside its text.
+    """A chunk that carries only text.
 
     Attributes:
-        head: what is written before it.
-        chunk: all of it, of which `delta` is a part.
-        member: the text's name in `delta`.
+        head: bytes before the data line.
+        chunk: the parsed chunk, which contains `delta`.
+        member: key of the text in `delta`.
     """
 
     head: bytes
@@ -105,7 +105,7 @@ class _Text:
         return text
 
     def continues(self, other: "_Text") -> bool:
-        """Tell whether it goes on where the other ended; Anthropic numbers the parts of an answer."""
+        """Return whether it continues the other chunk: Anthropic numbers the parts of an answer."""
         return (self.head, self.chunk.get("index")) == (other.head, other.chunk.get("index"))
 
     def add(self, text: str) -> None:
@@ -132,7 +132,7 @@ def _merged(events: list[bytes]) -> Iterator[bytes]:
 
 
 def _read_text(event: bytes) -> _Text | None:
-    """Read a chunk that says nothing beside its text; None if it is any other."""
+    """Parse a chunk that carries only text; return None for any other."""
     head, _, data = event.partition(DATA)
     if head not in (b"", ANTHROPIC_DELTA):
         return None
@@ -161,7 +161,7 @@ def _members(*parts: dict[str, Any]) -> set[str]:
 
 
 async def _give_way() -> None:
-    """Wait if the process is busy, the longer the busier: what arrives meanwhile is read at once, and others get on."""
+    """Pause if the process is busy, longer the busier it is; events that arrive meanwhile are merged."""
     before = time.monotonic()
     await asyncio.sleep(0)
     turn = time.monotonic() - before

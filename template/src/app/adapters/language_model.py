@@ -1,4 +1,4 @@
-"""The language models: which providers write the answers, under which names, and how long they may take."""
+"""Settings for language models and their providers, and construction of the chains."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +17,7 @@ SECTION = "APP_LANGUAGE_MODEL__"
 
 
 def _split(value: object) -> object:
-    """Read `openai:gpt-5, house:qwen` as a list."""
+    """Split `openai:gpt-5, house:qwen` into a list."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
@@ -26,54 +26,54 @@ Chain = Annotated[list[str], BeforeValidator(_split), Field(min_length=1, max_le
 
 
 class ConnectionSettings(BaseModel):
-    """How to talk to a provider. All times are in seconds."""
+    """Connection settings for a provider. Times are in seconds."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     base_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="another server that speaks the provider's protocol"
+        default=None, pattern=r"^https?://", description="URL of another server with the provider's protocol"
     )
-    api_key: SecretStr | None = Field(default=None, description="not needed where base_url does not ask for one")
-    connect_timeout: float = Field(default=5, gt=0, description="to reach the provider")
-    first_token_timeout: float = Field(default=60, gt=0, description="until the model starts to write")
-    idle_timeout: float = Field(default=30, gt=0, description="silence in the middle of an answer")
-    total_timeout: float = Field(default=300, gt=0, description="for a whole answer")
-    requests_per_minute: int = Field(default=0, ge=0, description="that all processes may ask of it; 0 is no limit")
-    tokens_per_minute: int = Field(default=0, ge=0, description="as above, read and written")
-    longest_wait: float = Field(default=2, ge=0, le=60, description="of a call that has to wait for these limits")
+    api_key: SecretStr | None = Field(default=None, description="optional if the server of base_url needs none")
+    connect_timeout: float = Field(default=5, gt=0, description="timeout for connecting to the provider")
+    first_token_timeout: float = Field(default=60, gt=0, description="timeout for the first token")
+    idle_timeout: float = Field(default=30, gt=0, description="longest silence in the middle of an answer")
+    total_timeout: float = Field(default=300, gt=0, description="timeout for a complete answer")
+    requests_per_minute: int = Field(default=0, ge=0, description="limit for all processes together; 0 is no limit")
+    tokens_per_minute: int = Field(default=0, ge=0, description="as above, for input and output tokens together")
+    longest_wait: float = Field(default=2, ge=0, le=60, description="longest wait of a call for these limits")
 
     @model_validator(mode="before")
     @classmethod
     def _drop_blanks(cls, values: object) -> object:
-        """Read `APP_LANGUAGE_MODEL__MODEL=` in an environment file as not set."""
+        """Treat empty values, such as `APP_LANGUAGE_MODEL__MODEL=` in an environment file, as not set."""
         if not isinstance(values, dict):
             return values
         return {name: value for name, value in values.items() if value != ""}
 
 
 class ProviderSettings(ConnectionSettings):
-    """One of several providers."""
+    """Settings for a provider."""
 
     protocol: Literal["openai", "anthropic"]
 
     @property
     def limits(self) -> ProviderLimits:
-        """What it may be asked in a minute."""
+        """Limits on its calls per minute."""
         return ProviderLimits(self.requests_per_minute, self.tokens_per_minute, self.longest_wait)
 
 
 class LanguageModelSettings(ConnectionSettings):
-    """Who writes the answers: one model, or several providers and aliases for chains of their models."""
+    """Settings for language models: one model, or several providers with aliases for chains of their models."""
 
     provider: Literal["offline", "openai", "anthropic"] = Field(
         default="offline", description="`offline` quotes passages and needs no provider"
     )
-    model: str | None = Field(default=None, description="the provider's name of the model")
+    model: str | None = Field(default=None, description="name of the model at the provider")
     providers: dict[Name, ProviderSettings] = Field(default={}, description="further providers, by names of your own")
     aliases: dict[Name, Chain] = Field(
-        default={}, description="provider:model in the order in which they are asked, by the names that callers use"
+        default={}, description="chains of provider:model in the order of their calls, by the names that callers use"
     )
-    attempts: int = Field(default=2, ge=1, le=10, description="at each model, before the next one stands in")
+    attempts: int = Field(default=2, ge=1, le=10, description="attempts per model before falling back to the next one")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -98,19 +98,19 @@ class LanguageModelSettings(ConnectionSettings):
         return self
 
     def all_providers(self) -> dict[str, ProviderSettings]:
-        """Give every provider that can be reached over the network, by its name."""
+        """Return every provider except the offline model, by name."""
         if self.provider == OFFLINE:
             return dict(self.providers)
         own = {name: getattr(self, name) for name in ConnectionSettings.model_fields}
         return {self.provider: ProviderSettings(protocol=self.provider, **own), **self.providers}
 
     def all_aliases(self) -> dict[str, list[str]]:
-        """Give every chain of models by its alias; `default` comes first."""
+        """Return every chain of models by its alias, `default` first."""
         own = OfflineLanguageModel().name if self.provider == OFFLINE else f"{self.provider}:{self.model}"
         return {DEFAULT: self.aliases.get(DEFAULT, [own]), **self.aliases}
 
     def alias_by_name(self) -> dict[str, str]:
-        """Give the alias of every name that can be asked for: of a model that several have, the first."""
+        """Return the alias of every name that can be requested; of a model in several chains, the first."""
         aliases = self.all_aliases()
         names = {alias: alias for alias in aliases}
         for alias, chain in aliases.items():
@@ -134,14 +134,14 @@ class LanguageModelSettings(ConnectionSettings):
 async def open_language_models(
     settings: LanguageModelSettings, breaker: CircuitBreaker, limiter: ProviderLimiter
 ) -> AsyncIterator[Mapping[str, LanguageModel]]:
-    """Offer the models by every name that they have, `default` first.
+    """Yield the models by every name under which they can be requested, `default` first.
 
-    The models of a provider share its connections, which are kept open until the end; nothing is sent before.
+    All models of a provider share one connection pool, which is closed on exit. Nothing is sent before a request.
     """
     async with AsyncExitStack() as stack:
         providers: dict[str, Callable[[str], LanguageModel]] = {OFFLINE: lambda _: OfflineLanguageModel()}
         for name, each in settings.all_providers().items():
-            # A process that does without a provider is spared the second that this import takes.
+            # The import takes a second, which processes without a provider save.
             from app.adapters.provider_language_model import open_provider  # noqa: PLC0415
 
             find = await stack.enter_async_context(open_provider(name, each))
@@ -152,7 +152,7 @@ async def open_language_models(
 
 
 def _chains(aliases: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield what can be asked for: aliases, then every model by its full name, and the default one by its own."""
+    """Yield names and chains: aliases, then every model by its full name, and the default by its provider's name."""
     yield from aliases.items()
     for chain in aliases.values():
         yield from ((name, [name]) for name in chain)
@@ -162,7 +162,7 @@ def _chains(aliases: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]
 
 
 def _own_name(aliases: Mapping[str, list[str]]) -> str:
-    """Give the name that its provider has for the first of the default models."""
+    """Return the provider's name of the first default model."""
     return aliases[DEFAULT][0].partition(":")[2]
 
 
@@ -173,5 +173,5 @@ def _member(name: str, providers: Mapping[str, Callable[[str], LanguageModel]]) 
 
 def _join(chain: list[LanguageModel], settings: LanguageModelSettings, breaker: CircuitBreaker) -> LanguageModel:
     if len(chain) == 1 and isinstance(chain[0], OfflineLanguageModel):
-        return chain[0]  # nothing in it can fail
+        return chain[0]  # it cannot fail
     return FailoverModel(chain, breaker, settings.attempts, settings.total_timeout)

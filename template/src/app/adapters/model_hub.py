@@ -1,4 +1,4 @@
-"""Fetching a file of a model from a hub whose addresses are laid out as those of Hugging Face."""
+"""Download a model's file from a hub with the URL layout of Hugging Face."""
 
 import fcntl
 import hashlib
@@ -27,12 +27,12 @@ from app.errors import (
 TIMEOUT = httpx2.Timeout(30, connect=10)
 
 Report = Callable[[int, int | None], None]
-"""Is told the bytes that are there, and of how many if the hub says so."""
+"""Called with the number of bytes downloaded so far, and the total if the hub states it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file that never changes: a path at a commit of a repository, with its SHA-256."""
+    """An immutable file: a path at a revision of a repository, with its SHA-256."""
 
     endpoint: str
     repository: str
@@ -42,29 +42,29 @@ class HubFile:
 
     @property
     def url(self) -> str:
-        """Where it can be had."""
+        """URL of the file."""
         return f"{self.endpoint}/{self.repository}/resolve/{self.revision}/{quote(self.path)}"
 
 
 def pull(file: HubFile, target: Path, *, token: str | None, force: bool, report: Report) -> bool:
-    """Put a file into its place, whole and with its declared SHA-256, or not at all; tells whether it was fetched.
+    """Download a file atomically and verify its SHA-256; return False if it was already there.
 
-    What a broken download has brought stays beside the target, and the next one goes on from there.
+    An interrupted download leaves a partial file next to the target, which the next call resumes.
 
     Args:
-        file: what to fetch.
-        target: what it is to be; its folder is made if it is missing.
-        token: sent to the hub, but not to where that redirects.
-        force: whether to replace another file.
-        report: is told how far it has come.
+        file: the file to download.
+        target: path of the result; missing folders are created.
+        token: bearer token for the hub; not sent to redirect targets on other hosts.
+        force: whether to replace a different file.
+        report: called with the progress.
 
     Raises:
-        ConflictError: there is another file, or another process is at it.
-        ForbiddenError: the hub does not give it to this token.
+        ConflictError: a different file exists, or another process is downloading the file.
+        ForbiddenError: the hub denies access with this token.
         NotFoundError: the hub has no such file.
-        UnavailableError: the hub cannot be reached, or has broken off.
+        UnavailableError: the hub cannot be reached, or broke off the download.
         UnprocessableError: the file cannot be written.
-        UpstreamFailedError: the hub gave something else.
+        UpstreamFailedError: the hub sent a different file, or an unexpected response.
     """
     try:
         if target.exists():
@@ -73,7 +73,7 @@ def pull(file: HubFile, target: Path, *, token: str | None, force: bool, report:
             if not (force and target.is_file()):
                 raise ConflictError(f"{target} is there, with another SHA-256: --force replaces it.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Named after its content, so that a part is never taken for the beginning of something else.
+        # The name contains the checksum, so that a partial file of different content is never resumed.
         part = target.with_name(f".{target.name}.{file.sha256}.part")
         with _held(part) as stream:
             if _sha256(part) != file.sha256:
@@ -90,7 +90,7 @@ def pull(file: HubFile, target: Path, *, token: str | None, force: bool, report:
 
 @contextmanager
 def _held(part: Path) -> Iterator[IO[bytes]]:
-    """Open a part to add to it, which only one process does at a time."""
+    """Open a partial file for appending, locked against other processes."""
     with part.open("ab") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,7 +107,7 @@ def _held(part: Path) -> Iterator[IO[bytes]]:
 
 
 def _fetch(file: HubFile, stream: IO[bytes], token: str | None, report: Report) -> None:
-    """Add what is missing, for as long as every attempt comes further than all before."""
+    """Download the missing bytes; retry as long as each attempt makes progress."""
     headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
     with httpx2.Client(headers=headers, timeout=TIMEOUT, follow_redirects=True, verify=tls_context()) as client:
         furthest = stream.tell()
@@ -123,11 +123,11 @@ def _fetch(file: HubFile, stream: IO[bytes], token: str | None, report: Report) 
 
 
 def _add(client: httpx2.Client, file: HubFile, stream: IO[bytes], report: Report) -> bool:
-    """Ask for the rest, and write it; tells whether that was all, or whether to ask anew from the beginning."""
+    """Request the missing bytes and append them; return False if the download must restart from the beginning."""
     start = stream.tell()
     with client.stream("GET", file.url, headers={"Range": f"bytes={start}-"} if start else {}) as response:
         if start and response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            _empty(stream)  # it is as long as the file, or longer, and not the same
+            _empty(stream)  # the partial file is at least as long as the file, but different
             return False
         if response.status_code not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             raise _refusal(file, response.status_code)

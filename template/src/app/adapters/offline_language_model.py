@@ -1,4 +1,4 @@
-"""Answers without a language model: quotes the sentences of the sources that match the question best."""
+"""The offline model, which quotes the sentences of the sources that match the question best."""
 
 import asyncio
 import math
@@ -20,11 +20,11 @@ NO_SOURCES = (
 NO_MATCH = "The documents do not answer this question."
 
 MOST_SENTENCES = 3
-LEAST_COVERAGE = 0.4  # below this share of the question's weighted words, a sentence is about something else
-CONTEXT_WEIGHT = 0.5  # a word that stands only in the heading, or in the sentence that "it" points to, counts half
-NEXT_TO_BEST = 0.75  # a further sentence must score this share of the best one's
+LEAST_COVERAGE = 0.4  # smallest share of the question's weighted words that a sentence must contain
+CONTEXT_WEIGHT = 0.5  # weight of words that occur only in the heading, or in the sentence to which "it" refers
+NEXT_TO_BEST = 0.75  # smallest score of additional sentences, relative to the best one
 
-# What the answer to a question that opens like this tends to contain.
+# What answers to such questions tend to contain.
 EXPECTATIONS = (
     (
         re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b"),
@@ -35,10 +35,10 @@ EXPECTATIONS = (
     (re.compile(r"\bwhere\b"), re.compile(r"\b(?:in|at|on|under|near|behind|from|to) ")),
     (re.compile(r"\bwhy\b"), re.compile(r"\b(?:because|since|so that|due to|in order to|therefore)\b")),
 )
-MOST_CLAUSES = 10  # of a question; more than so many could not be answered in three sentences
+MOST_CLAUSES = 10  # of a question; three sentences could not answer more
 EXPECTATION_BONUS = 0.15
 RANK_BONUS = 0.1
-AT_ONCE = 2000  # characters that are read faster than a thread is reached
+AT_ONCE = 2000  # characters up to which a thread would be slower
 
 _MEASURE = re.compile(r"\bhow (?:many|much|long|often|old|far|big|large|late|soon)\b", re.IGNORECASE)
 _JOINT = re.compile(r"[?;]|,?(?<!\s)\s++(?:and|or)\b", re.IGNORECASE)
@@ -46,7 +46,7 @@ _POINTS_BACK = re.compile(r"(?:it|its|they|their|this|these|that|those|he|she|hi
 
 _LEADING_MARK = re.compile(r"^(?:[-*•–]|\d{1,3}[.)])\s+")  # noqa: RUF001 - the dash opens list items
 _MARKER = re.compile(r"\[(\d[\d\s,;]*)\]")
-_MARKED = re.compile(r" \[\d+\]")  # what `quote` puts behind each sentence
+_MARKED = re.compile(r" \[\d+\]")  # what `quote` appends to each sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +59,24 @@ class _Candidate:
 
 
 class OfflineLanguageModel:
-    """Quotes instead of writing: one to three sentences, each followed by the marker of its source.
+    """Answers with one to three quoted sentences, each followed by the marker of its source.
 
-    Where a request brings no sources, the conversation's own text is the source, and no markers are written. The tokens
-    that it counts are words. Settings of a writer's mood, such as the temperature, change nothing.
+    Without sources in the request, it quotes the text of the conversation, without markers. Its tokens are words.
+    Sampling options, such as the temperature, have no effect.
     """
 
     @property
     def name(self) -> str:
-        """The model as answers name it."""
+        """Name of the model in answers."""
         return "offline:extractive"
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """None: it answers itself."""
+    def fallbacks(self) -> Sequence[str]:
+        """Always empty."""
         return ()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
-        """Quote word by word; the last event is `Finished`."""
+        """Stream the answer word by word; the last event is `Finished`."""
         _refuse(request)
         texts = [*(message.content for message in request.messages), *(source.text for source in request.sources)]
         text, read = await run_in_thread_if_large(partial(_answer, request), size=sum(map(len, texts)), at_once=AT_ONCE)
@@ -90,7 +90,7 @@ class OfflineLanguageModel:
 
 
 def quote(question: str, sources: Sequence[Source]) -> str:
-    """Answer a question with sentences of the sources, or say that they do not answer it."""
+    """Return the best sentences of the sources with their markers, or `NO_MATCH`."""
     candidates = list(_candidates(sources))
     chosen: list[_Candidate] = []
     covered: set[str] = set()
@@ -108,7 +108,7 @@ def quote(question: str, sources: Sequence[Source]) -> str:
 
 
 def _answer(request: ModelRequest) -> tuple[str, int]:
-    """Give the answer, and how many words were read for it."""
+    """Return the answer and the number of words in the messages."""
     read = sum(len(words(message.content)) for message in request.messages)
     return _cut(_quote_for(request), request.stop), read
 
@@ -123,7 +123,7 @@ def _quote_for(request: ModelRequest) -> str:
 
 
 def _read_conversation(messages: Sequence[Message]) -> tuple[str, list[Source]]:
-    """Find the question, which ends the user's last turn, and the texts that came before it."""
+    """Return the question at the end of the last message, and the texts before it as sources."""
     given = [message.content for message in messages if message.role != "assistant" and message.content.strip()]
     if not given:
         return "", []
@@ -137,10 +137,10 @@ def _read_conversation(messages: Sequence[Message]) -> tuple[str, list[Source]]:
 
 
 def _refuse(request: ModelRequest) -> None:
-    """Refuse what only a language model can do.
+    """Reject options that only a language model supports.
 
     Raises:
-        UnsupportedParameterError: it is asked for.
+        UnsupportedParameterError: the request has tools or a JSON format.
     """
     why = "the offline model only quotes. Set APP_LANGUAGE_MODEL__PROVIDER to have it."
     if request.tools:
@@ -150,18 +150,18 @@ def _refuse(request: ModelRequest) -> None:
 
 
 def _cut(text: str, stop: Sequence[str]) -> str:
-    """End a text before the first of these strings."""
+    """Cut a text before the first occurrence of a stop string."""
     return text[: min((text.find(mark) for mark in stop if mark in text), default=len(text))]
 
 
 def _parts(question: str) -> list[str]:
-    """Give the question as a whole, then each of the first questions that it joins."""
+    """Return the complete question, followed by its clauses if it has several."""
     clauses = [clause for clause in _JOINT.split(question, MOST_CLAUSES) if terms(clause)][:MOST_CLAUSES]
     return [question, *clauses] if len(clauses) > 1 else [question]
 
 
 def _candidates(sources: Sequence[Source]) -> Iterator[_Candidate]:
-    """Yield every sentence once, with the words of what it leans on."""
+    """Yield every distinct sentence with the terms of its context."""
     seen: set[tuple[str, ...]] = set()
     for rank, source in enumerate(sources):
         heading: frozenset[str] = frozenset()
@@ -180,7 +180,7 @@ def _candidates(sources: Sequence[Source]) -> Iterator[_Candidate]:
 
 
 def _weights(asked: Iterable[str], candidates: Sequence[_Candidate]) -> dict[str, float]:
-    """Weigh the words of the question by their rarity among the sentences; the weights add up to 1."""
+    """Weight the terms of the question by their rarity in the sentences; the weights add up to 1."""
     found_in = Counter(term for candidate in candidates for term in candidate.own | candidate.context)
     rarity = {term: math.log(2 + len(candidates) / (1 + found_in[term])) for term in asked}
     total = sum(rarity.values())
@@ -188,7 +188,7 @@ def _weights(asked: Iterable[str], candidates: Sequence[_Candidate]) -> dict[str
 
 
 def _score(candidate: _Candidate, expected: Sequence[re.Pattern[str]], weights: dict[str, float]) -> float:
-    """Rate how well a sentence answers, 0 if it does not."""
+    """Return how well a sentence answers the question; 0 if it does not."""
     own = math.fsum(weights[term] for term in candidate.own & weights.keys())
     leant_on = math.fsum(weights[term] for term in (candidate.context - candidate.own) & weights.keys())
     coverage = own + CONTEXT_WEIGHT * leant_on
@@ -199,5 +199,5 @@ def _score(candidate: _Candidate, expected: Sequence[re.Pattern[str]], weights: 
 
 
 def _as_quote(sentence: str) -> str:
-    """Put a sentence on one line, without list marks, and without brackets that would read as a citation."""
+    """Put a sentence on one line, without list markers or brackets that look like citations."""
     return _MARKER.sub(r"(\1)", _LEADING_MARK.sub("", " ".join(sentence.split())))

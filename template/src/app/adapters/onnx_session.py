@@ -1,4 +1,4 @@
-"""Opening an ONNX model so that it runs on the providers that were asked for."""
+"""Load and run ONNX models with onnxruntime."""
 
 import asyncio
 import re
@@ -33,11 +33,11 @@ DATATYPES = {
 }
 
 GIGABYTE = 1_000_000_000
-# What onnxruntime and CUDA say when there is no memory for a run.
+# Messages of onnxruntime and CUDA if there is not enough memory for a run.
 OUT_OF_MEMORY = re.compile(
     "[Ff]ailed to allocate|smaller than requested bytes|bad_alloc|out of memory|_ALLOC_FAILED|cudaErrorMemoryAllocation"
 )
-# Words of onnxruntime, and what they mean to whoever has put the file there.
+# Messages of onnxruntime, and explanations for the operator.
 MEANINGS = {
     r"official support for domain|IR version": "it is for a newer ONNX than this release of onnxruntime knows; "
     "export it for an older opset, or update onnxruntime",
@@ -48,15 +48,15 @@ MEANINGS = {
 
 
 Compute = Callable[[dict[str, Tensor]], list[Tensor]]
-"""Gives all outputs for inputs by name."""
+"""Computes all outputs from inputs by name."""
 
 
 class OnnxModelSession:
     """A model loaded by onnxruntime.
 
     Args:
-        session: the model.
-        compute: how it is run; in the usual way if not given.
+        session: the loaded model.
+        compute: runs the model; by default `session.run`.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, compute: Compute | None = None) -> None:
@@ -65,7 +65,7 @@ class OnnxModelSession:
 
     @property
     def provider(self) -> str:
-        """The provider that comes first for the model's nodes; not the one that was merely asked for."""
+        """The first provider that the session actually uses, which may differ from the requested one."""
         first: str = self._session.get_providers()[0]
         return first
 
@@ -76,22 +76,22 @@ class OnnxModelSession:
 
     @property
     def inputs(self) -> list[TensorSpec]:
-        """What `run` must be given."""
+        """Inputs that `run` requires."""
         return [_spec(each) for each in self._session.get_inputs()]
 
     @property
     def outputs(self) -> list[TensorSpec]:
-        """What `run` returns, in this order."""
+        """Outputs in the order in which `run` returns them."""
         return [_spec(each) for each in self._session.get_outputs()]
 
     def operators_on(self, provider: str) -> list[str]:
-        """List the operators of the nodes that a provider runs, one for each node."""
+        """Return the operators of the nodes that a provider runs, one per node."""
         parts = self._session.get_provider_graph_assignment_info()
         return [node.op_type for part in parts if part.ep_name == provider for node in part.get_nodes()]
 
     @property
     def shares(self) -> dict[str, float]:
-        """The part of the nodes that each provider runs, from 0 to 1."""
+        """Fraction of the nodes that each provider runs."""
         counts = {each: len(self.operators_on(each)) for each in self._session.get_providers()}
         return {each: round(count / max(1, sum(counts.values())), 3) for each, count in counts.items()}
 
@@ -99,7 +99,7 @@ class OnnxModelSession:
         """Compute all outputs.
 
         Raises:
-            OutOfMemoryError: there is no memory for these inputs; others can be run at once.
+            OutOfMemoryError: there is not enough memory for these inputs; smaller inputs may run.
         """
         try:
             return self._compute(dict(inputs))
@@ -127,10 +127,10 @@ async def load_session(
         path: the model file.
         providers: execution providers, preferred first, some with options.
         threads: threads that one run may use; 0 leaves it to onnxruntime.
-        bind: tells how the session is run; in the usual way if not given.
+        bind: returns the function that runs the session; by default `session.run`.
 
     Raises:
-        StartupError: the file is missing, larger than the memory that is left, or not a model that onnxruntime can run.
+        StartupError: the file is missing, larger than the available memory, or not a model that onnxruntime can run.
     """
     if not await asyncio.to_thread(path.is_file):
         raise StartupError(f"The model file {path} is missing.")
@@ -139,7 +139,7 @@ async def load_session(
 
     def load() -> OnnxModelSession:
         session = onnxruntime.InferenceSession(str(path), sess_options=options, providers=list(providers))
-        # Otherwise a provider that fails once is left for the CPU, and nobody is told.
+        # Otherwise onnxruntime silently falls back to the CPU after a provider's failure.
         session.disable_fallback()
         return OnnxModelSession(session, bind(session) if bind else None)
 
@@ -156,15 +156,15 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Spinning threads burn the cores that the event loop and the database need.
+    # Spinning threads waste the cores that the event loop and the database need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Where each node runs: a provider that comes first may still leave most of them to the last.
+    # Record which provider runs each node: the first provider may leave most nodes to the last one.
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
 
 def _check_memory(path: Path) -> None:
-    # Weights may lie beside the graph, in files whose names begin with its own.
+    # Weights may be stored next to the graph, in files whose names start with the graph's name.
     needed = sum(each.stat().st_size for each in path.parent.glob(f"{path.name}*"))
     available = available_bytes()
     if available is not None and needed > available:
@@ -173,7 +173,7 @@ def _check_memory(path: Path) -> None:
 
 
 def _meaning(reason: str) -> str:
-    """Say first what a reason means, where that is known."""
+    """Return the reason, preceded by an explanation if it is a known one."""
     line = " ".join(reason.split())
     known = (meaning for words, meaning in MEANINGS.items() if re.search(words, line))
     meaning = next(known, None)

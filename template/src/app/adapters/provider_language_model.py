@@ -1,4 +1,4 @@
-"""Language models of providers that speak OpenAI's or Anthropic's protocol."""
+"""Language models of providers with OpenAI's or Anthropic's protocol, through pydantic-ai."""
 
 import asyncio
 import math
@@ -16,7 +16,7 @@ from pydantic_ai.settings import ModelSettings
 from app.adapters.event_merging import merge_waiting_events
 from app.adapters.language_model import ProviderSettings
 from app.adapters.provider_requests import EventReader, anthropic_body, openai_body, write_history
-from app.adapters.surrogates import Joiner, whole
+from app.adapters.surrogates import SurrogateJoiner, join_surrogates
 from app.adapters.tls import tls_context
 from app.chat.ports import Finished, FinishReason, Hidden, ModelEvent, ModelRequest, TextDelta, Usage
 from app.errors import (
@@ -45,17 +45,17 @@ REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
     "tool_call": "tool_calls",
 }
-# The statuses with which a provider finds fault with the request itself; None where its library does, or a stream.
+# HTTP statuses of rejected requests; None if the library or an error in the stream rejects the request.
 FAULTY = (400, 422, None)
 
 
 class PydanticAiLanguageModel:
-    """A provider's model. A request is tried once: another try is the caller's choice.
+    """A provider's model. It makes one attempt per request; retries are up to the caller.
 
     Args:
-        provider: the provider's name in the settings.
-        model: the model behind it.
-        settings: how to talk to the provider.
+        provider: name of the provider in the settings.
+        model: the model in pydantic-ai.
+        settings: the provider's settings.
     """
 
     def __init__(self, provider: str, model: Model, settings: ProviderSettings) -> None:
@@ -69,12 +69,12 @@ class PydanticAiLanguageModel:
         return f"{self._provider}:{self._model.model_name}"
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """None: it answers itself."""
+    def fallbacks(self) -> Sequence[str]:
+        """Always empty."""
         return ()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Hidden, None]:
-        """Answer piece by piece; closing the iterator ends the request to the provider."""
+        """Stream the answer; closing the iterator ends the request to the provider."""
         clock = asyncio.get_running_loop().time
         end = min(clock() + self._settings.total_timeout, request.deadline or math.inf)
         started = False
@@ -86,24 +86,24 @@ class PydanticAiLanguageModel:
                         event = await anext(events)
                 except AppError:
                     raise
-                except Exception as error:  # noqa: BLE001 - of what a provider sends amiss, its library does not foresee all
+                except Exception as error:  # noqa: BLE001 - malformed responses can raise anything in the library
                     self._report(error, started=started)
-                    # A cause would carry the provider's words to the log, and they may repeat the prompt.
+                    # The cause would log the provider's message, which may repeat the prompt.
                     raise _translated(error, started=started) from None
                 started = True
                 if event != SIGN_OF_LIFE:
                     passed_on = clock()
                     yield event
-                    end += clock() - passed_on  # the time that the reader takes is not the provider's
+                    end += clock() - passed_on  # the consumer's time does not count against the provider
                 if isinstance(event, Finished):
                     return
 
     async def _events(self, request: ModelRequest) -> AsyncGenerator[ModelEvent | Hidden, None]:
-        """Yield what the provider sends; an empty piece is a sign of life."""
+        """Yield the provider's events; an empty piece only shows that the provider is alive."""
         body = openai_body(request) if self._settings.protocol == "openai" else anthropic_body(request, self._model)
         options = ModelSettings(max_tokens=request.max_tokens, extra_body=body)
         history = write_history(request.messages)
-        reader, joiner = EventReader(), Joiner()
+        reader, joiner = EventReader(), SurrogateJoiner()
         async with model_request_stream(self._model, history, model_settings=options, instrument=False) as response:
             async for event in response:
                 read = reader.read(event)
@@ -119,10 +119,10 @@ class PydanticAiLanguageModel:
             raise vendor.UnexpectedModelBehavior(f"The finish reason is {response.finish_reason!r}.")
         taken = response.usage
         usage = Usage(taken.input_tokens, taken.output_tokens, taken.cache_read_tokens)
-        return Finished(reason, usage, whole(f"{self._provider}:{response.model_name}"))
+        return Finished(reason, usage, join_surrogates(f"{self._provider}:{response.model_name}"))
 
     def _report(self, error: Exception, *, started: bool) -> None:
-        """Tell the operator what failed, in no words of the provider: they may repeat the prompt or the key."""
+        """Log the failure without the provider's message, which may repeat the prompt or the key."""
         known = error if isinstance(error, vendor.ModelAPIError) else None
         log.warning(
             "language_model.failed",
@@ -139,7 +139,7 @@ class PydanticAiLanguageModel:
 async def open_provider(
     name: str, settings: ProviderSettings
 ) -> AsyncIterator[Callable[[str], PydanticAiLanguageModel]]:
-    """Offer a provider's models by their names, over connections that they share and that live as long as the block."""
+    """Yield a function that returns a provider's models by name; they share connections, closed on exit."""
     opened = _open_openai(settings) if settings.protocol == "openai" else _open_anthropic(settings)
     async with opened as model:
         yield lambda model_name: PydanticAiLanguageModel(name, model(model_name), settings)
@@ -194,18 +194,18 @@ def _status(error: Exception) -> int | None:
     return error.status_code if isinstance(error, vendor.ModelHTTPError) else None
 
 
-def _code(told: object) -> str | None:
-    """Take a provider's word for a failure if it is one, and nothing longer; some servers send a number."""
-    return told if isinstance(told, str) and CODE.fullmatch(told) else None
+def _code(value: object) -> str | None:
+    """Return a provider's error code if it is a single short word; some servers send numbers or messages."""
+    return value if isinstance(value, str) and CODE.fullmatch(value) else None
 
 
 def _retry_after(error: vendor.ModelAPIError) -> int | None:
-    """Say when the provider wants to be asked again, in whole seconds."""
+    """Return the provider's Retry-After in whole seconds, at most an hour; None if it sent none."""
     return None if error.retry_after is None else min(max(math.ceil(error.retry_after), 1), LONGEST_RETRY_AFTER)
 
 
 def _translated(error: Exception, *, started: bool) -> UpstreamError:
-    """Put a provider's failure into the service's terms."""
+    """Convert a provider's failure into an error of the service."""
     failure: UpstreamError
     match error:
         case TimeoutError() | vendor.ModelTimeoutError() | httpx2.TimeoutException():

@@ -1,8 +1,7 @@
-"""The provider limiter: buckets that all processes draw from in Valkey, and a process's own where that is silent.
+"""The provider limiter: token buckets in Valkey for all processes, or per process while Valkey is unreachable.
 
-What a provider may be asked in a minute flows into a bucket evenly and stays until it is taken; a full bucket holds a
-minute's worth and may be emptied at once. A bucket can be overdrawn, by those who wait for what is still to flow in and
-by answers that took more than was expected of them, but by no more than it holds.
+A bucket refills evenly, holds at most a minute's limit, and may be emptied at once. Waiting calls overdraw it in
+advance, and so do answers that took more than expected, but by no more than its size.
 """
 
 import math
@@ -21,12 +20,12 @@ from app.usage.quotas import WINDOW_SECONDS, Charge, Quota
 ALWAYS = -1
 
 _fallbacks = get_meter("app.chat").create_counter(
-    "app_provider_limit_fallbacks", description="takings that a process counted alone because Valkey did not answer"
+    "app_provider_limit_fallbacks", description="calls that a process counted locally because Valkey did not answer"
 )
 
-# KEYS: a hash for each bucket; one that is not there is full. ARGV: the milliseconds in which a bucket fills, and those
-# that may be waited for, -1 for any; what each bucket holds, and what is taken of it. Answers the milliseconds until
-# all of it is there; if that is too long, nothing was taken. The clock is the server's.
+# KEYS: a hash for each bucket; a missing one is full. ARGV: the milliseconds in which a bucket refills; the longest
+# wait in milliseconds, or -1 for any; then the size of each bucket and the amount to take. Returns the wait in
+# milliseconds until all amounts are available; if that is too long, nothing is taken. Uses the server's clock.
 TAKE = """
 local time, minute, longest = redis.call('TIME'), tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,14 +56,14 @@ class _Level:
 
 
 class LocalProviderLimiter:
-    """Counts for this process alone."""
+    """A limiter for this process only."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._levels: dict[tuple[str, str], _Level] = {}
 
     async def take(self, provider: str, charges: Sequence[Charge], longest_wait: float) -> Turn:
-        """Take all of it, or nothing if that is too long to wait for."""
+        """Take all charges, or none if the wait would be too long."""
         now = self._clock()
         wait = max((self._wait(provider, charge, now) for charge in charges), default=0)
         if wait > longest_wait:
@@ -73,7 +72,7 @@ class LocalProviderLimiter:
         return Turn(is_granted=True, wait=wait, alone=True)
 
     async def settle(self, provider: str, charges: Sequence[Charge], turn: Turn) -> None:
-        """Take more, or give back what is below zero."""
+        """Correct what was taken: positive charges take more, negative ones give back."""
         self._take(provider, charges, self._clock())
 
     def _take(self, provider: str, charges: Sequence[Charge], now: float) -> None:
@@ -94,7 +93,7 @@ class LocalProviderLimiter:
 
 
 class ValkeyProviderLimiter:
-    """Counts for all processes; by itself while the server does not answer: the provider still has its own limit."""
+    """A limiter shared by all processes, or local while the server does not answer (the provider limits as well)."""
 
     def __init__(self, client: Redis, prefix: str, outage_seconds: float = OUTAGE_SECONDS) -> None:
         self._scripts = ValkeyScripts(client, "provider_limiter", outage_seconds)
@@ -103,7 +102,7 @@ class ValkeyProviderLimiter:
         self._alone = LocalProviderLimiter()
 
     async def take(self, provider: str, charges: Sequence[Charge], longest_wait: float) -> Turn:
-        """Take all of it, or nothing if that is too long to wait for."""
+        """Take all charges, or none if the wait would be too long."""
         longest = math.floor(longest_wait * 1000)
         wait = await self._run(provider, charges, longest)
         if wait is None:
@@ -112,14 +111,14 @@ class ValkeyProviderLimiter:
         return Turn(is_granted=wait <= longest, wait=wait / 1000, alone=False)
 
     async def settle(self, provider: str, charges: Sequence[Charge], turn: Turn) -> None:
-        """Take more, or give back what is below zero, where the turn was taken."""
+        """Correct what was taken, in Valkey or locally, wherever the turn was taken."""
         if turn.alone:
             await self._alone.settle(provider, charges, turn)
         else:
             await self._run(provider, charges, ALWAYS)
 
     async def _run(self, provider: str, charges: Sequence[Charge], longest: int) -> int | None:
-        # In a cluster, the braces keep what one script touches together.
+        # Hash tag: in a cluster, all keys of a script must be in the same slot.
         name = ":".join((self._prefix, "providers", "{" + provider + "}"))
         keys = [f"{name}:{charge.quota.name}" for charge in charges]
         numbers = [number for charge in charges for number in (charge.quota.limit, charge.amount)]
@@ -128,5 +127,5 @@ class ValkeyProviderLimiter:
 
 
 def open_provider_limiter(settings: ValkeySettings, client: Redis | None) -> ProviderLimiter:
-    """Offer a limiter on Valkey, or one for this process where none is configured."""
+    """Return a limiter on Valkey, or a local one if no Valkey is configured."""
     return LocalProviderLimiter() if client is None else ValkeyProviderLimiter(client, settings.prefix)

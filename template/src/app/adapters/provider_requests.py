@@ -1,7 +1,7 @@
-"""Requests and answers between the service's terms and those of pydantic-ai and the providers.
+"""Conversion of requests and events between the service, pydantic-ai and the providers.
 
-pydantic-ai writes the conversation. What else a caller asks for goes into the body as it stands, so that tools and
-schemas reach the provider unchanged, and nothing is left out for a model that is thought not to support it.
+pydantic-ai converts the conversation. All other options go directly into the request body, so that tools and schemas
+reach the provider unmodified, and pydantic-ai drops no option that it thinks the model does not support.
 """
 
 import json
@@ -25,7 +25,7 @@ WHY_REFUSED = {
 
 
 def write_history(messages: Sequence[Message]) -> list[wire.ModelMessage]:
-    """Put a conversation into pydantic-ai's terms; turns of one role in a row become one, as some servers demand."""
+    """Convert a conversation for pydantic-ai; consecutive messages of a role are merged, as some servers require."""
     history: list[wire.ModelMessage] = []
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     for role, turns in groupby(messages, key=lambda message: message.role):
@@ -49,7 +49,7 @@ def write_history(messages: Sequence[Message]) -> list[wire.ModelMessage]:
 
 
 def openai_body(request: ModelRequest) -> dict[str, Any]:
-    """Put what a caller asks for, beside the conversation, into OpenAI's terms."""
+    """Return the request options for OpenAI's protocol."""
     body: dict[str, Any] = {
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -68,10 +68,10 @@ def openai_body(request: ModelRequest) -> dict[str, Any]:
 
 
 def anthropic_body(request: ModelRequest, model: Model) -> dict[str, Any]:
-    """Put what a caller asks for, beside the conversation, into Anthropic's terms.
+    """Return the request options for Anthropic's protocol.
 
     Raises:
-        UnsupportedParameterError: Anthropic has no such thing.
+        UnsupportedParameterError: Anthropic or the model does not support an option.
     """
     _refuse_for_anthropic(request, model)
     body: dict[str, Any] = {
@@ -88,16 +88,16 @@ def anthropic_body(request: ModelRequest, model: Model) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class EventReader:
-    """Takes out of an answer's events what they carry for the reader.
+    """Converts pydantic-ai's events of one answer.
 
-    A provider may write the arguments of several calls in turns, so that only the end shows which call has none.
+    A provider may interleave the arguments of several calls, so only the end shows which calls have none.
     """
 
-    _calls: dict[int, int] = field(default_factory=dict)  # the number of the call that each part of the answer is
+    _calls: dict[int, int] = field(default_factory=dict)  # part of the answer → number of the call
     _empty: set[int] = field(default_factory=set)
 
     def read(self, event: wire.ModelResponseStreamEvent) -> TextDelta | ToolCallDelta | Hidden:
-        """Read an event: an empty text if it carries nothing."""
+        """Convert an event; return an empty text if it carries no output."""
         match event:
             case (
                 wire.PartStartEvent(part=wire.TextPart(content=text))
@@ -119,7 +119,7 @@ class EventReader:
                 return TextDelta("")
 
     def end(self) -> Iterator[ToolCallDelta]:
-        """Yield what is left at the end of the answer: a call without arguments is an empty object to its reader."""
+        """Yield an empty JSON object as the arguments of every call that has none."""
         for number in sorted(self._empty):
             yield ToolCallDelta(number, "{}")
 

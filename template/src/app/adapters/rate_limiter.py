@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from app.adapters.valkey import ValkeySettings
 from app.adapters.valkey_scripts import OUTAGE_SECONDS, Script, ValkeyScripts
 from app.usage.ports import RateLimiter
-from app.usage.quotas import WINDOW_SECONDS, Charge, Level, Quota, Taken
+from app.usage.quotas import WINDOW_SECONDS, Charge, Level, Quota, QuotaDecision
 
 _fallbacks = get_meter("app.usage").create_counter(
     "app_rate_limit_fallbacks", description="counts that a process kept alone because Valkey did not answer"
@@ -68,7 +68,7 @@ class LocalRateLimiter:
         self._current: dict[tuple[str, str], int] = {}
         self._previous: dict[tuple[str, str], int] = {}
 
-    async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
+    async def take(self, owner: str, charges: Sequence[Charge]) -> QuotaDecision:
         """Take everything or nothing."""
         elapsed = self._turn()
         levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
@@ -79,9 +79,9 @@ class LocalRateLimiter:
             for charge, level in zip(charges, levels, strict=True):
                 self._current[owner, charge.quota.name] = level.current + charge.amount
             levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
-        return Taken(fits, self._window, levels, alone=True)
+        return QuotaDecision(fits, self._window, levels, alone=True)
 
-    async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
+    async def correct(self, owner: str, quota: Quota, taken: QuotaDecision, difference: int) -> None:
         """Correct what was taken from a quota."""
         self._turn()
         counts = {0: self._current, 1: self._previous}.get(self._window - taken.window, {})
@@ -119,7 +119,7 @@ class ValkeyRateLimiter:
         self._seconds = window_seconds
         self._alone = LocalRateLimiter(window_seconds)
 
-    async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
+    async def take(self, owner: str, charges: Sequence[Charge]) -> QuotaDecision:
         """Take everything or nothing."""
         keys = [self._key(owner, charge.quota) for charge in charges]
         numbers = [number for charge in charges for number in (charge.quota.limit, charge.amount)]
@@ -132,9 +132,9 @@ class ValkeyRateLimiter:
             Level(charge.quota, int(current), int(previous), float(elapsed), self._seconds)
             for charge, current, previous in pairs
         ]
-        return Taken(bool(allowed), int(window), levels, alone=False)
+        return QuotaDecision(bool(allowed), int(window), levels, alone=False)
 
-    async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
+    async def correct(self, owner: str, quota: Quota, taken: QuotaDecision, difference: int) -> None:
         """Put right what was taken of a quota, where it was counted."""
         if taken.alone:
             await self._alone.correct(owner, quota, taken, difference)

@@ -1,4 +1,4 @@
-"""Servers that can stand in for each other: asked in order, left alone for a while when they fail."""
+"""Failover between equivalent servers: tried in order, and paused with exponential backoff when they fail."""
 
 import math
 import random
@@ -21,11 +21,11 @@ FIRST_PAUSE = 0.5
 
 
 class EndpointFailedError(Exception):
-    """A server gave no usable answer; another may.
+    """A server gave no usable response; another server may.
 
     Attributes:
-        away: whether it should be left alone for a while. If not, the request may be what it failed on.
-        pause: seconds for which it has asked to be left alone.
+        away: whether to pause the server. If not, the request may be the cause of the failure.
+        pause: seconds of the server's Retry-After, 0 without one.
     """
 
     def __init__(self, reason: str, *, away: bool = True, pause: float = 0.0) -> None:
@@ -36,11 +36,11 @@ class EndpointFailedError(Exception):
 
 @dataclass(slots=True)
 class Endpoint:
-    """A server, and how it has done.
+    """A server and its state.
 
     Attributes:
-        failures: in a row; those of requests that ran at the same time count once.
-        until: when it may be asked again, by the monotonic clock; 0 while it is well.
+        failures: consecutive failures; those of concurrent requests count once.
+        until: end of its pause by the monotonic clock; 0 while it is healthy.
     """
 
     url: str
@@ -54,11 +54,11 @@ class Endpoint:
 
 
 class Endpoints:
-    """Asks the first server that is well. Thread-safe.
+    """Send requests to the first server that is not paused. Thread-safe.
 
     Args:
-        urls: of the servers, preferred first.
-        max_pause: seconds for which one that keeps failing is left alone, at most.
+        urls: URLs of the servers, preferred first.
+        max_pause: the longest pause of a failing server in seconds.
     """
 
     def __init__(self, urls: Sequence[str], max_pause: float) -> None:
@@ -67,12 +67,13 @@ class Endpoints:
         self._lock = Lock()
 
     def ask(self, call: Callable[[Endpoint], Answer]) -> Answer:
-        """Call with one server after the other until one answers; blocks.
+        """Call `call` with one server after the other until one succeeds; blocks.
 
         Raises:
-            OutOfMemoryError: no server that is there has the memory for this request.
-            RequestRefusedError: no server is away, but each failed on this request.
-            UnavailableError: none answers; says when to come back.
+            OutOfMemoryError: the last server that answered lacks the memory for this request.
+            RequestRefusedError: servers answered, but failed on this request.
+            UnavailableError: no server answers; has a Retry-After.
+            UpstreamError: whatever else `call` raised; the other servers are not tried.
         """
         refusal: EndpointFailedError | OutOfMemoryError | None = None
         for endpoint in self._endpoints:
@@ -103,7 +104,7 @@ class Endpoints:
         raise UnavailableError("No server that has the model answers.", retry_after=self._seconds_left())
 
     def each(self, call: Callable[[Endpoint], Answer]) -> list[Answer]:
-        """Call with every server, and return the answers of those that give one; blocks."""
+        """Call `call` with every server and return the results of those that succeed; blocks."""
         answers: list[Answer] = []
         for endpoint in self._endpoints:
             try:
@@ -114,13 +115,13 @@ class Endpoints:
                 self._answered(endpoint)
         return answers
 
-    def any_well(self) -> bool:
-        """Tell whether there is a server that has not failed when it was last asked."""
+    def any_healthy(self) -> bool:
+        """Return whether there is a healthy server, that is one whose last request did not fail."""
         with self._lock:
             return any(not endpoint.until for endpoint in self._endpoints)
 
     def _claim(self, endpoint: Endpoint) -> int | None:
-        """Return the failures so far if it may be asked; one request at a time tries a server that has failed."""
+        """Return the failures so far, or None if paused; only one request at a time tries a server that has failed."""
         with self._lock:
             now = time.monotonic()
             if endpoint.until > now:

@@ -1,4 +1,4 @@
-"""Models that run on other servers, by the Open Inference Protocol: Triton, KServe, or another instance of this."""
+"""Run models on other servers with the Open Inference Protocol: Triton, KServe, or another instance of this service."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from app.inference.capacity import OpenSession
 from app.inference.ports import Tensor, TensorSpec
 
 JSON_LENGTH, ERROR_CODE = "Inference-Header-Content-Length", "X-Error-Code"
-# Servers close connections that are idle, uvicorn after 5 seconds; ours go first, or a request may meet a closed one.
+# Close idle connections before the server does (uvicorn: after 5 seconds), so that no request uses a closed one.
 KEPT_SECONDS = 2.0
 REASON_BYTES = 500
 
@@ -33,18 +33,18 @@ Specs = tuple[list[TensorSpec], list[TensorSpec]]
 
 
 class RemoteInferenceSettings(BaseModel):
-    """Which models run on other servers, and how those are asked."""
+    """Settings for models that run on other servers."""
 
     model_config = ConfigDict(extra="forbid")
 
-    urls: list[AnyHttpUrl] = Field(default=[], description="of servers that have the same models, preferred first")
-    models: dict[str, str] = Field(default={}, description="a model's name here to NAME or NAME@VERSION there")
+    urls: list[AnyHttpUrl] = Field(default=[], description="URLs of servers with the same models, preferred first")
+    models: dict[str, str] = Field(default={}, description="model name here: NAME or NAME@VERSION there")
     api_key: SecretStr | None = Field(default=None, description="sent as a bearer token")
     lanes: int = Field(default=4, ge=1, le=64, description="batches of a model that are under way at the same time")
-    connect_timeout: float = Field(default=2.0, gt=0, description="seconds to reach a server")
-    timeout: float = Field(default=10.0, gt=0, description="seconds in which a server must have answered")
-    max_pause: float = Field(default=30.0, gt=0, description="seconds that a failing server is left alone, at most")
-    max_bytes: int = Field(default=100_000_000, ge=1, description="of an answer")
+    connect_timeout: float = Field(default=2.0, gt=0, description="seconds to connect to a server")
+    timeout: float = Field(default=10.0, gt=0, description="seconds within which a server must answer")
+    max_pause: float = Field(default=30.0, gt=0, description="longest pause of a failing server in seconds")
+    max_bytes: int = Field(default=100_000_000, ge=1, description="maximum size of a response")
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
@@ -54,7 +54,7 @@ class RemoteInferenceSettings(BaseModel):
 
 
 class RemoteModelSession:
-    """A model on another server, behind the same port as one that is loaded here."""
+    """A model on another server; implements `ModelSession`."""
 
     def __init__(
         self, remote: "RemoteInference", endpoints: Endpoints, path: str, version: str | None, specs: Specs
@@ -68,7 +68,7 @@ class RemoteModelSession:
 
     @property
     def provider(self) -> str:
-        """`remote:`, and the server that answered last."""
+        """`remote:`, followed by the server that answered last."""
         return f"remote:{self._answered_by}"
 
     @property
@@ -78,23 +78,23 @@ class RemoteModelSession:
 
     @property
     def inputs(self) -> list[TensorSpec]:
-        """What `run` must be given."""
+        """Inputs that `run` requires."""
         return self._inputs
 
     @property
     def outputs(self) -> list[TensorSpec]:
-        """What `run` returns, in this order."""
+        """Outputs in the order in which `run` returns them."""
         return self._outputs
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Have all outputs computed by the first server that can.
+        """Compute all outputs on the first server that can; blocks.
 
         Raises:
-            OutOfMemoryError: no server has the memory for these inputs.
-            RequestRefusedError: the model finds fault with the inputs.
+            OutOfMemoryError: the servers that answer lack the memory for these inputs.
+            RequestRefusedError: the model rejects the inputs, or failed on them.
             UnavailableError: no server answers.
-            UpstreamFailedError: a server does not serve us.
-            ValueError: the inputs are not those that the model takes.
+            UpstreamFailedError: a server rejects this service, for example its key or the model's name.
+            ValueError: the inputs do not fit the model.
         """
         body, json_bytes = write_request(inputs, self._inputs, self._outputs)
         headers = {"Content-Type": "application/octet-stream", JSON_LENGTH: str(json_bytes)}
@@ -109,27 +109,27 @@ class RemoteModelSession:
 
 
 class RemoteInference:
-    """The other servers, shared by every model that runs there."""
+    """Client of the other servers, shared by all models that run there."""
 
     def __init__(self, settings: RemoteInferenceSettings, client: httpx2.Client) -> None:
         self._settings = settings
         self._client = client
-        # Of each model that is open, because a server that is too busy with one may have time for others.
+        # Per open model, because a server that is too busy with one may have time for others.
         self._endpoints: list[Endpoints] = []
 
     def find(self, name: str, version: str) -> OpenSession | None:
-        """Tell how a model is opened if it runs elsewhere; all its lanes can share one session."""
+        """Return how to open a model that runs on other servers, or None; all its lanes can share one session."""
         there = self._settings.models.get(name)
         return None if there is None else lambda _threads: self._open(there, version)
 
     async def ping(self) -> None:
-        """Pass if for each model a server has answered when last asked; where all failed, ask those that may be asked.
+        """Check that each model has a server that is not failing; if a model has none, probe those past their pause.
 
         Raises:
-            UnavailableError: none answers.
+            UnavailableError: no server of a model answers.
         """
         for endpoints in list(self._endpoints):
-            if not endpoints.any_well():
+            if not endpoints.any_healthy():
                 await asyncio.to_thread(endpoints.ask, partial(self.send, method="GET", path="v2/health/ready"))
 
     def send(
@@ -140,13 +140,13 @@ class RemoteInference:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> tuple[bytes, str | None]:
-        """Ask one server; gives the body, and what it says of how much of it is JSON.
+        """Send a request to one server; return the body and the header with the length of its JSON part, if any.
 
         Raises:
-            EndpointFailedError: it is away, has too much to do, failed, or answers with too much.
-            OutOfMemoryError: it has no memory for this request.
-            RequestRefusedError: it finds fault with the request.
-            UpstreamFailedError: it does not serve us.
+            EndpointFailedError: the server is unavailable, overloaded or failed, or its response is too large or slow.
+            OutOfMemoryError: the server lacks the memory for this request.
+            RequestRefusedError: the server rejects the request.
+            UpstreamFailedError: the server rejects this service, for example its key or the model's name.
         """
         until = time.monotonic() + self._settings.timeout
         try:
@@ -204,7 +204,7 @@ class RemoteInference:
 
 @asynccontextmanager
 async def open_remote_inference(settings: RemoteInferenceSettings) -> AsyncIterator[RemoteInference]:
-    """Keep connections to the other servers; none is asked before a model is opened."""
+    """Open the client of the other servers; it does not connect before a model is opened."""
     headers = {"Accept-Encoding": "identity"}
     if settings.api_key:
         headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
@@ -225,7 +225,7 @@ def _refuse(response: httpx2.Response, endpoint: Endpoint) -> None:
         raise EndpointFailedError(f"status {status}", pause=float(wanted) if wanted.isdecimal() else 0.0)
     reason = next(response.iter_raw(REASON_BYTES), b"").decode(errors="replace")
     if status >= FAILED:
-        # Some servers say this, too, of inputs that a model cannot compute: no reason to leave one alone.
+        # Some servers return this status also for bad inputs, so do not pause the server.
         raise EndpointFailedError(f"status {status}: {reason}", away=False)
     if status == TOO_LARGE:
         raise RequestRefusedError("The remote model takes no batch as large as this (413).") from ValueError(reason)

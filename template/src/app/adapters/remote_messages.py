@@ -1,4 +1,4 @@
-"""What a client of the Open Inference Protocol, version 2, writes and reads; tensors travel as bytes."""
+"""Client messages of the Open Inference Protocol, version 2, with binary tensors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -46,10 +46,10 @@ class _Answer(BaseModel):
 
 
 def read_metadata(content: bytes) -> tuple[list[TensorSpec], list[TensorSpec]]:
-    """Read what a model takes and gives.
+    """Parse a model's metadata; return its inputs and outputs.
 
     Raises:
-        EndpointFailedError: it is not what the protocol says.
+        EndpointFailedError: the metadata violates the protocol.
     """
     try:
         metadata = _Metadata.model_validate_json(content)
@@ -61,10 +61,15 @@ def read_metadata(content: bytes) -> tuple[list[TensorSpec], list[TensorSpec]]:
 def write_request(
     inputs: Mapping[str, Tensor], taken: Sequence[TensorSpec], given: Sequence[TensorSpec]
 ) -> tuple[bytes, int]:
-    """Write a request for all outputs; gives the body, and how much of it is JSON.
+    """Serialize a request for all outputs; return the body and the length of its JSON part.
+
+    Args:
+        inputs: tensors by input name.
+        taken: the model's inputs.
+        given: the model's outputs.
 
     Raises:
-        ValueError: the inputs are not those that the model takes.
+        ValueError: the inputs do not fit the model.
     """
     if inputs.keys() != {spec.name for spec in taken}:
         raise ValueError(f"The remote model takes {', '.join(spec.name for spec in taken)}, not {', '.join(inputs)}.")
@@ -87,16 +92,16 @@ def write_request(
 def read_answer(
     content: bytes, json_bytes: str | None, given: Sequence[TensorSpec], version: str | None
 ) -> list[Tensor]:
-    """Read the outputs of a model, in the order of what it gives.
+    """Parse a response; return the outputs in the order of `given`.
 
     Args:
         content: the body.
-        json_bytes: what the server says of how much of it is JSON; None if nothing else should be there.
-        given: outputs that the model has.
-        version: of the model, where it was asked for one.
+        json_bytes: header with the length of the JSON part; None if the body is only JSON.
+        given: the model's outputs.
+        version: the requested version, if any.
 
     Raises:
-        EndpointFailedError: these are not the model's outputs.
+        EndpointFailedError: the response violates the protocol, or does not fit the model or the version.
     """
     length = int(json_bytes) if json_bytes and json_bytes.isascii() and json_bytes.isdigit() else len(content)
     try:

@@ -1,4 +1,4 @@
-"""Scripts on a Valkey that may be away: whoever asks then is told so at once, and does without."""
+"""Lua scripts on a Valkey that may be unreachable; calls then fail fast, so that callers can fall back."""
 
 import time
 from collections.abc import Awaitable, Sequence
@@ -10,26 +10,26 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
-OUTAGE_SECONDS = 5.0  # until a server that did not answer is tried again, so that not every request waits for it
+OUTAGE_SECONDS = 5.0  # until an unreachable server is tried again, so that not every request waits for it
 
 
 Argument = int | float | str | bytes
 
 
 class Script(Protocol):
-    """A script that the server knows."""
+    """A registered script."""
 
     def __call__(self, keys: Sequence[str], args: Sequence[Argument]) -> Awaitable[Any]:
         """Run it."""
 
 
 class ValkeyScripts:
-    """Runs scripts, and rests for a while when the server does not answer.
+    """Runs scripts, and pauses after the server failed to answer.
 
     Args:
-        client: the way to the server.
-        role: what they are for; events in the log begin with it.
-        outage_seconds: how long it rests.
+        client: client of the server.
+        role: purpose of the scripts; the prefix of log events.
+        outage_seconds: seconds between attempts while the server does not answer.
     """
 
     def __init__(self, client: Redis, role: str, outage_seconds: float = OUTAGE_SECONDS) -> None:
@@ -39,22 +39,22 @@ class ValkeyScripts:
         self._out_until: float | None = None
 
     def register(self, source: str) -> Script:
-        """Make a script known."""
+        """Register a script."""
         script: Script = self._client.register_script(source)
         return script
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:  # noqa: ANN401
-        """Run a script; None while the server does not answer, an empty list where the script answers nothing."""
+        """Run a script; return None while the server does not answer, and an empty list if the script returns nil."""
         now = time.monotonic()
         if self._out_until is not None:
             if now < self._out_until:
                 return None
-            self._out_until = now + self._outage_seconds  # one request tries; the others do not wait with it
+            self._out_until = now + self._outage_seconds  # only this request retries; the others do not wait
         try:
             answer = await script(keys, args)
         except (RedisError, OSError) as error:
             if self._out_until is None:
-                # Its message may have what was sent.
+                # The error's message may contain the data that was sent.
                 log.warning(self._away, error=type(error).__name__)
             self._out_until = now + self._outage_seconds
             return None

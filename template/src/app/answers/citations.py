@@ -1,4 +1,4 @@
-"""Citations that can be checked: each one quotes the characters of a document that support a claim."""
+"""Checkable citations: each quotes the span of a document that supports a claim."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,21 +9,21 @@ from uuid import UUID
 from app.answers.retrieval import Passage
 from app.chat.sentences import split_sentences, terms, words
 
-MOST_MARKERS = 2000  # of one answer that are looked at
+MOST_MARKERS = 2000  # per answer; further ones are ignored
 
-# A run of spaces is tried once, from its beginning: from each of them, the time would grow with its square.
+# A run of spaces is matched only from its start: from each space, it would take quadratic time.
 _GROUP = re.compile(r"(?<!\s)(?:\s*+\[\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\])+")  # noqa: RUF001 - the dash of ranges
 _PART = re.compile(r"(\d+)(?:\s*[–-]\s*(\d+))?")  # noqa: RUF001 - as above
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a claim of the answer comes from.
+    """A quote that supports a claim of the answer.
 
     Attributes:
-        marker: the number that stands in the answer as `[marker]`.
+        marker: the number that appears in the answer as `[marker]`.
         start: character offset in the document's text; the text from `start` to `end` is `quote`.
-        page: counted from 1; None where the format has no pages.
+        page: counted from 1; None if the format has no pages.
     """
 
     marker: int
@@ -37,10 +37,10 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class CheckedCitations:
-    """The citations of an answer, in the order of the text.
+    """The citations of an answer, in order of appearance.
 
     Attributes:
-        unknown: how many markers named no passage; they cite nothing.
+        unknown: how many markers refer to no passage.
     """
 
     citations: list[Citation]
@@ -49,7 +49,7 @@ class CheckedCitations:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A sentence of a passage, ready to be compared; `phrase` is its words, with a space around each."""
+    """A sentence of a passage, prepared for comparison; `phrase` is its words separated and surrounded by spaces."""
 
     start: int
     end: int
@@ -58,7 +58,7 @@ class _Statement:
 
 
 def check_citations(answer: str, passages: Sequence[Passage]) -> CheckedCitations:
-    """Find what each `[n]` of an answer refers to; `[1]` is the first passage."""
+    """Find the quote that each `[n]` of an answer refers to; `[1]` is the first passage."""
     claims = list(islice(_claims(answer), MOST_MARKERS))
     known = [(claim, marker) for claim, marker in claims if 1 <= marker <= len(passages)]
     read = {marker: list(_statements(passages[marker - 1].text)) for marker in {marker for _, marker in known}}
@@ -70,7 +70,7 @@ def check_citations(answer: str, passages: Sequence[Passage]) -> CheckedCitation
 
 
 def _claims(answer: str) -> Iterator[tuple[str, int]]:
-    """Pair every marker with the words before it, back to the last marker or the start of the sentence."""
+    """Yield every marker with its claim: the words before it, back to the last marker or the start of the sentence."""
     claim = ""
     position = 0
     for group in _GROUP.finditer(answer):
@@ -85,7 +85,7 @@ def _markers(group: str) -> Iterator[int]:
     for part in _PART.finditer(group):
         first = int(part.group(1))
         last = int(part.group(2) or first)
-        # A range that runs backwards, or over more than a page of sources, is no range.
+        # Two numbers that are descending, or 50 or more apart, are not a range.
         yield from range(first, last + 1) if first <= last < first + 50 else (first, last)
 
 
@@ -109,7 +109,7 @@ def _cite(claim: str, marker: int, passage: Passage, statements: Sequence[_State
 
 
 def _support(claim: str, statements: Sequence[_Statement]) -> tuple[int, int] | None:
-    """Choose the span that supports a claim: a sentence that says it, else the most similar one; None for neither."""
+    """Return the span that supports a claim: a sentence that contains it, or the most similar one, if any."""
     phrase = f" {' '.join(words(claim))} "
     meant = frozenset(terms(claim))
     best: tuple[int, int] | None = None
@@ -124,5 +124,5 @@ def _support(claim: str, statements: Sequence[_Statement]) -> tuple[int, int] | 
 
 
 def _similarity(these: frozenset[str], those: frozenset[str]) -> float:
-    """Measure the overlap of two sets of words from 0 to 1 (Dice coefficient)."""
+    """Return the overlap of two sets of words, 0 to 1 (Dice coefficient)."""
     return 2 * len(these & those) / (len(these) + len(those)) if these and those else 0.0

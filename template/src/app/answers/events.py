@@ -1,4 +1,4 @@
-"""Answers as server-sent events: ready bytes, tokens that wait together sent together, no silence without a sign."""
+"""Answers as server-sent events, with queued tokens merged and keep-alives during silence."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
@@ -31,7 +31,7 @@ class TokenEvent(BaseModel):
 async def answer_frames(
     first: AnswerEvent, rest: ReadAhead[AnswerEvent], keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
-    """Write an answer's events as they come; the last frame is `done`, or `error` with the problem."""
+    """Yield an answer's events as frames; the last one is `done`, or `error` with the problem."""
     async with aclosing(rest.batches(keep_alive)) as batches:
         try:
             yield render([first])
@@ -41,13 +41,13 @@ async def answer_frames(
             log.warning("answer.failed", code=error.code, detail=error.detail)
             yield render([problem_of(error)])
         except Exception as error:
-            # The status line is long gone: the reader learns it from the stream, the operator from the log.
+            # The status has been sent: the client learns of it from the stream, operators from the log.
             log.exception("answer.crashed")
             yield render([problem_of(error)])
 
 
 def render(batch: Sequence[AnswerEvent | Problem]) -> bytes:
-    """Write events that are sent together; tokens in a row become one."""
+    """Render events as frames; consecutive tokens are merged into one."""
     return b"".join(frame for kind, group in groupby(batch, key=type) for frame in _frames(kind, list(group)))
 
 
@@ -67,5 +67,5 @@ def _frames(kind: type[AnswerEvent | Problem], group: Sequence[AnswerEvent | Pro
 
 
 def _frame(name: str, data: BaseModel) -> bytes:
-    """Write one event; JSON holds no raw line break, so one line of data is enough."""
+    """Render one event; JSON contains no raw line breaks, so one line of data is enough."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data.model_dump_json(exclude_none=name == "error").encode())

@@ -1,4 +1,4 @@
-"""A second look at what a search found: a cross-encoder reads question and passage together."""
+"""Reranking of search results with a cross-encoder, which reads question and passage together."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
@@ -20,30 +20,30 @@ from app.reranking.registered import Rerankers
 log = structlog.get_logger(__name__)
 
 _failures = get_meter("app.answers").create_counter(
-    "app_search_rerank_failures", description="searches that went on without the cross-encoder's judgement"
+    "app_search_rerank_failures", description="searches that went on without the cross-encoder's scores"
 )
 
 
 class SearchSettings(BaseModel):
-    """How passages are chosen, for searches and for answers."""
+    """Settings for finding passages, for searches and for answers."""
 
     model_config = ConfigDict(extra="forbid")
 
-    words: bool = Field(default=True, description="search by words, too, not by meaning alone")
-    words_timeout: float = Field(default=0.3, gt=0, description="seconds that a search waits for the search by words")
-    reranker: str = Field(default="", description="the registered cross-encoder that judges passages; empty is none")
-    candidates_per_passage: int = Field(default=4, ge=1, le=50, description="judged for each passage that is wanted")
-    max_candidates: int = Field(default=100, ge=1, le=500, description="judged at most, unless more are wanted")
-    rerank_timeout: float = Field(default=5.0, gt=0, description="seconds that a search waits for the cross-encoder")
+    words: bool = Field(default=True, description="search by words in addition to meaning")
+    words_timeout: float = Field(default=0.3, gt=0, description="timeout of the search by words, in seconds")
+    reranker: str = Field(default="", description="the registered cross-encoder that reranks passages; empty for none")
+    candidates_per_passage: int = Field(default=4, ge=1, le=50, description="passages to rerank for each one requested")
+    max_candidates: int = Field(default=100, ge=1, le=500, description="most passages to rerank, unless more requested")
+    rerank_timeout: float = Field(default=5.0, gt=0, description="timeout of the cross-encoder, in seconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a cross-encoder made of some texts.
+    """A cross-encoder's scores.
 
     Attributes:
-        scores: one for each text, the higher, the more relevant.
-        model: its identity.
+        scores: one per text; higher is more relevant.
+        model: identity of the cross-encoder.
     """
 
     scores: NDArray[np.float64]
@@ -52,21 +52,21 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class PassageReranker:
-    """Asks a cross-encoder, whose judgement makes a search better but is not needed for one.
+    """Scores passages with a cross-encoder; optional, searches work without its scores.
 
     Attributes:
-        lease: finds the one that is served now, which stays open for as long as it is held.
+        lease: returns the cross-encoder that is served now, which stays open while the lease is held.
     """
 
     lease: Callable[[], AbstractContextManager[CrossEncoder]]
     settings: SearchSettings
 
     def candidates(self, wanted: int) -> int:
-        """Return how many passages to judge so that the best are among them."""
+        """Return how many passages to score in order to return `wanted`."""
         return max(wanted, min(wanted * self.settings.candidates_per_passage, self.settings.max_candidates))
 
     async def judge(self, question: str, texts: Sequence[str], *, owner: Hashable) -> Judgement | None:
-        """Score how relevant texts are to a question; None if that cannot be had in time."""
+        """Score how relevant texts are to a question; None without texts, on a timeout or an error, which is logged."""
         if not texts:
             return None
         asked, seconds = self.settings.reranker, self.settings.rerank_timeout
@@ -77,19 +77,19 @@ class PassageReranker:
                     relevance = await model.score(question, texts, owner=owner, within=seconds)
                     return Judgement(relevance.scores, asked)
         except TimeoutError:
-            _note(asked, UpstreamTimeoutError("The cross-encoder took too long."))
+            _record_failure(asked, UpstreamTimeoutError("The cross-encoder took too long."))
         except AppError as error:
-            _note(asked, error)
+            _record_failure(asked, error)
         return None
 
 
 def find_reranker(rerankers: Rerankers, served: ServedModels, settings: SearchSettings) -> PassageReranker | None:
-    """Return the configured reranker; None if none is configured, or if this process serves no callers."""
+    """Return the configured reranker; None if none is configured, or if this process serves no requests."""
     if rerankers.find(served, settings.reranker):
         return PassageReranker(partial(rerankers.lease, served, settings.reranker), settings)
     return None
 
 
-def _note(model: str, error: AppError) -> None:
+def _record_failure(model: str, error: AppError) -> None:
     log.warning("search.not_reranked", model=model, code=error.code, detail=error.detail)
     _failures.add(1, {"model": model, "code": error.code})

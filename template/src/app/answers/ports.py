@@ -1,4 +1,4 @@
-"""What answering needs from retrieval and from the stored prompts."""
+"""Ports of answers: passage search and stored prompts."""
 
 from typing import Protocol
 
@@ -14,18 +14,18 @@ class PassageSearch(Protocol):
         """Find at most `top_k` passages, best first.
 
         Raises:
-            AppError: the search could not be made.
+            AppError: the search failed.
         """
 
 
 class PromptSource(Protocol):
-    """Knows the prompts that operators have written."""
+    """Provides the stored prompts."""
 
     async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
-        """Fill a prompt in.
+        """Fill in the variables of a prompt.
 
         Raises:
-            CallerError: there is no such prompt, it cannot be used yet, or a variable is missing or unknown.
+            CallerError: there is no such prompt, it is not active yet, or a variable is missing or unknown.
         """
 
     async def find_active(self, name: str) -> FilledPrompt | None:

@@ -1,4 +1,4 @@
-"""What the language model is told: the rules, the sources, the question."""
+"""The request to the language model: rules, sources, question."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from app.answers.retrieval import Passage
 from app.chat.ports import Message, ModelRequest, Source
 
-MOST_SOURCE_CHARACTERS = 24_000  # about 6,000 tokens, which leaves room in the smallest context windows in use
-ANSWERS_PROMPT = "answers"  # a stored prompt of this name takes the place of the rules while it is active
+MOST_SOURCE_CHARACTERS = 24_000  # about 6,000 tokens, which fits the smallest context windows in use
+ANSWERS_PROMPT = "answers"  # an active stored prompt of this name replaces the rules
 
 RULES = """\
 You answer questions from the sources that the first message of the user contains, and from nothing else.
@@ -26,11 +26,11 @@ _HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\
 
 
 def fit_budget(passages: Sequence[Passage], most_characters: int = MOST_SOURCE_CHARACTERS) -> list[Passage]:
-    """Keep the best passages that fit together; one that does not fit is left out, not cut."""
+    """Return the best passages that fit the budget together; a passage is dropped, never truncated."""
     kept: list[Passage] = []
     left = most_characters
     for passage in passages:
-        # Documents indexed before passages had a bound may have some that never fit.
+        # Documents indexed before passages had a limit may have some that never fit.
         if len(passage.text) > most_characters:
             continue
         left -= len(passage.text)
@@ -41,7 +41,7 @@ def fit_budget(passages: Sequence[Passage], most_characters: int = MOST_SOURCE_C
 
 
 def compose_request(question: str, passages: Sequence[Passage], max_tokens: int, rules: str = RULES) -> ModelRequest:
-    """Write the request for an answer that cites the passages as `[1]`, `[2]` and so on, in their order."""
+    """Compose the request for an answer that cites the passages, in order, as `[1]`, `[2]` and so on."""
     sources = [Source(number, neutralise(passage.text)) for number, passage in enumerate(passages, start=1)]
     written = "\n".join(f'<source number="{source.marker}">\n{source.text}\n</source>' for source in sources)
     return ModelRequest(
@@ -52,8 +52,9 @@ def compose_request(question: str, passages: Sequence[Passage], max_tokens: int,
 
 
 def neutralise(text: str) -> str:
-    """Take from a text what could pass for the end of a source or for a citation, and what nobody can see.
+    """Remove invisible characters from a text, and defuse what looks like the end of a source or like a citation.
 
-    Control characters and hidden tags go, `</source>` loses its bracket, and `[3]` becomes `(3)`; every word stays.
+    Control and tag characters are removed, the bracket of `</source>` is replaced, and `[3]` becomes `(3)`; every word
+    stays.
     """
     return _MARKER.sub(r"(\1)", _TAG.sub("‹", _HIDDEN.sub("", text)))  # noqa: RUF001 - it only looks like the bracket

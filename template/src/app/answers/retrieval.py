@@ -1,4 +1,4 @@
-"""Finding the passages that a question is about, by meaning and by words."""
+"""Retrieval of passages for a query, by meaning and by words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from app.errors import EmbeddingModelError
 from app.inference.embedder import Embedder
 from app.observability.spans import span
 
-# Matches that are merged, at least, with those of the search by words.
+# Fewest vector matches to merge with those of the search by words.
 LEAST_FUSED = 50
-# Matches that a search looks through, at most, for as many passages as are wanted.
+# Most vector matches to look through for the requested number of passages.
 MOST_MATCHES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which of the caller's documents to search; empty fields do not restrict."""
+    """Which of the caller's documents to search; empty fields do not filter."""
 
     document_ids: tuple[UUID, ...] = ()
     tags: tuple[str, ...] = ()
@@ -37,9 +37,8 @@ class Passage:
     Attributes:
         score: cosine similarity to the query, -1 to 1.
         start: character offset in the document's text; `end` likewise.
-        page: counted from 1; None where the format has no pages.
-        rerank_score: what a cross-encoder makes of query and passage, the higher, the more relevant; None if it was
-            not asked, or gave no answer.
+        page: counted from 1; None if the format has no pages.
+        rerank_score: relevance by a cross-encoder, higher is more relevant; None if there is none, or it failed.
         reranker: the identity of that cross-encoder.
     """
 
@@ -60,8 +59,8 @@ class RetrievalService:
     """Searches the caller's documents.
 
     Attributes:
-        reranker: takes a second look at more passages than are wanted; None if nothing does.
-        words: finds passages by words; None searches by meaning alone.
+        reranker: optional; scores more passages than requested and selects the best.
+        words: optional search by words; without it, passages are found by meaning alone.
     """
 
     database: Database
@@ -73,7 +72,7 @@ class RetrievalService:
     async def search(
         self, query: str, *, caller: Caller, top_k: int = 5, filters: Filters | None = None
     ) -> list[Passage]:
-        """Find the passages that fit the query best, best first.
+        """Return the passages that match the query best, best first.
 
         Raises:
             ForbiddenError: the caller may not search.
@@ -83,7 +82,7 @@ class RetrievalService:
         return await self.find(query, caller=caller, top_k=top_k, filters=filters)
 
     async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
-        """Do what `search` does as a part of another use case, which has checked what the caller may do."""
+        """Search without checking the caller's scope, which the calling use case has done."""
         if self.reranker is None:
             return await self._nearest(query, caller, top_k, filters)
         candidates = await self._nearest(query, caller, self.reranker.candidates(top_k), filters)
@@ -101,34 +100,34 @@ class RetrievalService:
             limit=limit,
             document_ids=document_ids,
         )
-        worded = await self.words.find(query, caller.id, document_ids) if self.words else {}
-        return await self._search(vector_query, worded, caller)
+        word_ranks = await self.words.find(query, caller.id, document_ids) if self.words else {}
+        return await self._search(vector_query, word_ranks, caller)
 
-    async def _search(self, query: VectorQuery, worded: Mapping[UUID, int], caller: Caller) -> list[Passage]:
-        """Find passages that may be shown, although others may be nearer: of documents not indexed yet, or deleted."""
-        limit = max(query.limit, LEAST_FUSED) if worded else query.limit
+    async def _search(self, query: VectorQuery, word_ranks: Mapping[UUID, int], caller: Caller) -> list[Passage]:
+        """Widen the vector search until enough matches belong to ready documents, up to `MOST_MATCHES`."""
+        limit = max(query.limit, LEAST_FUSED) if word_ranks else query.limit
         while True:
             with span("search vectors", {"app.limit": limit}):
                 matches = await self.vectors.search(replace(query, limit=limit))
-            passages = _distinct(await self._load(await self._fuse(query, matches, worded), caller))
+            passages = _distinct(await self._load(await self._fuse(query, matches, word_ranks), caller))
             if len(passages) >= query.limit or len(matches) < limit or limit >= MOST_MATCHES:
                 return passages[: query.limit]
             limit = min(2 * limit, MOST_MATCHES)
 
     async def _fuse(
-        self, query: VectorQuery, near: Sequence[VectorMatch], worded: Mapping[UUID, int]
+        self, query: VectorQuery, near: Sequence[VectorMatch], word_ranks: Mapping[UUID, int]
     ) -> list[VectorMatch]:
-        """Merge what is near in meaning with what shares words; the score is the cosine for all of them."""
+        """Merge the vector matches with those of the search by words; all are scored by cosine similarity."""
         scores = {match.passage_id: match.score for match in near}
-        far = [passage_id for passage_id in worded if passage_id not in scores]
+        far = [passage_id for passage_id in word_ranks if passage_id not in scores]
         if far:
             others = await self.vectors.search(replace(query, passage_ids=far, limit=len(far)))
             scores |= {match.passage_id: match.score for match in others}
-        order = fuse({match.passage_id: rank for rank, match in enumerate(near, start=1)}, worded)
+        order = fuse({match.passage_id: rank for rank, match in enumerate(near, start=1)}, word_ranks)
         return [VectorMatch(passage_id, scores[passage_id]) for passage_id in order if passage_id in scores]
 
     async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
-        """Resolve filters to documents; None stands for all."""
+        """Return the documents that match the filters; None stands for all of the caller's."""
         async with self.database.transaction() as session:
             other = await repository.find_other_model(session, caller.id, self.embedder.model.identity)
             if other is not None:
@@ -154,7 +153,7 @@ class RetrievalService:
 
 
 def _distinct(passages: Sequence[Passage]) -> list[Passage]:
-    """Leave out passages that say what a better one says, as those of copies of a document do."""
+    """Drop passages with the same text as a better one, such as those from copies of a document."""
     first: dict[str, Passage] = {}
     for passage in passages:
         first.setdefault(passage.text, passage)
@@ -164,7 +163,7 @@ def _distinct(passages: Sequence[Passage]) -> list[Passage]:
 async def _best(
     reranker: PassageReranker, query: str, candidates: Sequence[Passage], caller: Caller, top_k: int
 ) -> list[Passage]:
-    """Choose those that the cross-encoder puts first; of equals, and where it gives no answer, the nearest."""
+    """Return the best by the cross-encoder; ties, and all if it fails, are in order of the search."""
     judged = await reranker.judge(query, [each.text for each in candidates], owner=caller.id)
     if judged is None:
         return list(candidates[:top_k])

@@ -1,4 +1,4 @@
-"""Searches and answers over HTTP."""
+"""HTTP routes for searches and answers."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ data: {"text":"The warranty lasts 24 months"}
 event: done
 data: {"answer":"The warranty lasts 24 months. [1]","citations":[…],"model":"offline:extractive","usage":{…},…}
 """
-# An event as OpenAPI describes them (3.2, section 4.14.4).
+# The schema of an event, as in OpenAPI 3.2, section 4.14.4.
 STREAM_EVENT = {
     "type": "object",
     "required": ["event", "data"],
@@ -35,7 +35,7 @@ STREAM_EVENT = {
 STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer, or with `stream: true` the events `passages`, `token` (many), and at the end "
-        "`done` with the whole answer or `error` with a problem.",
+        "`done` with the complete answer or `error` with a problem.",
         "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
     }
 }
@@ -43,7 +43,7 @@ STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
 
 @router.post("/search")
 async def search(body: SearchCreate, caller: CallerDep, services: ServicesDep, request: Request) -> SearchRead:
-    """Find the passages of the caller's documents that are nearest to a text in meaning."""
+    """Find the passages of the caller's documents that match a query best."""
     retrieval = services.retrieval
     filters = body.filters.as_search_filters() if body.filters else None
     work = retrieval.search(body.query, caller=caller, top_k=body.top_k, filters=filters)
@@ -62,6 +62,6 @@ async def create_answer(
         work = answers.answer(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
         return AnswerRead.of(await while_connected(request, work))
     events = answers.stream(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
-    first = await anext(events)  # what fails before the first event is still an ordinary problem
+    first = await anext(events)  # an error before the first event is an ordinary error response
     reading = ReadAhead(events)
     return EventStream(answer_frames(first, reading), reading)

@@ -41,8 +41,8 @@ class Answer:
     """A finished answer with checked citations.
 
     Attributes:
-        model: who wrote it.
-        finish_reason: why it ends, such as `stop`, or `length` where a limit cut it off.
+        model: the language model that wrote it.
+        finish_reason: why it ends, such as `stop`, or `length` if a limit cut it off.
     """
 
     text: str
@@ -54,7 +54,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Passages:
-    """What the answer will rest on; the first event. Marker 1 stands for the first passage."""
+    """The first event: the passages that the answer is based on. Marker 1 refers to the first one."""
 
     passages: Sequence[Passage]
 
@@ -68,7 +68,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The whole answer; the last event."""
+    """The last event: the complete answer."""
 
     answer: Answer
 
@@ -78,7 +78,7 @@ AnswerEvent = Passages | Token | Done
 
 @dataclass(frozen=True, slots=True)
 class AnswerService:
-    """Finds passages and has a language model answer from them."""
+    """Answers questions with a language model, from passages that a search finds."""
 
     retrieval: PassageSearch
     language_model: LanguageModel
@@ -96,10 +96,10 @@ class AnswerService:
         filters: Filters | None = None,
         prompt: PromptChoice | None = None,
     ) -> Answer:
-        """Answer in one piece; raises what `stream` raises."""
+        """Return the complete answer; raise what `stream` raises."""
         streamed = self.stream(question, caller=caller, top_k=top_k, filters=filters, prompt=prompt)
         last = [event async for event in streamed][-1]
-        assert isinstance(last, Done)  # noqa: S101 - what a stream that does not raise ends with
+        assert isinstance(last, Done)  # noqa: S101 - every stream that does not raise ends with it
         return last.answer
 
     async def stream(
@@ -111,15 +111,15 @@ class AnswerService:
         filters: Filters | None = None,
         prompt: PromptChoice | None = None,
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """Answer piece by piece: `Passages`, some `Token`s, `Done`; closing the iterator stops the model.
+        """Stream an answer: `Passages`, any number of `Token`s, `Done`; closing the iterator stops the model.
 
-        The prompt says how; else the active one of the name `answers`, else the built-in rules. Where nothing is found,
-        the answer says so and no model is asked.
+        The rules are `prompt`, or else the active stored prompt named `answers`, or else the built-in ones. If no
+        passages are found, the answer says so and no model is called.
 
         Raises:
-            CallerError: the caller may not ask, or has reached a limit; the prompt cannot be used so; the documents
-                need to be indexed anew; a guardrail refuses the question, or the answer, perhaps in the middle of it.
-            UpstreamError: the search or the language model failed, perhaps in the middle of the answer.
+            CallerError: the caller may not ask, or has reached a limit; the prompt cannot be used; the documents
+                need reindexing; a guardrail rejects the question, or the answer, possibly mid-stream.
+            UpstreamError: the search or the language model failed, possibly mid-stream.
         """
         caller.require(Scope.ANSWERS)
         rules = await self._choose(prompt, caller)
@@ -132,7 +132,7 @@ class AnswerService:
             yield Done(Answer(NOTHING_FOUND, [], self.language_model.name, Usage(0, 0)))
             return
         pieces: list[str] = []
-        # A limit that is reached is an answer of its own, so it is looked at before the first event.
+        # Limits are checked before the first event, so that reaching one is an ordinary error response.
         async with self._answer_from(passages, question, rules, caller) as events:
             yield Passages(passages)
             async for event in events:
@@ -161,10 +161,10 @@ class AnswerService:
 
 
 def _finish(text: str, end: Finished, passages: Sequence[Passage]) -> Answer:
-    """Check what the model wrote.
+    """Build the answer from what the model wrote, with checked citations.
 
     Raises:
-        UpstreamFailedError: it wrote nothing.
+        UpstreamFailedError: the model wrote nothing.
     """
     if not text.strip():
         raise UpstreamFailedError(f"The language model wrote no answer (finish reason: {end.reason}).")

@@ -1,4 +1,4 @@
-"""How long answers from documents may be."""
+"""Settings for answers from documents."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,4 +8,4 @@ class AnswersSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_tokens: int = Field(default=4096, ge=1, description="of one answer, with what a model thinks before it writes")
+    max_tokens: int = Field(default=4096, ge=1, description="most tokens of an answer, including the model's reasoning")

@@ -1,4 +1,4 @@
-"""Search for passages by the words of a query: finds names, numbers and codes that embeddings blur."""
+"""Keyword search for passages: finds names, numbers and codes that embeddings miss."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -19,17 +19,17 @@ _failures = get_meter("app.answers").create_counter(
     "app_search_words_failures", description="searches that went on without the search by words"
 )
 
-# Weakens the lead of the first ranks; from Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet
-# and individual rank learning methods", SIGIR 2009.
+# Dampens the weight of the first ranks; from Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms
+# Condorcet and individual rank learning methods", SIGIR 2009.
 RANK_OFFSET = 60
 
 
 @dataclass(frozen=True, slots=True)
 class WordSearch:
-    """Finds passages by words, which makes a search better but is not needed for one.
+    """Finds passages by keywords; optional, searches work without its results.
 
     Attributes:
-        limit: how many passages to find at most.
+        limit: the most passages to find.
     """
 
     database: Database
@@ -37,7 +37,7 @@ class WordSearch:
     limit: int = 50
 
     async def find(self, query: str, owner_id: UUID, document_ids: Sequence[UUID] | None) -> Mapping[UUID, int]:
-        """Rank the owner's passages that share rare words with a query, from 1; none if that takes too long."""
+        """Rank the owner's passages that share rare words with a query, from 1; return none on a timeout."""
         seconds = self.settings.words_timeout
         try:
             async with asyncio.timeout(seconds), self.database.transaction() as session:
@@ -52,7 +52,7 @@ class WordSearch:
 
 
 def fuse(*rankings: Mapping[UUID, int]) -> list[UUID]:
-    """Merge rankings, which count from 1, by reciprocal rank fusion; of equals, the first to appear comes first."""
+    """Merge rankings, which count from 1, by reciprocal rank fusion; ties keep the order of first appearance."""
     scores: dict[UUID, float] = {}
     for ranking in rankings:
         for each, rank in ranking.items():

@@ -1,1 +1,1 @@
-"""Accounts, API keys and who is calling."""
+"""Accounts, API keys and authentication of callers."""

@@ -1,4 +1,4 @@
-"""Credentials in the headers of a request."""
+"""Bearer credentials in the headers of a request."""
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -7,10 +7,10 @@ from app.errors import UnauthenticatedError
 
 
 def read_bearer(scope: Scope) -> str:
-    """Return the credentials that came with a request.
+    """Return the bearer credentials of a request.
 
     Raises:
-        UnauthenticatedError: none did.
+        UnauthenticatedError: there are none.
     """
     scheme, _, credentials = Headers(scope=scope).get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":

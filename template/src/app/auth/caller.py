@@ -1,4 +1,4 @@
-"""Who is asking, and what they may do."""
+"""The authenticated caller and its scopes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from app.errors import ForbiddenError
 
 
 class Scope(StrEnum):
-    """A permission that a key may hold."""
+    """A permission of an API key."""
 
     ACCOUNT = "account"
     ANSWERS = "answers"
@@ -33,20 +33,20 @@ class Scope(StrEnum):
     WEBHOOKS = "webhooks"
 
 
-# They reach what belongs to others, so only operators give them away: `app create-key --role`. No key makes another one
-# that holds them, which would outlive its own revocation.
+# These give access to others' data, so only operators can grant them: `app create-key --role`. A key cannot create
+# another one with them, which would outlive its revocation.
 OPERATOR_SCOPES = frozenset({Scope.MODELS, Scope.PROMPTS_WRITE, Scope.REVIEWS_DECIDE})
 REVIEWER_SCOPES = frozenset({Scope.REVIEWS, Scope.REVIEWS_DECIDE})
-# What people may do with what is theirs; who signs in with a password holds all of it.
+# Scopes for an account's own data; signing in with a password grants all of them.
 ACCOUNT_SCOPES = frozenset(Scope) - OPERATOR_SCOPES
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated account, seen through the credentials that it used.
+    """An authenticated account, with the scopes of its credentials.
 
     Attributes:
-        key_id: the API key, if it was one.
+        key_id: id of the API key, if one was used.
         expires_at: when that key expires, if it does.
     """
 
@@ -56,10 +56,10 @@ class Caller:
     expires_at: datetime | None = None
 
     def require(self, scope: Scope) -> None:
-        """Pass if the scope is held.
+        """Check that the caller has a scope.
 
         Raises:
-            ForbiddenError: it is not.
+            ForbiddenError: it does not.
         """
         if scope not in self.scopes:
             raise ForbiddenError(f"These credentials lack the scope {scope.value}.")

@@ -21,7 +21,7 @@ class Account(Record):
 
 
 class ApiKey(Record):
-    """A key for programs. Only its SHA-256 is kept: the key has 256 random bits, so no slow hash is needed."""
+    """An API key. Only its SHA-256 is stored: the key has 256 random bits, so a slow hash is not needed."""
 
     __tablename__ = "api_keys"
     __table_args__ = (Index("ix_api_keys_account_id_created_at", "account_id", "created_at", "id"),)

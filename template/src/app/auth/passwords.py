@@ -1,4 +1,4 @@
-"""Password hashing (argon2id), kept off the event loop and off the threads that everything else shares."""
+"""Password hashing (argon2id) in a separate thread pool."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,12 +16,12 @@ THREADS = 2
 MOST_WAITING = 16
 
 _hasher = PasswordHash.recommended()
-# Verified when there is no account, so that the time taken does not tell whether an address is known.
+# Verified if there is no account, so that the response time does not reveal whether an address is registered.
 _DECOY = _hasher.hash("no account has this password")
 
 
 class Passwords:
-    """Hashes and verifies a few passwords at a time; its threads start when they are needed."""
+    """Hashes and verifies a few passwords at a time; its threads start on demand."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
@@ -31,21 +31,21 @@ class Passwords:
         """Hash a password for storage.
 
         Raises:
-            OverloadedError: too many others wait.
+            OverloadedError: too many calls are waiting.
         """
         return await self._run(lambda: _hasher.hash(password))
 
     async def verify(self, password: str, stored: str | None) -> bool:
-        """Tell whether a password is the stored one; takes as long when nothing is stored.
+        """Return whether a password matches the stored hash; takes as long if `stored` is None.
 
         Raises:
-            OverloadedError: too many others wait.
+            OverloadedError: too many calls are waiting.
         """
         matches = await self._run(lambda: _hasher.verify(password, stored or _DECOY))
         return matches and stored is not None
 
     def close(self) -> None:
-        """Drop what waits, and let the threads end."""
+        """Cancel waiting calls, and stop the threads once they are idle."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], Result]) -> Result:

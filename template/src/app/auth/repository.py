@@ -1,4 +1,4 @@
-"""Accounts and API keys in SQL."""
+"""SQL for accounts and API keys."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,7 +46,7 @@ async def add_key(  # noqa: PLR0913 - one argument per column
     scopes: Sequence[str],
     expires_at: datetime | None,
 ) -> ApiKey:
-    """Store a key's digest."""
+    """Insert a key with the digest of its secret."""
     key = ApiKey(
         account_id=account_id, name=name, prefix=prefix, digest=digest, scopes=list(scopes), expires_at=expires_at
     )

@@ -1,4 +1,4 @@
-"""Accounts and keys over HTTP."""
+"""HTTP routes for accounts, tokens and API keys."""
 
 from typing import Annotated
 from uuid import UUID
@@ -23,7 +23,7 @@ async def register(body: AccountCreate, services: ServicesDep) -> Account:
 
 @router.post("/token")
 async def create_token(form: Annotated[OAuth2PasswordRequestForm, Depends()], services: ServicesDep) -> TokenRead:
-    """Sign in with e-mail address (as `username`) and password."""
+    """Sign in with an e-mail address, as `username`, and a password."""
     return _token_read(await services.auth.sign_in(form.username, form.password))
 
 

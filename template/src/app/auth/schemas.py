@@ -1,4 +1,4 @@
-"""Wire types of accounts and keys."""
+"""Request and response schemas of accounts, tokens and API keys."""
 
 from datetime import datetime
 from typing import Literal
@@ -37,13 +37,13 @@ class TokenRead(BaseModel):
 
 
 class TokenRefresh(Payload):
-    """A refresh."""
+    """A refresh token to exchange."""
 
     refresh_token: str
 
 
 class KeyCreate(Payload):
-    """A new key."""
+    """An API key to create."""
 
     name: str = Field(min_length=1, max_length=100, examples=["nightly import"])
     scopes: set[Scope] = Field(
@@ -51,7 +51,7 @@ class KeyCreate(Payload):
     )
     expires_at: Moment | None = Field(
         default=None,
-        description="when it stops working; made with a key that expires, it does so with that one at the latest",
+        description="when the key expires; at the latest, with the key that creates it",
     )
 
 

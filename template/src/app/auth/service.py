@@ -1,4 +1,4 @@
-"""Signing up, signing in, and keys for programs."""
+"""The use cases of authentication: registration, sign-in and API keys."""
 
 import hashlib
 import secrets
@@ -24,7 +24,7 @@ MOST_KNOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made; `secret` cannot be shown again."""
+    """A new key; its `secret` cannot be shown again."""
 
     key: ApiKey
     secret: str
@@ -32,14 +32,14 @@ class NewKey:
 
 @dataclass(slots=True)
 class AuthService:
-    """Knows accounts and their credentials."""
+    """Manages accounts and keys, and authenticates callers."""
 
     database: Database
     settings: AuthSettings
     passwords: Passwords = field(default_factory=Passwords)
-    # By the digest of a key, or by the account that a token speaks for: most requests come from the same few.
+    # Callers by the digest of their key, or by the account of their token: most requests come from the same few.
     _known: TTLCache[str | UUID, Caller] = field(init=False)
-    # By the digest of an access token, the account that it speaks for: its signature is the same as a moment ago.
+    # Accounts by the digest of their access token, so that its signature need not be verified again.
     _verified: TTLCache[str, UUID] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,9 +50,9 @@ class AuthService:
         """Create an account.
 
         Raises:
-            ForbiddenError: registration is switched off.
+            ForbiddenError: registration is disabled.
             ConflictError: the address is taken.
-            OverloadedError: too many others register or sign in.
+            OverloadedError: too many concurrent registrations and sign-ins.
         """
         if not self.settings.registration_open:
             raise ForbiddenError("Registration is closed; ask the operator for an account.")
@@ -64,21 +64,21 @@ class AuthService:
         return account
 
     async def ensure_account(self, email: str, *, existing: bool = False) -> Caller:
-        """Find or create an account without a password: for operators, who hold the database anyway.
+        """Find an account, or create one without a password: for operators, who control the database anyway.
 
         Args:
             email: the address of the account.
-            existing: whether it may be an account with a password.
+            existing: whether an account with a password is accepted.
 
         Raises:
-            ConflictError: it is one, or it is locked.
+            ConflictError: the account is locked, or has a password without `existing`.
         """
         async with self.database.transaction() as session:
             await repository.add_account(session, email=email.lower(), password_hash=None)
             account = await repository.find_account_by_email(session, email.lower())
         if account is None:
             raise ConflictError(f"The account of {email} is locked: `app account unlock` opens it.")
-        # Nobody checks that who registers an address is who reads its mail.
+        # Registration does not verify that the address belongs to the user.
         if account.password_hash is not None and not existing:
             raise ConflictError(
                 f"The account of {email} has a password, and whoever registered it would see what you put there. "
@@ -90,7 +90,7 @@ class AuthService:
         """Find an account by its address: for operators.
 
         Raises:
-            NotFoundError: no active account has it.
+            NotFoundError: no active account has the address.
         """
         async with self.database.transaction() as session:
             account = await repository.find_account_by_email(session, email.lower())
@@ -103,7 +103,7 @@ class AuthService:
 
         Raises:
             UnauthenticatedError: no active account has this address and password.
-            OverloadedError: too many others register or sign in.
+            OverloadedError: too many concurrent registrations and sign-ins.
         """
         async with self.database.transaction() as session:
             account = await repository.find_account_by_email(session, email.lower())
@@ -113,20 +113,20 @@ class AuthService:
         return issue_tokens(Session(account.id, datetime.now(UTC)), self.settings)
 
     async def refresh(self, refresh_token: str) -> TokenPair:
-        """Exchange a refresh token for new tokens, which belong to the same sign-in.
+        """Exchange a refresh token for new tokens of the same sign-in.
 
         Raises:
-            UnauthenticatedError: the token is not valid, the account is gone, or the sign-in is too long ago.
+            UnauthenticatedError: the token is not valid, the account is not active, or the session has ended.
         """
         session = read_token(refresh_token, TokenUse.REFRESH, self.settings)
         await self._account(session.account_id)
         return issue_tokens(session, self.settings)
 
     async def authenticate(self, credentials: str) -> Caller:
-        """Tell who holds an API key or an access token, as the database knew `cache_seconds` ago or later.
+        """Return the caller of an API key or access token; may be cached for `cache_seconds`.
 
         Raises:
-            UnauthenticatedError: nobody does.
+            UnauthenticatedError: the credentials are not valid.
         """
         digest = _digest(credentials)
         if credentials.startswith(KEY_MARK):
@@ -141,11 +141,11 @@ class AuthService:
     async def create_key(
         self, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, *, caller: Caller
     ) -> NewKey:
-        """Make an API key with at most the caller's own scopes, which expires with the caller's own key at the latest.
+        """Create an API key with at most the caller's scopes, which expires no later than the caller's own key.
 
         Raises:
-            ForbiddenError: the caller lacks the scope `account`, or one that the key shall have; or that is one which
-                operators alone give; or the key shall live longer than the caller's own.
+            ForbiddenError: the caller lacks the scope `account` or one of `scopes`, one of them can only be granted by
+                operators, or `expires_at` is later than the expiry of the caller's own key.
         """
         caller.require(Scope.ACCOUNT)
         if reserved := OPERATOR_SCOPES.intersection(scopes):
@@ -163,7 +163,7 @@ class AuthService:
     async def give_key(
         self, name: str, scopes: Collection[Scope], expires_at: datetime | None = None, *, account_id: UUID
     ) -> NewKey:
-        """Make an API key with any scopes: for operators."""
+        """Create an API key with any scopes: for operators."""
         secret = KEY_MARK + secrets.token_urlsafe(32)
         async with self.database.transaction() as session:
             key = await repository.add_key(
@@ -184,7 +184,7 @@ class AuthService:
             return await repository.list_keys(session, caller.id, page)
 
     async def delete_key(self, key_id: UUID, *, caller: Caller) -> None:
-        """Revoke a key: here at once, in other processes after `cache_seconds` at the latest.
+        """Revoke a key: in this process at once, in others within `cache_seconds`.
 
         Raises:
             NotFoundError: the caller has no such key.
@@ -201,7 +201,7 @@ class AuthService:
             key = await repository.find_key(session, digest)
         if key is None:
             raise UnauthenticatedError("The API key is not valid or has expired.")
-        # A scope that a later release dropped grants nothing.
+        # Unknown scopes, of another release, are ignored.
         known = frozenset(scope for scope in Scope if scope in key.scopes)
         caller = Caller(id=key.account_id, scopes=known, key_id=key.id, expires_at=key.expires_at)
         if self._outlives_cache(key.expires_at):

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: who signed in, for how long, to do what."""
+"""JSON Web Tokens (JWT) for access and refresh, and the settings of authentication."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from app.errors import UnauthenticatedError
 
-# Pinned on both sides: a token may not choose how it is checked (RFC 8725, section 3.1).
+# Fixed for signing and verification: a token must not choose its algorithm (RFC 8725, section 3.1).
 ALGORITHM = "HS256"
 CLAIMS = ["aud", "exp", "iat", "iss", "sub", "use"]
 # Seconds by which the clocks of two processes may differ.
 LEEWAY = 30
 SECRET_LENGTH = 32
-# How secrets in examples begin, which everybody knows.
+# The prefix of example secrets, which are public.
 PLACEHOLDER = "change-me"
 REMEDY = 'python -c "import secrets; print(secrets.token_urlsafe(48))"'
 
@@ -30,17 +30,17 @@ class AuthSettings(BaseModel):
     jwt_secret: SecretStr = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="signs tokens; at least 32 random characters, the same everywhere",
+        description="secret for signing tokens: at least 32 random characters, the same in all processes",
     )
     issuer: str = "app"
     audience: str = "app"
-    access_minutes: int = Field(default=15, ge=1, description="life of an access token")
-    refresh_days: int = Field(default=14, ge=1, description="life of a refresh token")
+    access_minutes: int = Field(default=15, ge=1, description="lifetime of an access token")
+    refresh_days: int = Field(default=14, ge=1, description="lifetime of a refresh token")
     session_days: int = Field(
-        default=90, ge=1, description="how long after a sign-in its tokens may be refreshed; no token lives longer"
+        default=90, ge=1, description="longest duration of a session, after which the user must sign in again"
     )
     cache_seconds: float = Field(
-        default=5, ge=0, le=300, description="for so long what the database said of a key or an account is believed"
+        default=5, ge=0, le=300, description="how long keys and accounts are cached; revocation takes effect after that"
     )
     registration_open: bool = Field(default=False, description="whether anyone may create an account over HTTP")
 
@@ -54,7 +54,7 @@ class AuthSettings(BaseModel):
 
 
 class TokenUse(StrEnum):
-    """The use of a token; one kind is not accepted as the other."""
+    """The use of a token; an access token is not accepted for a refresh, nor the reverse."""
 
     ACCESS = "access"
     REFRESH = "refresh"
@@ -62,10 +62,10 @@ class TokenUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The account of a token and its sign-in, which stays the same over refreshes.
+    """The account and the sign-in of a token, which a refresh keeps.
 
     Attributes:
-        token_expires_at: when the token expires that was read; None before one is signed.
+        token_expires_at: when the token that was read expires; None for a new session.
     """
 
     account_id: UUID
@@ -75,7 +75,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class TokenPair:
-    """The tokens of a sign-in; `expires_in` is the life of the access token in seconds."""
+    """The tokens of a sign-in; `expires_in` is the lifetime of the access token in seconds."""
 
     access: str
     refresh: str
@@ -86,7 +86,7 @@ def issue_tokens(session: Session, settings: AuthSettings) -> TokenPair:
     """Sign an access token and a refresh token.
 
     Raises:
-        UnauthenticatedError: the session is over.
+        UnauthenticatedError: the session has lasted `session_days`.
     """
     now = datetime.now(UTC)
     left = session.signed_in_at + timedelta(days=settings.session_days) - now
@@ -105,7 +105,7 @@ def read_token(token: str, use: TokenUse, settings: AuthSettings) -> Session:
     """Verify a token and return its session; clocks may differ by half a minute.
 
     Raises:
-        UnauthenticatedError: signature, issuer, audience, life or use is wrong.
+        UnauthenticatedError: the signature, issuer, audience or use is wrong, or the token has expired.
     """
     try:
         claims: dict[str, Any] = jwt.decode(
@@ -117,7 +117,7 @@ def read_token(token: str, use: TokenUse, settings: AuthSettings) -> Session:
             leeway=LEEWAY,
             options={"require": CLAIMS},
         )
-        # Tokens that an earlier release signed do not say it.
+        # Tokens of earlier releases lack `auth_time`.
         signed_in_at = datetime.fromtimestamp(int(claims.get("auth_time", claims["iat"])), UTC)
         session = Session(UUID(claims["sub"]), signed_in_at, datetime.fromtimestamp(int(claims["exp"]), UTC))
     except (jwt.InvalidTokenError, ValueError, OverflowError) as error:
@@ -135,7 +135,7 @@ def _sign(session: Session, use: TokenUse, now: datetime, life: timedelta, setti
         "aud": settings.audience,
         "iat": now,
         "exp": now + life,
-        # As OpenID Connect Core calls it, section 2.
+        # The claim of OpenID Connect Core, section 2.
         "auth_time": int(session.signed_in_at.timestamp()),
     }
     return jwt.encode(claims, settings.jwt_secret.get_secret_value(), algorithm=ALGORITHM)

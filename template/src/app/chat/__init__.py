@@ -1,1 +1,1 @@
-"""Language models behind one port."""
+"""Chat completions, and the port that every language model implements."""

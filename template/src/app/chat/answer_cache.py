@@ -1,4 +1,4 @@
-"""Answers that are kept for a while, to be given again to who asks the same: what keeps them, and under which key."""
+"""The port of the answer cache, and the keys under which answers are stored."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,21 +9,21 @@ from typing import Any, Literal, Protocol
 from app.auth.caller import Caller
 from app.chat.ports import Finished, LanguageModel, ModelRequest, TextDelta, ToolCallDelta
 
-FORMAT = 1  # of what is kept, and of what a key is made of; another number leaves everything behind that was kept
+FORMAT = 1  # version of stored answers and of keys; changing it invalidates everything stored before
 
-# Who gets an answer for all who ask the same meanwhile: `granted` is whoever claimed it, `taken` somebody else, `off`
-# nobody, because that has just failed or because they cannot hear of each other.
+# Who generates an answer that several requests want at once: `granted` is this request, `taken` another. `off` means
+# that requests do not wait, because the last attempt has just failed or the cache is unreachable.
 Claim = Literal["granted", "taken", "off"]
 
 
 @dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """A whole answer, as it was given. Times are in seconds.
+class CachedAnswer:
+    """A complete answer. Times are in seconds.
 
     Attributes:
-        took: how long the model wrote.
-        life: how long it is kept.
-        left: what is left of that.
+        took: time that the model needed for it.
+        life: total time for which it is cached.
+        left: time until it expires.
     """
 
     pieces: Sequence[TextDelta | ToolCallDelta]
@@ -34,65 +34,65 @@ class KeptAnswer:
 
     @property
     def age(self) -> float:
-        """How long ago the answer was given."""
+        """Seconds since the answer was cached."""
         return max(0.0, self.life - self.left)
 
 
 class AnswerCache(Protocol):
-    """Keeps answers for all processes, and knows which of them is getting one. It never raises.
+    """Stores answers for all processes and tracks which request is generating one. Its methods never raise.
 
-    While it is out of reach, nothing is found, nothing is kept, and every claim is `off`.
+    While the store is unreachable, nothing is found or stored, and every claim is `off`.
     """
 
-    async def find(self, key: str) -> KeptAnswer | None:
-        """Find an answer."""
+    async def find(self, key: str) -> CachedAnswer | None:
+        """Return the cached answer, or None."""
 
-    async def keep(self, key: str, answer: KeptAnswer) -> None:
-        """Keep an answer for its life, in place of an older one; one that is too large is not kept."""
+    async def keep(self, key: str, answer: CachedAnswer) -> None:
+        """Store an answer for its `life`, replacing an older one. Answers that are too large are not stored."""
 
     async def claim(self, key: str, token: str, seconds: float) -> Claim:
-        """Take on getting an answer, for so many seconds; the token says who does."""
+        """Claim the right to generate an answer for a number of seconds; the token identifies the holder."""
 
     async def renew(self, key: str, token: str, seconds: float) -> None:
-        """Hold a claim for so many seconds from now."""
+        """Extend a claim to this many seconds from now."""
 
     async def release(self, key: str, token: str, *, call_off: bool) -> None:
-        """Give a claim back.
+        """Release a claim.
 
         Args:
-            key: of the answer.
-            token: whose claim it is; that of another stays.
-            call_off: where no answer is kept now, those who wait, or come in the next moments, shall not take turns in
-                trying, but each go on alone.
+            key: key of the answer.
+            token: holder of the claim; claims of other holders stay.
+            call_off: if no answer is stored by now, stop waiting requests, and new ones for a moment, from claiming it
+                one after the other: each asks the model itself.
         """
 
 
 def answer_key(
     request: ModelRequest, *, alias: str, model: LanguageModel, checks: Mapping[str, Any], caller: Caller
 ) -> str:
-    """Name an answer by its owner and everything that it hangs on; a field that requests are given later is among that.
+    """Return the cache key of an answer: its owner, and a hash of everything that the answer depends on.
 
-    Stored prompts are in the messages, word by word.
+    The hash covers every field of the request, also fields added later. The text of a stored prompt is in the messages.
 
     Args:
-        request: as the model will see it.
-        alias: the name that the caller uses for the model.
-        model: the chain that it stands for.
-        checks: the settings of the guardrails, which may change what an answer says.
-        caller: whose answer it is.
+        request: the request as the model will see it.
+        alias: the model name that the caller uses.
+        model: the chain of models behind that name.
+        checks: the settings of the guardrails, which may change the answer.
+        caller: the owner of the answer.
     """
     parts = {
         "format": FORMAT,
         "owner": str(caller.id),
         "alias": alias,
-        "models": [model.name, *model.stand_ins],
+        "models": [model.name, *model.fallbacks],
         "checks": checks,
         "request": request,
     }
-    # Keys stay in their order: that of a JSON Schema's properties is one that models write by.
+    # Keys are not sorted: models write the properties of a JSON Schema in its order.
     return f"{caller.id}:{sha256(json.dumps(parts, default=_members, separators=(',', ':')).encode()).hexdigest()}"
 
 
 def _members(part: Any) -> dict[str, Any]:  # noqa: ANN401 - a request, or a part of one
-    """Take a part of a request apart without copying what it holds: schemas may be large."""
+    """Return the fields of a dataclass without copying their values: schemas may be large."""
     return {field.name: getattr(part, field.name) for field in fields(part)}

@@ -1,4 +1,4 @@
-"""Many conversations answered at once, each as if it had come alone."""
+"""Batches of chat completions: limits and concurrent execution."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 
 
 def check_batch(requests: int, size: int, settings: ChatSettings, *, caller: Caller) -> None:
-    """Pass if a batch of so many requests, in a body of so many bytes, may be answered.
+    """Check the caller's scope, the number of requests, and the size of the body in bytes.
 
     Raises:
-        ForbiddenError: the caller may not ask.
+        ForbiddenError: the caller lacks the scope for chat.
         UnsupportedParameterError: there are too many requests.
         PayloadTooLargeError: there are too many bytes.
     """
@@ -37,9 +37,9 @@ def check_batch(requests: int, size: int, settings: ChatSettings, *, caller: Cal
 async def answer_each(
     requests: Sequence[Request], answer: Callable[[Request], Coroutine[Any, Any, Result]], *, concurrency: int
 ) -> list[Result | Exception]:
-    """Answer requests, so many at a time; in the place of one that fails is what it raised.
+    """Answer requests, at most `concurrency` at a time, and return the results in order; a failure is its exception.
 
-    Cancelling this stops what is under way, and nothing more is begun.
+    Cancelling the call also cancels the running requests and starts no others.
     """
     free = asyncio.Semaphore(concurrency)
 
@@ -51,7 +51,7 @@ async def answer_each(
                 report_failure(error)
                 return error
             except Exception as error:
-                # No fault of one may spoil the others.
+                # One failure must not affect the others.
                 log.exception("chat.crashed", index=index)
                 return error
 

@@ -1,4 +1,4 @@
-"""Many chat completions on the wire: each with a result of its own, in the shape that it would have had alone."""
+"""Request and response schemas of chat batches: each result looks like that of a single request."""
 
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -18,7 +18,7 @@ from app.problems import as_openai_error, problem_of
 
 
 def _validate_apart(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    """Put what is wrong with one request into its place, instead of refusing all of them."""
+    """Return an invalid request's validation error in its place, instead of rejecting the batch."""
     try:
         return validate(value)
     except ValidationError as error:
@@ -35,13 +35,13 @@ BatchedRequest = Annotated[
 
 
 class ChatBatchCreate(Payload):
-    """Requests, each with the body of a chat completion that is not streamed."""
+    """A list of chat completion requests without streaming."""
 
     requests: list[BatchedRequest] = Field(
         min_length=1,
         max_length=MOST_REQUESTS,
         fail_fast=True,
-        description="as for /v1/chat/completions, without `stream`",
+        description="request bodies as for /v1/chat/completions, without `stream`",
     )
 
     @model_validator(mode="before")
@@ -55,22 +55,22 @@ class ChatBatchCreate(Payload):
 class ChatBatchAnswer(BaseModel):
     """The answer to one request."""
 
-    index: int = Field(description="of the request, from 0")
-    status: int = Field(default=HTTPStatus.OK.value, description="what the request alone would have had")
+    index: int = Field(description="position of the request in the batch, from 0")
+    status: int = Field(default=HTTPStatus.OK.value, description="HTTP status that a single request would get")
     response: ChatCompletion
 
 
 class ChatBatchFailure(BaseModel):
-    """Why one request has no answer."""
+    """The error of one failed request."""
 
-    index: int = Field(description="of the request, from 0")
-    status: int = Field(description="what the request alone would have had", examples=[429])
+    index: int = Field(description="position of the request in the batch, from 0")
+    status: int = Field(description="HTTP status that a single request would get", examples=[429])
     error: OpenAIErrorDetail
-    retry_after: int | None = Field(description="seconds after which another try may succeed", examples=[17])
+    retry_after: int | None = Field(description="seconds after which a retry may succeed", examples=[17])
 
     @classmethod
     def of(cls, index: int, error: Exception) -> Self:
-        """Put a failure on the wire."""
+        """Build the result of a failed request."""
         problem = problem_of(error)
         return cls(
             index=index,
@@ -81,13 +81,13 @@ class ChatBatchFailure(BaseModel):
 
 
 class ChatBatch(BaseModel):
-    """A result for each request, in their order."""
+    """One result per request, in the order of the requests."""
 
     results: list[ChatBatchAnswer | ChatBatchFailure]
 
     @classmethod
     def of(cls, outcomes: Sequence[ChatCompletion | Exception]) -> Self:
-        """Put what became of the requests on the wire."""
+        """Build the response from the answers and exceptions of the requests."""
         return cls(
             results=[
                 ChatBatchFailure.of(index, each)

@@ -1,4 +1,4 @@
-"""Giving answers again: one request gets an answer from the model, those who ask the same meanwhile wait for it."""
+"""Caching of answers: one request generates an answer, identical concurrent requests wait for it."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ from itertools import groupby
 from uuid import uuid4
 
 from app.cancellation import cancel_and_wait
-from app.chat.answer_cache import AnswerCache, KeptAnswer
+from app.chat.answer_cache import AnswerCache, CachedAnswer
 from app.chat.metrics import count_cache_lookup
 from app.chat.ports import Finished, ModelEvent, ModelRequest, TextDelta, ToolCallDelta
 from app.chat.settings import AnswerCacheSettings
@@ -19,11 +19,11 @@ from app.errors import AppError, UnsupportedParameterError
 from app.response_headers import add_response_headers
 
 HEADER = "X-Answer-Cache"
-WHOLE = ("stop", "tool_calls")  # the reasons of answers that have all that the model wanted to say
-JITTER = 0.1  # the share of its time by which an answer may go earlier, so that not all go together
+WHOLE = ("stop", "tool_calls")  # finish reasons of complete answers
+JITTER = 0.1  # largest share by which a lifetime is shortened at random, so that not all answers expire together
 
-LEASE = 6.0  # seconds after which a claim whose process died is free
-# Seconds between looks at what somebody else is getting: the first, and the longest.
+LEASE = 6.0  # seconds after which the claim of a dead process expires
+# Seconds between polls for an answer that another request generates: the first pause and the longest.
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 0.5
 
@@ -31,24 +31,25 @@ Answering = AbstractAsyncContextManager[AsyncGenerator[ModelEvent, None]]
 
 
 @dataclass(frozen=True, slots=True)
-class CacheWish:
-    """What a caller says about keeping an answer.
+class CachePreference:
+    """The caller's choice about caching an answer.
 
     Attributes:
-        is_wanted: whether it may be a kept one, and is kept otherwise.
-        seconds: for how long; None leaves it to the service.
+        is_enabled: whether a cached answer may be returned and a new one stored.
+        seconds: lifetime in the cache; None for the service's default.
     """
 
-    is_wanted: bool
+    is_enabled: bool
     seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Caching:
-    """Keeps answers, and gives them again.
+    """Answers requests from the cache, and fills it.
 
     Attributes:
-        chance: gives a number from 0 to below 1.
+        lease: seconds for which a claim is held without renewal.
+        chance: returns a random number from 0 to below 1.
     """
 
     cache: AnswerCache
@@ -56,46 +57,46 @@ class Caching:
     lease: float = LEASE
     chance: Callable[[], float] = random.random
 
-    def seconds_for(self, request: ModelRequest, alias: str, wish: CacheWish | None) -> int:
-        """Say how long an answer may be kept; 0 where it must come from the model.
+    def seconds_for(self, request: ModelRequest, alias: str, preference: CachePreference | None) -> int:
+        """Return for how many seconds an answer may be cached; 0 if it must come from the model.
 
-        An answer is kept by itself only where the operator says so of the alias and the temperature is 0. Whoever asks
-        for it in the request takes the same answer again at any temperature.
+        Without a preference, answers are cached only for the configured aliases and only at temperature 0. A caller who
+        enables caching gets the cached answer at any temperature.
 
         Raises:
-            UnsupportedParameterError: no answer is kept that long.
+            UnsupportedParameterError: the requested lifetime exceeds `max_ttl`.
         """
         most = self.settings.max_ttl
-        if wish is None:
+        if preference is None:
             return min(self.settings.ttl, most) if alias in self.settings.aliases and request.temperature == 0 else 0
-        if not wish.is_wanted:
+        if not preference.is_enabled:
             return 0
-        if wish.seconds is not None and wish.seconds > most:
+        if preference.seconds is not None and preference.seconds > most:
             raise UnsupportedParameterError(f"Answers are kept for at most {most} s here.", param="cache.ttl")
-        return wish.seconds or min(self.settings.ttl, most)
+        return preference.seconds or min(self.settings.ttl, most)
 
     async def stream(
         self, key: str, seconds: int, answering: Answering, note: Callable[[Finished, float], Awaitable[None]]
     ) -> AsyncGenerator[ModelEvent, None]:
-        """Give the kept answer, or the model's, which is then kept if it is whole.
+        """Yield the cached answer, or the model's, which is then cached if it is complete.
 
         Args:
-            key: of the answer.
-            seconds: for which it is kept.
-            answering: the model's answer; nothing is asked of the model before it is entered.
-            note: puts a kept answer on the caller's account, with the seconds that it took to find it.
+            key: key of the answer.
+            seconds: lifetime of a new answer in the cache.
+            answering: context with the model's answer; the model is called only when it is entered.
+            note: records a cached answer against the caller's account; gets its end and the seconds of the lookup.
         """
         started, token = time.monotonic(), uuid4().hex
         kept, is_claimed = await self._find_or_claim(key, token)
         if kept is None or is_claimed:
             has_begun = False
             try:
-                async with aclosing(self._get(key, token, seconds, answering)) as events:
+                async with aclosing(self._generate(key, token, seconds, answering)) as events:
                     async for event in events:
                         has_begun = True
                         yield event
             except AppError:
-                # Who was to replace an answer before its time has one to give.
+                # An early refresh failed: the cached answer is still valid.
                 if kept is None or has_begun:
                     raise
             else:
@@ -107,8 +108,8 @@ class Caching:
             yield piece
         yield kept.end
 
-    async def _find_or_claim(self, key: str, token: str) -> tuple[KeptAnswer | None, bool]:
-        """Find the answer or take on getting it, waiting for whoever does, but not for too long."""
+    async def _find_or_claim(self, key: str, token: str) -> tuple[CachedAnswer | None, bool]:
+        """Return the cached answer, if any, and whether this request has the claim; wait at most `longest_wait`."""
         give_up, pause = time.monotonic() + self.settings.longest_wait, FIRST_PAUSE
         while True:
             kept = await self.cache.find(key)
@@ -116,7 +117,7 @@ class Caching:
                 return kept, False
             claim = await self.cache.claim(key, token, self.lease)
             if claim == "granted" and kept is None:
-                kept = await self.cache.find(key)  # it may have come between the two questions
+                kept = await self.cache.find(key)  # it may have been stored since the first lookup
                 if kept is not None:
                     await self.cache.release(key, token, call_off=False)
                     return kept, False
@@ -126,19 +127,21 @@ class Caching:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
-    def _is_due(self, kept: KeptAnswer) -> bool:
-        """Tell whether to replace an answer now: the more likely, the less time is left and the longer it takes.
+    def _is_due(self, kept: CachedAnswer) -> bool:
+        """Return whether to refresh an answer early: more likely the closer it is to expiry and the longer it takes.
 
-        The rule is XFetch with beta = 1: A. Vattani, F. Chierichetti, K. Lowenstein, “Optimal Probabilistic Cache
+        This is XFetch with beta = 1: A. Vattani, F. Chierichetti, K. Lowenstein, “Optimal Probabilistic Cache
         Stampede Prevention”, PVLDB 8(8), 2015.
         """
         return -kept.took * math.log(1 - self.chance()) >= kept.left
 
-    async def _get(self, key: str, token: str, seconds: int, answering: Answering) -> AsyncGenerator[ModelEvent, None]:
-        """Have the model answer, and keep that before its end is passed on."""
+    async def _generate(
+        self, key: str, token: str, seconds: int, answering: Answering
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """Yield the model's answer and store it before yielding its end."""
         count_cache_lookup("miss")
         add_response_headers({HEADER: "miss"})
-        writing, is_over = _Writing(self.settings.max_bytes), False
+        writing, is_over = _AnswerBuffer(self.settings.max_bytes), False
         call_off = True
         try:
             async with self._renewing(key, token), answering as events:
@@ -151,14 +154,14 @@ class Caching:
                         writing.add(event)
                     yield event
         except (GeneratorExit, asyncio.CancelledError):
-            call_off = is_over  # who leaves in the middle hands on to the next one
+            call_off = is_over  # after a disconnect, the next waiting request may claim it
             raise
         finally:
             await self.cache.release(key, token, call_off=call_off)
 
     @asynccontextmanager
     async def _renewing(self, key: str, token: str) -> AsyncIterator[None]:
-        """Hold the claim while the block runs, however long that is."""
+        """Renew the claim in the background while the block runs."""
 
         async def renew() -> None:
             while True:
@@ -173,8 +176,8 @@ class Caching:
 
 
 @dataclass(slots=True)
-class _Writing:
-    """Remembers an answer while it is written, as long as it is not too large to be kept."""
+class _AnswerBuffer:
+    """Collects the pieces of an answer, unless it becomes too large for the cache."""
 
     most: int
     started: float = field(default_factory=time.monotonic)
@@ -192,12 +195,12 @@ class _Writing:
         else:
             self.pieces.clear()
 
-    def kept(self, finished: Finished, life: float) -> KeptAnswer:
-        """Put pieces of text in a row together."""
+    def kept(self, finished: Finished, life: float) -> CachedAnswer:
+        """Return the answer for the cache, with consecutive pieces of text joined."""
         pieces: list[TextDelta | ToolCallDelta] = []
         for kind, group in groupby(self.pieces, key=type):
             if kind is TextDelta:
                 pieces.append(TextDelta("".join(piece.text for piece in group if isinstance(piece, TextDelta))))
             else:
                 pieces.extend(group)
-        return KeptAnswer(pieces, finished, time.monotonic() - self.started, life, life)
+        return CachedAnswer(pieces, finished, time.monotonic() - self.started, life, life)

@@ -1,4 +1,4 @@
-"""Answers as OpenAI streams them: a chunk with the role, chunks with pieces, a reason, perhaps the usage, `[DONE]`."""
+"""Streamed answers in OpenAI's format: the role, pieces, the finish reason, the usage if requested, and `[DONE]`."""
 
 import json
 import time
@@ -23,11 +23,11 @@ DONE = b"data: [DONE]\n\n"
 
 @dataclass(slots=True)
 class Chunks:
-    """Writes the chunks of one answer.
+    """Renders the chunks of one answer.
 
     Attributes:
-        model: whom the answer is expected from; the last chunks name who gave it.
-        include_usage: whether a chunk with the usage and no choices comes last.
+        model: the model that is expected to answer; the last chunks have the one that did.
+        include_usage: whether the last chunk has the usage and no choices.
     """
 
     model: str
@@ -36,11 +36,11 @@ class Chunks:
     created: int = field(default_factory=lambda: int(time.time()))
 
     def opening(self) -> bytes:
-        """Write the first chunk, which says whose turn it is."""
+        """Render the first chunk, with the role."""
         return self._choice({"role": "assistant", "content": "", "refusal": None})
 
     def render(self, batch: Sequence[ModelEvent]) -> bytes:
-        """Write events that are sent together; pieces of text in a row become one."""
+        """Render events that are sent together; consecutive pieces of text become one chunk."""
         return b"".join(part for kind, group in groupby(batch, key=type) for part in self._parts(kind, list(group)))
 
     def _parts(self, kind: type[ModelEvent], group: Sequence[ModelEvent]) -> Iterator[bytes]:
@@ -63,14 +63,14 @@ class Chunks:
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None = None) -> bytes:
         chunk = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
-        told = {"usage": usage} if self.include_usage else {}
-        return b"data: %b\n\n" % json.dumps({**chunk, "choices": choices, **told}, separators=(",", ":")).encode()
+        extra = {"usage": usage} if self.include_usage else {}
+        return b"data: %b\n\n" % json.dumps({**chunk, "choices": choices, **extra}, separators=(",", ":")).encode()
 
 
 async def chunk_frames(
     reading: ReadAhead[ModelEvent], chunks: Chunks, keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
-    """Write an answer's chunks as they come; the last frame is `[DONE]`, or an error and no `[DONE]`."""
+    """Yield an answer's chunks as server-sent events; the last is `[DONE]`, or an error instead."""
     async with aclosing(reading.batches(keep_alive)) as batches:
         try:
             yield chunks.opening()
@@ -80,7 +80,7 @@ async def chunk_frames(
             log.warning("chat.failed", code=error.code, detail=error.detail)
             yield _error(error)
         except Exception as error:
-            # The status line is long gone: the reader learns it from the stream, the operator from the log.
+            # The status has already been sent: the client gets the error in the stream, the operator in the log.
             log.exception("chat.crashed")
             yield _error(error)
 

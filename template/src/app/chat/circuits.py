@@ -1,4 +1,4 @@
-"""Circuits: whether a model that fails is asked."""
+"""The port of the circuit breaker, which skips models that keep failing."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -8,10 +8,10 @@ CircuitState = Literal["closed", "half_open", "open"]
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """Whether a model may be asked: `closed` is yes, `half_open` is once, to see whether it works again, `open` is no.
+    """The state of a model's circuit: `closed` admits requests, `half_open` one trial request, `open` none.
 
     Attributes:
-        retry_after: seconds until the next such trial.
+        retry_after: seconds until the next trial request.
     """
 
     state: CircuitState = "closed"
@@ -19,23 +19,23 @@ class Circuit:
 
 
 class CircuitBreaker(Protocol):
-    """Remembers which models fail, so that nobody waits for them. It never raises."""
+    """Tracks failing models, so that requests skip them. Its methods never raise."""
 
     @property
     def pause(self) -> float:
-        """Seconds for which a model is left alone."""
+        """Seconds for which a failing model is skipped."""
 
     async def admit(self, model: str) -> Circuit:
-        """Ask whether the model may be asked; `half_open` is given to one and keeps the others away for a while."""
+        """Return the state of the circuit; on `half_open`, this request has the trial and others are held off."""
 
     async def give_back(self, model: str) -> None:
-        """Let somebody else have the trial, at once."""
+        """Return an unused trial; another request may take it at once."""
 
     async def note_failure(self, model: str) -> bool:
-        """Count a failure; tells whether it opened the circuit, or kept it open."""
+        """Count a failure and return whether it opened the circuit or kept it open."""
 
     async def close(self, model: str) -> None:
-        """Let everybody ask the model again."""
+        """Close the circuit."""
 
     async def look(self, model: str) -> Circuit:
-        """See how the circuit stands, without taking the trial."""
+        """Return the state of the circuit without taking the trial."""

@@ -1,4 +1,4 @@
-"""A whole answer in the wire shape of OpenAI's API."""
+"""Response schemas of complete answers, in the format of OpenAI's API."""
 
 import time
 from typing import Literal, Self
@@ -11,14 +11,14 @@ from app.chat.service import Answer
 
 
 class CompletionFunction(BaseModel):
-    """A function, and the JSON of its arguments as the model wrote it: check it before you use it."""
+    """A function and its arguments as JSON. The model may write invalid JSON: validate it before use."""
 
     name: str
     arguments: str
 
 
 class CompletionToolCall(BaseModel):
-    """A function that the model wants called."""
+    """A function call that the model requests."""
 
     id: str
     type: Literal["function"] = "function"
@@ -26,7 +26,7 @@ class CompletionToolCall(BaseModel):
 
 
 class CompletionMessage(BaseModel):
-    """The model's turn."""
+    """The model's message."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None = Field(examples=["The warranty lasts 24 months."])
@@ -35,7 +35,7 @@ class CompletionMessage(BaseModel):
 
 
 class CompletionChoice(BaseModel):
-    """An answer; there is one."""
+    """The answer; `choices` always has one."""
 
     index: int = 0
     message: CompletionMessage
@@ -44,13 +44,13 @@ class CompletionChoice(BaseModel):
 
 
 class PromptTokensDetails(BaseModel):
-    """What kinds of tokens were read."""
+    """Details about the tokens of the prompt."""
 
     cached_tokens: int
 
 
 class CompletionUsage(BaseModel):
-    """Tokens that were read and written; `offline:extractive` counts words."""
+    """Tokens of the prompt and the answer; `offline:extractive` counts words."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -59,7 +59,7 @@ class CompletionUsage(BaseModel):
 
     @classmethod
     def of(cls, usage: Usage) -> Self:
-        """Put usage on the wire."""
+        """Build the response schema from a usage."""
         return cls(
             prompt_tokens=usage.input_tokens,
             completion_tokens=usage.output_tokens,
@@ -69,18 +69,18 @@ class CompletionUsage(BaseModel):
 
 
 class ChatCompletion(BaseModel):
-    """A whole answer."""
+    """A complete answer."""
 
     id: str = Field(examples=["chatcmpl-5f0c2f2a9d8b4a1e9a7a0a9f6c1d2e3f"])
     object: Literal["chat.completion"] = "chat.completion"
-    created: int = Field(description="seconds since 1970", examples=[1_795_219_200])
-    model: str = Field(description="who answered", examples=["offline:extractive"])
+    created: int = Field(description="Unix time in seconds", examples=[1_795_219_200])
+    model: str = Field(description="the model that answered", examples=["offline:extractive"])
     choices: list[CompletionChoice]
     usage: CompletionUsage
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
-        """Put an answer on the wire."""
+        """Build the response from an answer."""
         calls = [
             CompletionToolCall(id=call.id, function=CompletionFunction(name=call.name, arguments=call.arguments))
             for call in answer.tool_calls
@@ -97,5 +97,5 @@ class ChatCompletion(BaseModel):
 
 
 def completion_id() -> str:
-    """Make an identifier for an answer."""
+    """Generate the ID of an answer."""
     return f"chatcmpl-{uuid4().hex}"

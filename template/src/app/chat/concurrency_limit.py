@@ -1,4 +1,4 @@
-"""So many calls to language models at a time."""
+"""The limit on concurrent calls to language models in this process."""
 
 import asyncio
 import math
@@ -11,16 +11,16 @@ from app.errors import OverloadedError
 from app.usage.settings import LimitsSettings
 
 
-def cap_calls(models: Mapping[str, LanguageModel], settings: LimitsSettings) -> Mapping[str, LanguageModel]:
-    """Hold models to the configured number of calls, all of them together."""
+def limit_concurrency(models: Mapping[str, LanguageModel], settings: LimitsSettings) -> Mapping[str, LanguageModel]:
+    """Limit the concurrent calls to all models together; 0 in the settings sets no limit."""
     if not settings.concurrent_calls:
         return models
     free = asyncio.Semaphore(settings.concurrent_calls)
-    return {name: CappedLanguageModel(model, free, settings.longest_wait) for name, model in models.items()}
+    return {name: ConcurrencyLimitedModel(model, free, settings.longest_wait) for name, model in models.items()}
 
 
-class CappedLanguageModel:
-    """A model that answers while a place is free; others wait, and give up after a while."""
+class ConcurrencyLimitedModel:
+    """A model behind a semaphore; calls that wait longer than `longest_wait` seconds fail."""
 
     def __init__(self, model: LanguageModel, free: asyncio.Semaphore, longest_wait: float) -> None:
         self._model = model
@@ -29,26 +29,26 @@ class CappedLanguageModel:
 
     @property
     def name(self) -> str:
-        """The model's own name."""
+        """Name of the wrapped model."""
         return self._model.name
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """The model's own."""
-        return self._model.stand_ins
+    def fallbacks(self) -> Sequence[str]:
+        """Fallbacks of the wrapped model."""
+        return self._model.fallbacks
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        """Answer as the model does.
+        """Stream the model's answer as soon as a slot is free.
 
         Raises:
-            OverloadedError: no other call ended in time.
+            OverloadedError: no slot became free in time; other errors come from the model.
         """
-        async with self._place(), aclosing(self._model.stream(request)) as events:
+        async with self._slot(), aclosing(self._model.stream(request)) as events:
             async for event in events:
                 yield event
 
     @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._longest_wait):
                 await self._free.acquire()

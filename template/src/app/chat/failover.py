@@ -1,4 +1,4 @@
-"""A chain of language models: while nothing is written yet, the next stands in for one that fails."""
+"""Failover: if a language model fails before it begins to answer, the next model of its chain is called."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ from stamina import retry_context
 
 from app.chat.circuits import Circuit, CircuitBreaker
 from app.chat.metrics import count_failure, show_circuit
-from app.chat.ports import Asked, Hidden, LanguageModel, ModelRequest, StreamEvent
+from app.chat.ports import Hidden, LanguageModel, ModelAttempt, ModelRequest, StreamEvent
 from app.errors import (
     AppError,
     ProviderLimitError,
@@ -27,23 +27,23 @@ from app.errors import (
 
 log = structlog.get_logger(__name__)
 
-# Seconds before another try: the first wait, the longest, and what chance adds to each.
+# Seconds before a retry: the first wait, the longest, and the random jitter added to each.
 FIRST_WAIT = 0.05
 LONGEST_WAIT = 2.0
 JITTER = 0.2
-OURS = (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError)  # faults that are not the model's
+NOT_THE_MODELS_FAULT = (RequestRefusedError, ServiceRefusedError, UnsupportedParameterError)
 
 ModelStream = AsyncGenerator[StreamEvent, None]
 
 
 @dataclass(frozen=True, slots=True)
 class FailoverModel:
-    """Asks its models in order until one begins to answer; from then on the answer is that model's, come what may.
+    """Calls its models in order until one begins to answer; if that one fails later, the answer fails.
 
     Attributes:
         models: at least one.
-        attempts: how often each may be tried.
-        total_timeout: seconds for all of it.
+        attempts: most attempts per model.
+        total_timeout: seconds for the whole answer, all models and retries included.
     """
 
     models: Sequence[LanguageModel]
@@ -53,16 +53,16 @@ class FailoverModel:
 
     @property
     def name(self) -> str:
-        """The model that is asked first."""
+        """Name of the first model."""
         return self.models[0].name
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """The models that are asked after it."""
+    def fallbacks(self) -> Sequence[str]:
+        """Names of the other models, in order."""
         return [model.name for model in self.models[1:]]
 
     async def stream(self, request: ModelRequest) -> ModelStream:
-        """Answer piece by piece; raises the failure of the model that was asked last."""
+        """Stream the answer, or raise the failure of the last model that failed."""
         clock = asyncio.get_running_loop().time
         end = clock() + self.total_timeout
         request = replace(request, deadline=end)
@@ -75,7 +75,7 @@ class FailoverModel:
             if circuit.state == "open":
                 failure = failure or _out_of_order(circuit)
                 continue
-            yield Asked(model.name)
+            yield ModelAttempt(model.name)
             begun = False
             try:
                 async with aclosing(self._ask(model, request, circuit)) as events:
@@ -85,17 +85,17 @@ class FailoverModel:
                             await self._close(model, circuit)
                         yield event
             except (UpstreamError, UnsupportedParameterError) as error:
-                is_ours = await self._learn(model, circuit, error, begun=begun)
+                is_ours = await self._handle_failure(model, circuit, error, begun=begun)
                 if begun or (is_ours and failure is None):
                     raise
-                if not is_ours:  # that a stand-in is of no use is not what went wrong
+                if not is_ours:  # a fallback that rejects the request must not hide the first failure
                     failure = error
             else:
                 return
         raise failure or UpstreamFailedError("There is no language model to ask.")
 
     async def _ask(self, model: LanguageModel, request: ModelRequest, circuit: Circuit) -> ModelStream:
-        """Pass on what the model writes, and until it begins to answer, ask again a few times where that may help."""
+        """Stream the model's answer; retry failures that may pass, but only before the answer begins."""
         left = (request.deadline or 0) - asyncio.get_running_loop().time()
         begun = asyncio.Event()
         async for attempt in retry_context(
@@ -116,32 +116,32 @@ class FailoverModel:
                     raise UpstreamFailedError("The language model's answer has no end.")
                 return
 
-    async def _learn(self, model: LanguageModel, circuit: Circuit, error: AppError, *, begun: bool) -> bool:
-        """Put on record what a failure says of the model; tells whether nobody but this service is to blame."""
-        is_ours = not begun and isinstance(error, OURS)
+    async def _handle_failure(self, model: LanguageModel, circuit: Circuit, error: AppError, *, begun: bool) -> bool:
+        """Update the circuit after a failure and return whether the failure is not the model's fault."""
+        is_ours = not begun and isinstance(error, NOT_THE_MODELS_FAULT)
         if isinstance(error, UnsupportedParameterError | ProviderLimitError):
             await self._give_back(model, circuit)
         elif is_ours:
             await self._close(model, circuit)
         if not is_ours:
-            await self._note(model, error)
+            await self._record_failure(model, error)
         return is_ours
 
-    async def _note(self, model: LanguageModel, error: AppError) -> None:
+    async def _record_failure(self, model: LanguageModel, error: AppError) -> None:
         if isinstance(error, ProviderLimitError):
-            return  # the model was not asked, so nothing is known against it
+            return  # the model was not called, so the failure says nothing about it
         count_failure(model.name, error.code)
         if await self.breaker.note_failure(model.name):
             show_circuit(model.name, self.breaker.pause)
             log.warning("circuit.opened", model=model.name, code=error.code)
 
     async def _give_back(self, model: LanguageModel, circuit: Circuit) -> None:
-        """The model was not asked: another request may try whether it works again."""
+        """Return the trial, since the model was not called."""
         if circuit.state == "half_open":
             await self.breaker.give_back(model.name)
 
     async def _close(self, model: LanguageModel, circuit: Circuit) -> None:
-        """A trial has shown that the model works again."""
+        """Close the circuit after a successful trial."""
         if circuit.state == "half_open":
             await self.breaker.close(model.name)
             show_circuit(model.name, 0)
@@ -149,11 +149,11 @@ class FailoverModel:
 
 
 def _wait_before_retry(error: Exception) -> bool | float:
-    """Tell whether asking the same model again may help, and if its provider said when, how long to wait."""
+    """Return whether to retry the same model; if its provider sent a Retry-After, the seconds to wait."""
     if not isinstance(error, UpstreamError) or not error.retryable:
         return False
     if isinstance(error, UpstreamTimeoutError | ProviderLimitError):
-        return False  # whoever has waited for a silent model, or for a turn, has waited enough
+        return False  # the request has already waited for a silent model, or for its turn
     if error.retry_after is None:
         return True
     if error.retry_after > LONGEST_WAIT:

@@ -1,4 +1,4 @@
-"""Guardrails around conversations: what a request says is checked and redacted, what a model says while it says it."""
+"""Guardrails for chat: requests are checked and redacted before the model is called, answers while they stream."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ from app.chat.reviewing import ask_reviewer
 from app.errors import GuardrailRefusedError
 from app.guardrails.output import OutputGuard
 from app.guardrails.personal_data import redact_values
-from app.guardrails.service import Guardrails, read_beside
+from app.guardrails.service import Guardrails, process_texts
 
 NOT_TRUSTED = ("user", "tool")
 
@@ -21,18 +21,18 @@ Described = TypeVar("Described", Tool, JsonSchema)
 
 
 async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner: UUID, is_retry: bool = False) -> None:
-    """Pass if a model may be asked this.
+    """Check a request before a model is called.
 
     Args:
-        request: what it would be asked.
-        guardrails: those of the model.
-        owner: who asks.
-        is_retry: that a user has said nothing since it was asked before.
+        request: the request to check.
+        guardrails: the guardrails of the model.
+        owner: account of the caller.
+        is_retry: whether an earlier attempt already checked the topic of the last user message.
 
     Raises:
-        GuardrailRefusedError: a check refuses it.
-        OverloadedError: a check cannot be made in time.
-        UnavailableError: a person should look at it, and the queue cannot be reached.
+        GuardrailRefusedError: a check refuses the request.
+        OverloadedError: a check cannot be completed in time.
+        UnavailableError: the refusal needs a review, and the review queue is unreachable.
     """
     written = [message.content for message in request.messages if message.role in NOT_TRUSTED]
     said = [message.content for message in request.messages if message.role == "user" and not is_retry]
@@ -43,14 +43,14 @@ async def check_request(request: ModelRequest, guardrails: Guardrails, *, owner:
 
 
 async def redact_request(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
-    """Take out what the model must not see, whoever wrote it.
+    """Redact messages, tool arguments, sources and descriptions, if the guardrails redact input.
 
-    Names and schemas stay as they are: what the model writes has to fit them.
+    Names and schemas stay unchanged, because the model's output has to match them.
     """
     if not guardrails.redacts_input:
         return request
     texts = [*request.texts, *(source.text for source in request.sources)]
-    return await read_beside(partial(_redacted, request, guardrails), texts)
+    return await process_texts(partial(_redacted, request, guardrails), texts)
 
 
 def _redacted(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
@@ -68,13 +68,13 @@ def _redacted(request: ModelRequest, guardrails: Guardrails) -> ModelRequest:
 def guarded(
     events: AsyncGenerator[ModelEvent, None], guardrails: Guardrails, request: ModelRequest, *, owner: UUID
 ) -> AsyncGenerator[ModelEvent, None]:
-    """Pass a model's events on; text comes as soon as no check needs to see what follows it.
+    """Yield a model's events; text is held back only while a check needs to see what follows it.
 
-    A refusal is thrown into the events before it is raised, so that who measures them knows why they end.
+    A refusal is thrown into `events` before it is raised, so that metering records why the answer ended.
 
     Raises:
-        GuardrailRefusedError: the answer must not be given, perhaps in the middle of it.
-        UnavailableError: a person should look at it, and the queue cannot be reached.
+        GuardrailRefusedError: a check refuses the answer, possibly after part of it was sent.
+        UnavailableError: the refusal needs a review, and the review queue is unreachable.
     """
     output = guardrails.open_output()
     return events if output is None else _checked(events, output, guardrails, request, owner)
@@ -94,7 +94,7 @@ async def _checked(
             except GuardrailRefusedError as refusal:
                 with suppress(GuardrailRefusedError):
                     await events.athrow(refusal)
-                seen = await read_beside(output.redacted, output.pieces)
+                seen = await process_texts(output.redacted, output.pieces)
                 raise await ask_reviewer(refusal, guardrails, request, seen, owner=owner) from None
             if text:
                 yield TextDelta(text)
@@ -118,7 +118,7 @@ def _redacted_calls(message: Message) -> list[ToolCall]:
 
 
 def _redacted_json(written: str) -> str:
-    """Redact the texts in a model's JSON, so that it stays JSON; redact all of it where it is none."""
+    """Redact the strings in a JSON document; text that is not JSON is redacted as one string."""
     try:
         return json.dumps(redact_values(json.loads(written)), ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What an answer may take and what it took: admitted first, measured while streamed, recorded however it ends."""
+"""Metering of answers: admit a request, measure the stream, and record the usage however it ends."""
 
 import asyncio
 import math
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from app.auth.caller import Caller
 from app.chat.metrics import show_answer, trace_answer
 from app.chat.ports import (
-    Asked,
     Finished,
     Hidden,
     LanguageModel,
+    ModelAttempt,
     ModelEvent,
     ModelRequest,
     ToolCallDelta,
@@ -24,7 +24,7 @@ from app.prompts.service import FilledPrompt
 from app.usage.admission import Admission
 from app.usage.measurement import CACHED, Expectation, Measurement
 
-CHARACTERS_PER_TOKEN = 4  # of English, about; only for answers whose provider never told
+CHARACTERS_PER_TOKEN = 4  # approximate, for English; used only if the provider reports no usage
 
 
 @asynccontextmanager
@@ -37,17 +37,17 @@ async def metered(  # noqa: PLR0913 - each is named where it is called
     usage: UsageRecorder,
     prompt: FilledPrompt | None = None,
 ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
-    """Let a request through its caller's limits and offer the answer; leaving the block stops the model.
+    """Admit a request and yield the model's answer as a stream; leaving the block stops the model.
 
-    What the answer took is recorded before its end is passed on, or however else it stops.
+    The usage is recorded before `Finished` is yielded, and also if the answer fails or is cancelled.
 
     Raises:
-        TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
-        PayloadTooLargeError: the request can never be within the limits.
-        AppError: what the model raises.
+        TooManyRequestsError: a rate limit or the month's budget of the caller is exhausted.
+        PayloadTooLargeError: the request alone exceeds a limit.
+        AppError: errors of the model.
         UpstreamFailedError: the stream ended without `Finished`.
     """
-    meter = Meter(endpoint, model.name, request, prompt, model.stand_ins)
+    meter = Meter(endpoint, model.name, request, prompt, model.fallbacks)
     admission = await usage.admit(meter.expect(), caller=caller)
     try:
         async with aclosing(_measured(model, meter, admission, usage)) as events:
@@ -57,7 +57,7 @@ async def metered(  # noqa: PLR0913 - each is named where it is called
             await usage.release(admission)
 
 
-async def meter_kept(  # noqa: PLR0913 - each is named where it is called
+async def meter_cached(  # noqa: PLR0913 - each is named where it is called
     end: Finished,
     seconds: float,
     *,
@@ -66,11 +66,19 @@ async def meter_kept(  # noqa: PLR0913 - each is named where it is called
     usage: UsageRecorder,
     prompt: FilledPrompt | None = None,
 ) -> None:
-    """Put an answer that was kept on its caller's account: a request of no tokens and no cost.
+    """Record a cached answer against its caller: one request, without tokens or costs.
+
+    Args:
+        end: the last event of the cached answer.
+        seconds: duration of the cache lookup.
+        endpoint: endpoint under which the answer is recorded.
+        caller: the caller.
+        usage: where to record it.
+        prompt: the stored prompt of the request.
 
     Raises:
-        TooManyRequestsError: the caller has had all requests of the minute.
-        UnavailableError: the account cannot be looked at.
+        TooManyRequestsError: the caller's rate limit is exhausted.
+        UnavailableError: the usage records are unreachable.
     """
     admission = await usage.admit(Expectation(endpoint, end.model, 0, 0), caller=caller)
     measurement = Measurement(
@@ -97,8 +105,8 @@ async def _measured(
     try:
         async with aclosing(model.stream(meter.request)) as events:
             async for event in events:
-                if isinstance(event, Asked):
-                    meter.turn_to(event.model)
+                if isinstance(event, ModelAttempt):
+                    meter.switch_to(event.model)
                     span.add_event("asked", {"gen_ai.request.model": event.model})
                     continue
                 meter.note(event)
@@ -132,22 +140,24 @@ async def _measured(
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what passes.
+    """Measures one answer.
 
     Attributes:
-        model: who is asked; of a chain, who was asked last.
-        prompt: the stored one that the request was made of.
-        is_begun: the model was asked, or is about to be.
-        is_refused: nothing was asked of the model.
-        is_filtered: what the model wrote must not be passed on.
-        is_cancelled: nobody wanted the rest.
+        model: the model; in a chain, the one that was called last.
+        prompt: the stored prompt of the request.
+        started: when the measurement began, in seconds of `time.monotonic()`.
+        first: when the first visible piece arrived, on the same clock.
+        is_begun: whether the call to the model has started.
+        is_refused: whether the request was rejected before it reached a model.
+        is_filtered: whether a guardrail refused the answer.
+        is_cancelled: whether the client stopped reading before the end.
     """
 
     endpoint: str
     model: str
     request: ModelRequest
     prompt: FilledPrompt | None = None
-    stand_ins: Sequence[str] = ()
+    fallbacks: Sequence[str] = ()
     started: float = field(default_factory=time.monotonic)
     first: float | None = None
     characters: int = 0
@@ -157,12 +167,12 @@ class Meter:
     is_filtered: bool = False
     is_cancelled: bool = False
 
-    def turn_to(self, model: str) -> None:
-        """Count for a model that is asked now: what another wrote that gave no answer is not on its account."""
+    def switch_to(self, model: str) -> None:
+        """Continue with another model of the chain, without the characters that the failed one wrote."""
         self.model, self.characters = model, 0
 
     def note(self, event: ModelEvent | Hidden) -> None:
-        """Take an event into account."""
+        """Count an event."""
         if isinstance(event, Finished):
             self.end = event
             return
@@ -174,16 +184,16 @@ class Meter:
         self.characters += len(event.arguments) if isinstance(event, ToolCallDelta) else len(event.text)
 
     def expect(self) -> Expectation:
-        """Say what the answer may take at most."""
+        """Return the most that the answer may take."""
         read, written = _estimate(_read(self.request)), self.request.max_tokens
-        return Expectation(self.endpoint, self.model, read, written, self.stand_ins)
+        return Expectation(self.endpoint, self.model, read, written, self.fallbacks)
 
     def measure(self) -> Measurement:
-        """Say what the answer took; tokens are estimated where it has no end, or nobody counted them."""
+        """Return what the answer took; tokens are estimated if it has no end or the provider did not count them."""
         end = self.end
         usage = end.usage if end and (end.usage.input_tokens or end.usage.output_tokens) else None
-        asked_in_vain = end is None and not self.characters and not self.is_cancelled
-        read = 0 if asked_in_vain else _read(self.request)
+        is_unanswered = end is None and not self.characters and not self.is_cancelled
+        read = 0 if is_unanswered else _read(self.request)
         return Measurement(
             endpoint=self.endpoint,
             model=end.model if end else self.model,
@@ -207,7 +217,7 @@ class Meter:
 
 
 def _read(request: ModelRequest) -> int:
-    """Count the characters that the model reads."""
+    """Return the number of characters that the model reads."""
     return sum(map(len, request.texts))
 
 

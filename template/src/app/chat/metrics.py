@@ -1,4 +1,4 @@
-"""What language models tell OpenTelemetry's meters and traces; where nobody collects it, it costs next to nothing."""
+"""OpenTelemetry metrics and spans of language models."""
 
 from collections.abc import Iterable
 from time import monotonic
@@ -11,7 +11,7 @@ from app.observability.buckets import SECONDS
 from app.observability.spans import begin_span
 from app.usage.measurement import Measurement
 
-# When each model is asked again: what is observed needs no later request to be true.
+# Until when each model is skipped. The gauge compares it with the time of the reading, so it needs no update.
 _asked_again: dict[str, float] = {}
 
 
@@ -21,12 +21,12 @@ def _observe_circuits(_: CallbackOptions) -> Iterable[Observation]:
 
 
 _meter = get_meter("app.chat")
-_failures = _meter.create_counter("app_language_model_failures", description="requests that a model failed on")
+_failures = _meter.create_counter("app_language_model_failures", description="requests that failed at a model")
 _rejections = _meter.create_counter(
-    "app_language_model_rejections", description="calls for which no place became free in time"
+    "app_language_model_rejections", description="calls for which no slot became free in time"
 )
 _meter.create_observable_gauge(
-    "app_circuit_open", [_observe_circuits], description="1 while a model is not asked, because it fails"
+    "app_circuit_open", [_observe_circuits], description="1 while a failing model is skipped"
 )
 _answers = _meter.create_histogram(
     "app_language_model_seconds", "s", "time of an answer", explicit_bucket_boundaries_advisory=SECONDS
@@ -41,33 +41,31 @@ _tokens = _meter.create_counter("app_language_model_tokens", description="tokens
 _limited = _meter.create_counter(
     "app_provider_limited_calls", description="calls that waited for a provider's limit, or were refused by it"
 )
-_lookups = _meter.create_counter(
-    "app_answer_cache_lookups", description="requests that looked for a kept answer, by what came of it"
-)
+_lookups = _meter.create_counter("app_answer_cache_lookups", description="lookups in the answer cache, by outcome")
 
 
 def count_failure(model: str, code: str) -> None:
-    """Count a request that a model failed on, after the last try."""
+    """Count a request that failed at a model, once its retries are used up."""
     _failures.add(1, {"model": model, "code": code})
 
 
 def count_rejection(model: str) -> None:
-    """Count a call that found no free place in time."""
+    """Count a call for which no slot became free in time."""
     _rejections.add(1, {"model": model})
 
 
 def show_circuit(model: str, left: float) -> None:
-    """Record for how many seconds a model is left alone; 0 where it is not."""
+    """Record for how many more seconds a model is skipped; 0 if its circuit is closed."""
     _asked_again[model] = monotonic() + left
 
 
 def trace_answer(model: str) -> Span:
-    """Begin the span of an answer, in the words of OpenTelemetry's conventions for generative AI."""
+    """Start the span of an answer, following OpenTelemetry's semantic conventions for generative AI."""
     return begin_span(f"chat {model}", {"gen_ai.operation.name": "chat", "gen_ai.request.model": model})
 
 
 def show_answer(measurement: Measurement, span: Span) -> None:
-    """Record what an answer took, however it ended."""
+    """Record the metrics and span attributes of an answer, however it ended."""
     model = {"model": measurement.model}
     _answers.record(measurement.seconds, model | {"reason": measurement.finish_reason})
     if measurement.first_token_seconds is not None:
@@ -87,10 +85,10 @@ def show_answer(measurement: Measurement, span: Span) -> None:
 
 
 def count_limited(provider: str, outcome: Literal["waited", "refused"]) -> None:
-    """Count a call that had to wait for its turn at a provider, or did not get one in time."""
+    """Count a call that waited for a provider's limit or was refused because of it."""
     _limited.add(1, {"provider": provider, "outcome": outcome})
 
 
 def count_cache_lookup(outcome: Literal["hit", "miss"]) -> None:
-    """Count a request that was given a kept answer, or that went to the model because there was none."""
+    """Count a cache lookup: a hit, or a miss that goes to the model."""
     _lookups.add(1, {"outcome": outcome})

@@ -1,4 +1,4 @@
-"""What a language model is to the rest of the service."""
+"""The language model port: requests, stream events, and the protocols that chat depends on."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from app.usage.measurement import Expectation, Measurement
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "content_filter", "tool_calls"]
 
-# The name of the language model that is asked where none is named.
+# The model name for requests that choose none.
 DEFAULT = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function that the model wants called; `arguments` is the JSON that it wrote, right or wrong."""
+    """A function call that the model requests; `arguments` is the JSON that it wrote, which may be invalid."""
 
     id: str
     name: str
@@ -29,11 +29,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation.
+    """One message of a conversation.
 
     Attributes:
-        tool_calls: what an assistant's turn asked for.
-        tool_call_id: which of those calls a tool's turn answers.
+        tool_calls: calls that a message of the assistant requests.
+        tool_call_id: the call that a message of a tool answers.
     """
 
     role: Role
@@ -44,16 +44,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that the answer may rest on, cited as `[marker]`."""
+    """A text that the answer may use, cited as `[marker]`."""
 
     marker: int
     text: str
 
 
-# Without slots, so that a schema, which may be large, is written out once for all who count or check what is read.
+# Without slots: cached_property needs a __dict__. A schema may be large, so it is serialized only once.
 @dataclass(frozen=True)
 class Tool:
-    """A function that the model may ask for; `parameters` is a JSON Schema."""
+    """A function that the model may call; `parameters` is a JSON Schema."""
 
     name: str
     description: str | None = None
@@ -68,14 +68,14 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class NamedTool:
-    """The one function that the model has to ask for."""
+    """The one function that the model must call."""
 
     name: str
 
 
 @dataclass(frozen=True)  # without slots, as above
 class JsonSchema:
-    """The shape that the answer must have."""
+    """A JSON Schema that the answer must match."""
 
     name: str
     schema: Mapping[str, Any]
@@ -94,14 +94,14 @@ ResponseFormat = Literal["text", "json_object"] | JsonSchema
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is asked. None leaves a choice to the model.
+    """A request to a language model. None leaves an option to the model.
 
     Attributes:
-        messages: the whole conversation; sources are already written into it for models that read it.
-        sources: the same sources on their own, for models that quote instead of writing.
-        max_tokens: of the answer, at most.
-        stop: the model stops before it writes one of these.
-        deadline: on the clock of the event loop, when there is no more time to answer.
+        messages: the whole conversation, which already contains the sources.
+        sources: the same sources as separate texts, for the offline model, which quotes them.
+        max_tokens: most tokens of the answer.
+        stop: strings before which the answer stops.
+        deadline: time on the event loop's clock at which the answer must be complete.
     """
 
     messages: Sequence[Message]
@@ -121,7 +121,7 @@ class ModelRequest:
 
     @property
     def texts(self) -> list[str]:
-        """All that the model reads: the messages and the calls in them, the tools, the shape of the answer."""
+        """All texts that the model reads: messages, tool calls, tools, and the JSON Schema of the answer."""
         calls = [call for message in self.messages for call in message.tool_calls]
         called = [text for call in calls for text in (call.id, call.name, unescaped(call.arguments))]
         answered = [message.tool_call_id for message in self.messages if message.tool_call_id]
@@ -132,7 +132,7 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a request took; the cached ones are among the input."""
+    """Tokens of a request; `input_tokens` includes the cached ones."""
 
     input_tokens: int
     output_tokens: int
@@ -151,10 +151,10 @@ class ToolCallDelta:
     """The next piece of a tool call.
 
     Attributes:
-        index: which call of this answer, from 0.
-        id: in the first piece of a call only.
-        name: in the first piece of a call only.
-        arguments: the next characters of the JSON.
+        index: position of the call in the answer, from 0.
+        id: ID of the call, only in its first piece.
+        name: name of the function, only in its first piece.
+        arguments: the next part of the JSON.
     """
 
     index: int
@@ -173,78 +173,78 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """This model is asked now: the first of its chain, or one that stands in. Metering keeps it to itself."""
+class ModelAttempt:
+    """A model of the chain is called now: the first one or a fallback. Metering consumes this event."""
 
     model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """So many characters that the model wrote for nobody to see, such as reasoning. Metering keeps it to itself."""
+    """The number of characters of hidden output, such as reasoning. Metering consumes this event."""
 
     characters: int
 
 
 ModelEvent = TextDelta | ToolCallDelta | Finished
-StreamEvent = ModelEvent | Asked | Hidden
+StreamEvent = ModelEvent | ModelAttempt | Hidden
 
 
 class LanguageModel(Protocol):
-    """Writes text."""
+    """A language model, or a chain of them."""
 
     @property
     def name(self) -> str:
-        """The model as answers name it, such as `openai:gpt-5`."""
+        """Name of the model in answers, such as `openai:gpt-5`."""
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """Models that may answer in its place."""
+    def fallbacks(self) -> Sequence[str]:
+        """Names of the models that may answer instead."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        """Answer piece by piece; the last event is `Finished`. Closing the generator stops the model.
+        """Stream the answer; the last event is `Finished`. Closing the generator stops the model.
 
-        A chain of models says whom it asks with `Asked`, always before the first piece.
+        A chain yields a `ModelAttempt` for each model that it calls, always before the first piece.
 
         Raises:
-            UnsupportedParameterError: this model cannot do what is asked for; nothing was sent to it.
-            RequestRefusedError: the provider finds fault with the request.
-            ServiceRefusedError: the provider does not take the key, or has no such model.
-            UnavailableError: the provider cannot be reached or is overloaded.
-            UpstreamTimeoutError: the provider was silent for too long.
+            UnsupportedParameterError: the model does not support an option; nothing was sent to it.
+            RequestRefusedError: the provider rejects the request.
+            ServiceRefusedError: the provider rejects the key, or has no such model.
+            UnavailableError: the provider is unreachable or overloaded.
+            UpstreamTimeoutError: the provider sent nothing for too long.
             UpstreamFailedError: the account is exhausted, or the stream broke off or has no finish reason.
         """
 
 
 class PromptSource(Protocol):
-    """Knows the prompts that operators have written."""
+    """Access to the stored prompts."""
 
     async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
-        """Fill a prompt in.
+        """Return a prompt with its variables filled in.
 
         Raises:
-            CallerError: there is no such prompt, it cannot be used yet, or a variable is missing or unknown.
+            CallerError: the prompt does not exist or is a draft, or a variable is missing or unknown.
         """
 
 
 class UsageRecorder(Protocol):
-    """Keeps account of what models are used for, and callers within their limits."""
+    """Enforces the limits of callers and records their usage."""
 
     def longest_answer(self, *, caller: Caller) -> int | None:
-        """Tell how many tokens an answer to this caller may have; None where the scopes set no ceiling."""
+        """Return the most tokens that an answer to this caller may have; None if its scopes set no limit."""
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
-        """Let a request through, which is then recorded or released.
+        """Admit a request and reserve what it may take; `record` or `release` must follow.
 
         Raises:
-            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
-            PayloadTooLargeError: the request can never be within the limits.
-            ForbiddenError: the caller has a budget, and the model no price.
-            UnavailableError: the account cannot be looked at.
+            TooManyRequestsError: a rate limit or the month's budget of the caller is exhausted.
+            PayloadTooLargeError: the request alone exceeds a limit.
+            ForbiddenError: the caller has a budget, but the model has no price.
+            UnavailableError: the usage records are unreachable.
         """
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:
-        """Put one use on the caller's account; a failure to do so is logged, not raised."""
+        """Record the usage against the caller; failures are logged, not raised."""
 
     async def release(self, admission: Admission) -> None:
-        """Give back what was held for a request that did not reach the model."""
+        """Give back what was reserved for a request that did not reach the model."""

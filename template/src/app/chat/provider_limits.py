@@ -1,4 +1,4 @@
-"""So much may be asked of a provider in a minute, by all processes together, whoever the callers are."""
+"""Limits per provider and minute, shared by all processes and callers."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ import structlog
 
 from app.chat.metering import Meter
 from app.chat.metrics import count_limited
-from app.chat.ports import Asked, LanguageModel, ModelRequest, StreamEvent
+from app.chat.ports import LanguageModel, ModelAttempt, ModelRequest, StreamEvent
 from app.errors import ProviderLimitError, UnsupportedParameterError, UpstreamTimeoutError
 from app.usage.quotas import Charge, Quota
 
@@ -22,10 +22,10 @@ ENDPOINT = "provider"
 
 @dataclass(frozen=True, slots=True)
 class ProviderLimits:
-    """What a provider may be asked in a minute; 0 is no limit.
+    """Requests and tokens per minute; 0 means no limit.
 
     Attributes:
-        longest_wait: seconds that a call waits for its turn.
+        longest_wait: most seconds that a call waits for its turn.
     """
 
     requests: int
@@ -35,12 +35,12 @@ class ProviderLimits:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When something may be asked.
+    """The limiter's decision about a call.
 
     Attributes:
-        is_granted: it may, after the wait; nothing was taken otherwise.
-        wait: seconds until there is enough.
-        alone: whether this process counted for itself.
+        is_granted: whether the call may proceed after `wait`; if not, nothing was taken.
+        wait: seconds until the limits admit the call.
+        alone: whether only this process's own counts were used.
     """
 
     is_granted: bool
@@ -49,31 +49,31 @@ class Turn:
 
 
 class ProviderLimiter(Protocol):
-    """Counts what providers are asked. It never raises; where it cannot count together with others, it counts alone."""
+    """Counts calls to providers across processes, or per process if it cannot. Its methods never raise."""
 
     async def take(self, provider: str, charges: Sequence[Charge], longest_wait: float) -> Turn:
-        """Take all of it, now or for a turn within so many seconds; or nothing, if that is too long to wait for.
+        """Take all charges if they are available within `longest_wait` seconds, or none of them.
 
-        No charge is more than its quota. Those who wait get their turns in the order in which they came.
+        No charge may exceed its quota. Waiting calls get their turns in order of arrival.
         """
 
     async def settle(self, provider: str, charges: Sequence[Charge], turn: Turn) -> None:
-        """Put right what was taken for a turn: take more, or give back what is below zero."""
+        """Correct what was taken for a turn: positive charges take more, negative ones give back."""
 
 
 def limit_calls(
     find: Callable[[str], LanguageModel], provider: str, limits: ProviderLimits, limiter: ProviderLimiter
 ) -> Callable[[str], LanguageModel]:
-    """Hold a provider's models, all of them together, to its limits."""
+    """Wrap the models that `find` returns, so that they share the provider's limits."""
     if not limits.requests and not limits.tokens:
         return find
     return lambda name: LimitedLanguageModel(find(name), provider, limits, limiter)
 
 
 class LimitedLanguageModel:
-    """A provider's model that is asked only as far as the provider's limits go.
+    """A model whose calls count towards its provider's limits.
 
-    What a call may take at most is taken before it, what it did not take is given back after it.
+    A call takes the most that it may need in advance, and gives back the rest at its end.
     """
 
     def __init__(self, model: LanguageModel, provider: str, limits: ProviderLimits, limiter: ProviderLimiter) -> None:
@@ -84,19 +84,19 @@ class LimitedLanguageModel:
 
     @property
     def name(self) -> str:
-        """The model's own name."""
+        """Name of the wrapped model."""
         return self._model.name
 
     @property
-    def stand_ins(self) -> Sequence[str]:
-        """The model's own."""
-        return self._model.stand_ins
+    def fallbacks(self) -> Sequence[str]:
+        """Fallbacks of the wrapped model."""
+        return self._model.fallbacks
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[StreamEvent, None]:
-        """Answer as the model does, when it is the call's turn.
+        """Wait for the call's turn, then stream the model's answer.
 
         Raises:
-            ProviderLimitError: that would take too long.
+            ProviderLimitError: the wait would be too long.
         """
         meter = Meter(ENDPOINT, self.name, request)
         taken = self._charges(1, meter.expect().tokens)
@@ -108,7 +108,7 @@ class LimitedLanguageModel:
             meter.is_begun = True
             async with aclosing(self._model.stream(request)) as events:
                 async for event in events:
-                    if not isinstance(event, Asked):
+                    if not isinstance(event, ModelAttempt):
                         meter.note(event)
                     yield event
         except UnsupportedParameterError:
@@ -138,7 +138,7 @@ class LimitedLanguageModel:
             await asyncio.sleep(turn.wait)
 
     def _charges(self, requests: int, tokens: int) -> list[Charge]:
-        """Say what is charged; what is more than a whole minute's empties the bucket."""
+        """Return the charges, each at most the limit of a minute."""
         amounts = (("requests", self._limits.requests, requests), ("tokens", self._limits.tokens, tokens))
         return [Charge(Quota(name, limit), min(amount, limit)) for name, limit, amount in amounts if limit]
 

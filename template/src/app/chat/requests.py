@@ -1,4 +1,4 @@
-"""Requests in OpenAI's shape, read into what the service asks of a model; what it does not offer is refused."""
+"""Conversion of OpenAI-style requests into model requests; unsupported fields are rejected."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.chat.caching import CacheWish
+from app.chat.caching import CachePreference
 from app.chat.ports import (
     JsonSchema,
     Message,
@@ -29,16 +29,16 @@ from app.chat.schemas import (
 from app.errors import UnsupportedParameterError
 from app.prompts.service import PromptChoice
 
-# Unknown fields with these values ask for what happens anyway.
+# Unknown fields that are accepted with these values, because they match the service's behavior.
 HARMLESS: tuple[tuple[str, object], ...] = (("modalities", ["text"]), ("service_tier", "auto"))
 LONGEST_SHOWN = 60
 
 
 def read_request(body: ChatCompletionCreate) -> ModelRequest:
-    """Read a request. `max_tokens` is not among what is read: the service holds its limit.
+    """Return the model request for a body, without `max_tokens`, which the service sets.
 
     Raises:
-        UnsupportedParameterError: it asks for something that this service does not do, or that means nothing.
+        UnsupportedParameterError: a field is unsupported, or its value makes no sense.
     """
     for path in _unknown("", body):
         raise UnsupportedParameterError(f"This service does not offer {path}.", param=path)
@@ -61,24 +61,24 @@ def read_request(body: ChatCompletionCreate) -> ModelRequest:
 
 
 def read_limit(body: ChatCompletionCreate) -> int | None:
-    """Read how long the answer may be at most, in tokens."""
+    """Return the requested maximum length of the answer in tokens."""
     return body.max_completion_tokens if body.max_completion_tokens is not None else body.max_tokens
 
 
-def read_cache_wish(body: ChatCompletionCreate) -> CacheWish | None:
-    """Read whether the answer may be a kept one; None where nothing is said."""
+def read_cache_preference(body: ChatCompletionCreate) -> CachePreference | None:
+    """Return the caller's choice about caching; None if it made none."""
     if body.cache is None or isinstance(body.cache, bool):
-        return None if body.cache is None else CacheWish(body.cache)
-    return CacheWish(is_wanted=True, seconds=body.cache.ttl)
+        return None if body.cache is None else CachePreference(body.cache)
+    return CachePreference(is_enabled=True, seconds=body.cache.ttl)
 
 
 def read_prompt(body: ChatCompletionCreate) -> PromptChoice | None:
-    """Read which stored prompt the answer is to be written under."""
+    """Return the stored prompt to use, if any."""
     return body.prompt.as_choice() if body.prompt else None
 
 
 def _unknown(path: str, value: object) -> Iterator[str]:
-    """Find every field that nobody knows and that asks for something."""
+    """Yield the path of every unknown field whose value is neither empty nor harmless."""
     if isinstance(value, list):
         for number, item in enumerate(value):
             yield from _unknown(f"{path}[{number}]", item)
@@ -168,7 +168,7 @@ def _tool_choice(body: ChatCompletionCreate) -> ToolChoice | None:
 
 
 def _check_json(path: str, value: Any) -> None:  # noqa: ANN401 - whatever JSON holds
-    """Refuse what Python reads as JSON but nobody else would."""
+    """Reject values that only Python accepts as JSON, such as NaN and lone surrogates."""
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):

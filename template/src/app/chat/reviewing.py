@@ -1,4 +1,4 @@
-"""What a guardrail refuses, put before a person where the settings say so."""
+"""Submission of guardrail refusals to the review queue."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,34 +8,34 @@ from uuid import UUID
 from app.chat.ports import Message, ModelRequest
 from app.errors import GuardrailRefusedError
 from app.guardrails.personal_data import redact_personal_data
-from app.guardrails.service import Guardrails, read_beside
+from app.guardrails.service import Guardrails, process_texts
 
 MOST_MESSAGES = 50
-MOST_CHARACTERS = 20_000  # of the messages together, and again of the answer
+MOST_CHARACTERS = 20_000  # of all messages together; the same limit applies to the answer
 
 
 async def ask_reviewer(
     refusal: GuardrailRefusedError, guardrails: Guardrails, request: ModelRequest, written: str | None, *, owner: UUID
 ) -> GuardrailRefusedError:
-    """Have a person look at what was refused, if that is set; give the refusal as the caller is to see it.
+    """Submit a refusal for review if the check asks for one, and return the refusal for the caller.
 
-    What is kept of the conversation is its end. Where prompts are redacted, it is redacted, too.
+    Only the end of the conversation is stored. It is redacted if the guardrails redact input.
 
     Args:
-        refusal: as the check raised it.
-        guardrails: whose check it is.
-        request: what the model was asked, or would have been.
-        written: what it has written, redacted where that is set; None if it was not asked.
-        owner: who asked.
+        refusal: the refusal as the check raised it.
+        guardrails: the guardrails that refused.
+        request: the request that the model got or would have got.
+        written: the text of the model so far, redacted if configured; None if the model was not called.
+        owner: account of the caller.
 
     Raises:
-        UnavailableError: the queue cannot be reached.
+        UnavailableError: the review queue is unreachable.
     """
     if not refusal.for_review or guardrails.desk is None:
         return refusal
     rules = f" What it found: {', '.join(refusal.reasons)}." if refusal.reasons else ""
     newest = partial(_newest, request.messages, redacted=guardrails.redacts_input)
-    given = await read_beside(newest, request.texts)
+    given = await process_texts(newest, request.texts)
     output = None if written is None else written[-MOST_CHARACTERS:]
     review_id = await guardrails.desk.submit(refusal.detail + rules, given, output, owner_id=owner)
     if review_id is None:

@@ -1,4 +1,4 @@
-"""Chat completions over HTTP, in OpenAI's shape."""
+"""HTTP routes for chat completions in OpenAI's format."""
 
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from app.chat.batch import answer_each, check_batch
 from app.chat.batch_schemas import BatchedRequest, ChatBatch, ChatBatchCreate
 from app.chat.chunks import Chunks, chunk_frames
 from app.chat.completions import ChatCompletion
-from app.chat.requests import read_cache_wish, read_limit, read_prompt, read_request
+from app.chat.requests import read_cache_preference, read_limit, read_prompt, read_request
 from app.chat.schemas import ChatCompletionCreate
 from app.chat.service import ChatService
 from app.connection import while_connected
@@ -33,24 +33,24 @@ data: {"id":"chatcmpl-…","object":"chat.completion.chunk",…,"choices":[{"ind
 
 data: [DONE]
 """
-# An event as OpenAPI describes them (3.2, section 4.14.4).
+# The schema of a server-sent event (OpenAPI 3.2, section 4.14.4).
 STREAM_EVENT = {
     "type": "object",
     "required": ["data"],
-    "properties": {"data": {"type": "string", "description": "a chunk or an error in JSON, or [DONE]"}},
+    "properties": {"data": {"type": "string", "description": "a chunk or an error as JSON, or [DONE]"}},
 }
 CACHE_HEADER = {
-    "description": "Where the answer to a request that may be cached comes from: `hit` is a kept one, `miss` the "
-    "model's, `wait` one that another request is getting while the stream begins.",
+    "description": "Source of the answer to a request that may be cached: `hit` for a cached answer, `miss` for the "
+    "model, `wait` if the stream begins while another request generates the answer.",
     "schema": {"type": "string", "enum": ["hit", "miss", "wait"]},
 }
 PROMPT_HEADER = {
-    "description": "Name and version of the stored prompt that the answer is written under.",
+    "description": "Name and version of the stored prompt that the model got.",
     "schema": {"type": "string", "examples": ["support@2"]},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
     200: {
-        "description": "The answer, or with `stream: true` its chunks and at the end `[DONE]`, or an error without it.",
+        "description": "The answer. With `stream: true`, its chunks, followed by `[DONE]` or by an error.",
         "headers": {"X-Answer-Cache": CACHE_HEADER, "X-Prompt": PROMPT_HEADER},
         "content": {"text/event-stream": {"itemSchema": STREAM_EVENT, "example": STREAM_EXAMPLE}},
     }
@@ -61,13 +61,14 @@ RESPONSES: dict[int | str, dict[str, Any]] = OPENAI_FAILURE | {
 async def create_chat_completion(
     body: ChatCompletionCreate, request: Request, caller: CallerDep, services: ServicesDep
 ) -> ChatCompletion | Response:
-    """Answer a conversation."""
-    asked, limit, wish, prompt = read_request(body), read_limit(body), read_cache_wish(body), read_prompt(body)
+    """Generate an answer to a conversation, complete or as a stream of server-sent events."""
+    parsed, limit, prompt = read_request(body), read_limit(body), read_prompt(body)
+    cache = read_cache_preference(body)
     chat = services.chat
     if not body.stream:
-        work = chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+        work = chat.complete(parsed, model=body.model, max_tokens=limit, cache=cache, prompt=prompt, caller=caller)
         return ChatCompletion.of(await while_connected(request, work))
-    events = chat.stream(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+    events = chat.stream(parsed, model=body.model, max_tokens=limit, cache=cache, prompt=prompt, caller=caller)
     reading = await ReadAhead.begin(events)
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     return EventStream(chunk_frames(reading, Chunks(chat.find_model(body.model).name, include_usage)), reading)
@@ -77,24 +78,25 @@ async def create_chat_completion(
 async def create_chat_batch(
     body: ChatBatchCreate, request: Request, caller: CallerDep, services: ServicesDep
 ) -> ChatBatch:
-    """Answer many conversations, each as if it had come alone; one that fails does not harm the others."""
+    """Answer several independent conversations; a failed one does not affect the others."""
     chat = services.chat
     check_batch(len(body.requests), len(await request.body()), chat.settings, caller=caller)
-    answer = partial(_answer_apart, chat=chat, caller=caller)
+    answer = partial(_answer_one, chat=chat, caller=caller)
     work = answer_each(body.requests, answer, concurrency=chat.settings.batch_concurrency)
     return ChatBatch.of(await while_connected(request, work))
 
 
-async def _answer_apart(
+async def _answer_one(
     body: BatchedRequest, *, chat: ChatService, caller: Caller
 ) -> ChatCompletion | RequestValidationError:
     if isinstance(body, RequestValidationError):
         return body
-    # What one answer says in headers is not true of all.
+    # Collect the headers of this answer separately: they do not apply to the batch.
     collect_response_headers()
     if body.stream:
         raise UnsupportedParameterError("A request of a batch is not streamed: leave `stream` out.", param="stream")
-    asked, limit, wish, prompt = read_request(body), read_limit(body), read_cache_wish(body), read_prompt(body)
+    parsed, limit, prompt = read_request(body), read_limit(body), read_prompt(body)
+    cache = read_cache_preference(body)
     return ChatCompletion.of(
-        await chat.complete(asked, model=body.model, max_tokens=limit, cache=wish, prompt=prompt, caller=caller)
+        await chat.complete(parsed, model=body.model, max_tokens=limit, cache=cache, prompt=prompt, caller=caller)
     )

@@ -1,4 +1,4 @@
-"""What a chat completion is asked for, in the wire shape of OpenAI's API."""
+"""Request schemas of chat completions, in the format of OpenAI's API."""
 
 from typing import Annotated, Literal
 
@@ -11,20 +11,20 @@ MOST_MESSAGES = 2048
 MOST_TOOLS = 128
 MOST_PARTS = 1024
 MOST_METADATA = 16
-MOST_PARTS_OF_ALL = 10_000  # parts of messages and tool calls, all together: each takes its time to read
+MOST_PARTS_OF_ALL = 10_000  # message parts and tool calls in total: validating each takes time
 SIGNED_64_BITS = 2**63
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-# A constraint of any kind refuses halves of surrogate pairs, which nobody could be sent.
+# With any constraint, pydantic rejects lone surrogates, which cannot be encoded.
 Text = Annotated[str, StringConstraints(min_length=0)]
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 def check_parts(*requests: object) -> None:
-    """Pass if requests that nobody has read yet have no more parts and tool calls together than can be read at once.
+    """Check the total number of message parts and tool calls in requests that are not validated yet.
 
     Raises:
-        ValueError: they have more.
+        ValueError: there are too many.
     """
     found = [request.get("messages") for request in requests if isinstance(request, dict)]
     messages = [each for said in found if isinstance(said, list) for each in said if isinstance(each, dict)]
@@ -34,13 +34,13 @@ def check_parts(*requests: object) -> None:
 
 
 class _Lenient(Payload):
-    """Keeps fields that it does not know, so that they can be refused by name instead of being ignored."""
+    """Keeps unknown fields, so that they can be rejected by name instead of being ignored."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class ContentPart(_Lenient):
-    """A part of a message; `text` is the only type so far."""
+    """A part of a message; `text` is the only supported type."""
 
     type: str = Field(examples=["text"])
     text: Text | None = Field(default=None, examples=["How long is the warranty?"])
@@ -50,14 +50,14 @@ Parts = Annotated[list[ContentPart], Field(max_length=MOST_PARTS, fail_fast=True
 
 
 class FunctionCall(_Lenient):
-    """A function and the JSON of its arguments."""
+    """A function and its arguments as JSON."""
 
     name: str = Field(min_length=1, max_length=200)
     arguments: Text
 
 
 class MessageToolCall(_Lenient):
-    """A call that the model asked for in an earlier answer."""
+    """A function call that the model requested in an earlier answer."""
 
     id: str = Field(min_length=1, max_length=200)
     type: Literal["function"] = "function"
@@ -65,7 +65,7 @@ class MessageToolCall(_Lenient):
 
 
 class ChatMessage(_Lenient):
-    """One turn of the conversation."""
+    """One message of the conversation."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
     content: Text | Parts | None = Field(default=None, examples=["How long is the warranty?"])
@@ -76,7 +76,7 @@ class ChatMessage(_Lenient):
 
 
 class FunctionDefinition(_Lenient):
-    """A function that the model may ask for; its parameters are a JSON Schema."""
+    """A function that the model may call; `parameters` is a JSON Schema."""
 
     name: Name
     description: Text | None = None
@@ -85,7 +85,7 @@ class FunctionDefinition(_Lenient):
 
 
 class ChatTool(_Lenient):
-    """A tool; functions are the only kind."""
+    """A tool; functions are the only supported type."""
 
     type: Literal["function"]
     function: FunctionDefinition
@@ -98,26 +98,26 @@ class NamedFunction(_Lenient):
 
 
 class NamedToolChoice(_Lenient):
-    """The one function that has to be called."""
+    """The one function that the model must call."""
 
     type: Literal["function"]
     function: NamedFunction
 
 
 class TextFormat(_Lenient):
-    """An answer in words."""
+    """An answer as plain text."""
 
     type: Literal["text"]
 
 
 class JsonObjectFormat(_Lenient):
-    """An answer that is a JSON object."""
+    """An answer as a JSON object."""
 
     type: Literal["json_object"]
 
 
 class JsonSchemaDefinition(_Lenient):
-    """A JSON Schema with a name."""
+    """A named JSON Schema."""
 
     name: Name
     description: Text | None = None
@@ -126,26 +126,28 @@ class JsonSchemaDefinition(_Lenient):
 
 
 class JsonSchemaFormat(_Lenient):
-    """An answer that fits a JSON Schema."""
+    """An answer as JSON that matches a JSON Schema."""
 
     type: Literal["json_schema"]
     json_schema: JsonSchemaDefinition
 
 
 class StreamOptions(_Lenient):
-    """What a stream carries beside the answer."""
+    """Options of a streamed answer."""
 
     include_usage: bool = Field(default=False, description="end with a chunk that has the usage and no choices")
 
 
 class CacheOptions(_Lenient):
-    """How long an answer is kept."""
+    """Caching of the answer."""
 
-    ttl: int | None = Field(default=None, ge=1, description="seconds; the service has its own limit", examples=[600])
+    ttl: int | None = Field(
+        default=None, ge=1, description="lifetime in seconds; the service sets an upper limit", examples=[600]
+    )
 
 
 class ChatCompletionCreate(_Lenient):
-    """What to answer. What this service does not offer is refused, unless it is null, false or empty."""
+    """A chat completion request. Unsupported fields are rejected unless they are null, false or empty."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -163,14 +165,14 @@ class ChatCompletionCreate(_Lenient):
     model: str = Field(examples=["default"])
     messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES, fail_fast=True)
     max_completion_tokens: int | None = Field(default=None, ge=1, examples=[200])
-    max_tokens: int | None = Field(default=None, ge=1, description="the older name of max_completion_tokens")
+    max_tokens: int | None = Field(default=None, ge=1, description="deprecated name of max_completion_tokens")
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     seed: int | None = Field(default=None, ge=-SIGNED_64_BITS, lt=SIGNED_64_BITS)
     stop: Stop | Annotated[list[Stop], Field(max_length=4, fail_fast=True)] | None = None
-    n: int | None = Field(default=None, ge=1, description="1 is all there is")
+    n: int | None = Field(default=None, ge=1, description="number of answers; only 1 is supported")
     response_format: Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")] | None = (
         Field(default=None, examples=[None])
     )
@@ -181,23 +183,23 @@ class ChatCompletionCreate(_Lenient):
     parallel_tool_calls: bool | None = None
     stream: bool | None = Field(default=None, description="send the answer as server-sent events while it is written")
     stream_options: StreamOptions | None = Field(default=None, examples=[None])
-    user: str | None = Field(default=None, description="accepted and left alone: the key says who is asking")
+    user: str | None = Field(default=None, description="accepted and ignored: the API key identifies the caller")
     metadata: Annotated[dict[str, str], Field(max_length=MOST_METADATA, fail_fast=True)] | None = Field(
-        default=None, description="accepted and left alone", examples=[None]
+        default=None, description="accepted and ignored", examples=[None]
     )
     cache: bool | CacheOptions | None = Field(
         default=None,
         description=(
-            "this service's own: true takes the answer that you were given to exactly the same request, if it is still "
-            "kept, and keeps a new one; false never does; where nothing is said, the operator decides at temperature 0"
+            "extension of this service: true returns your cached answer to exactly the same request, if there is one, "
+            "and caches a new one; false disables caching; by default, the operator decides for temperature 0"
         ),
         examples=[None],
     )
     prompt: PromptUse | None = Field(
         default=None,
         description=(
-            "this service's own: a stored prompt, which the model reads before all messages, those of the role system "
-            "included"
+            "extension of this service: a stored prompt, which precedes all messages, including those of the role "
+            "system"
         ),
         examples=[None],
     )

@@ -1,4 +1,4 @@
-"""Sentences and the words in them, found without a language library."""
+"""Splitting of texts into sentences, words and stems, without a language library."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ STOP_WORDS = frozenset((
 ))
 # fmt: on
 
-# A run of characters is tried once, from its beginning: from each of them, the time would grow with its square.
+# Possessive quantifiers and the lookbehind match each run once, from its start; otherwise time grows quadratically.
 _END = re.compile(r"(?<![.!?])[.!?]++[\"')\]»”’]*+(?=\s)|[。！？]+")  # noqa: RUF001 - these end Chinese and Japanese sentences
 _LINE = re.compile(r"\n+")
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -31,7 +31,7 @@ _LIST_ITEM = re.compile(r"[^\S\n]*+(?:[-*•–]|#{1,6}|\d{1,3}[.)]|\|)\s")  # n
 _ONLY_NUMBER = re.compile(r"\s*(?:\d{1,3}|[A-Za-z])\.$")
 _WORD = re.compile(r"\w+(?:['’]\w+)?")  # noqa: RUF001 - the typographic apostrophe
 _SHORT_LINE = 50
-_LONGEST_ABBREVIATION = 20  # with what may stand before it, such as brackets and the indent of a list
+_LONGEST_ABBREVIATION = 20  # including what may precede it, such as brackets and list indentation
 _LONGEST_HEADING = 300
 _SUFFIXES = (("ies", "y"), ("ied", "y"), ("ing", ""), ("ed", ""), ("es", ""), ("ly", ""), ("s", ""))
 _SHORTEST_STEM = 3
@@ -39,7 +39,7 @@ _SHORTEST_STEM = 3
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence, and where it stands: `text` is exactly the characters from `start` to `end`."""
+    """A sentence and its position: `text` is exactly the characters from `start` to `end`."""
 
     text: str
     start: int
@@ -54,17 +54,17 @@ def split_sentences(text: str) -> list[Sentence]:
 
 
 def words(text: str) -> list[str]:
-    """List the words of a text, case folded."""
+    """Return the words of a text, case-folded."""
     return [word.replace("’", "'") for word in _WORD.findall(text.casefold())]  # noqa: RUF001 - as above
 
 
 def terms(text: str) -> list[str]:
-    """List the words that carry meaning, cut down to a common stem."""
+    """Return the stems of a text's words, without stop words."""
     return [stem(word) for word in words(text) if word.partition("'")[0] not in STOP_WORDS]
 
 
 def stem(word: str) -> str:
-    """Cut the commonest English endings off a case-folded word, so that forms of one word compare equal."""
+    """Return the stem of a case-folded word: its most common English suffixes are removed."""
     word = word.removesuffix("'s")
     for suffix, replacement in _SUFFIXES:
         stemmed = word.removesuffix(suffix) + replacement
@@ -77,7 +77,7 @@ def stem(word: str) -> str:
 
 
 def is_heading(sentence: str) -> bool:
-    """Tell whether a piece of text names what follows instead of saying something."""
+    """Return whether a piece of text looks like a heading rather than a statement."""
     if len(sentence) > _LONGEST_HEADING:
         return False
     if sentence.startswith("#"):
@@ -95,7 +95,7 @@ def _trimmed(text: str, start: int, end: int) -> Sentence:
 
 
 def _stop_cuts(text: str) -> Iterator[int]:
-    """Yield where punctuation ends a sentence."""
+    """Yield the offsets at which punctuation ends a sentence."""
     for match in _END.finditer(text):
         line = text[max(match.start() - _LONGEST_ABBREVIATION, 0) : match.start()].rpartition("\n")[2]
         last_word = (line.split() or [""])[-1].lstrip("(\"'").casefold()
@@ -106,7 +106,7 @@ def _stop_cuts(text: str) -> Iterator[int]:
 
 
 def _line_cuts(text: str) -> Iterator[int]:
-    """Yield the line breaks that separate: blank lines, list items, headings, not the wrapping of a paragraph."""
+    """Yield the offsets after line breaks at blank lines, list items and headings, not within wrapped paragraphs."""
     longest = max((len(line) for line in text.split("\n")), default=0)
     wrapped = max(_SHORT_LINE, longest * 0.6)
     for match in _LINE.finditer(text):

@@ -1,4 +1,4 @@
-"""Answering conversations with a language model."""
+"""The chat service: checks, limits, caching and metering around a language model."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -8,9 +8,9 @@ from functools import partial
 
 from app.auth.caller import Caller, Scope
 from app.chat.answer_cache import answer_key
-from app.chat.caching import Answering, CacheWish, Caching
+from app.chat.caching import Answering, CachePreference, Caching
 from app.chat.guarding import check_request, guarded, redact_request
-from app.chat.metering import meter_kept, metered
+from app.chat.metering import meter_cached, metered
 from app.chat.ports import (
     Finished,
     LanguageModel,
@@ -23,9 +23,9 @@ from app.chat.ports import (
     ToolCallDelta,
     UsageRecorder,
 )
+from app.chat.response_format import CHECK as SCHEMA_CHECK
+from app.chat.response_format import FormatCheck, MakeFormatCheck, enforce_format
 from app.chat.settings import ChatSettings
-from app.chat.shaping import CHECK as SCHEMA_CHECK
-from app.chat.shaping import ReadShape, Shape, shaped
 from app.errors import (
     ModelNotFoundError,
     RefusedByModelError,
@@ -44,7 +44,7 @@ PROMPT_HEADER = "X-Prompt"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model wrote, and which functions it wants called."""
+    """A complete answer: its text, tool calls and end."""
 
     text: str
     tool_calls: list[ToolCall]
@@ -53,12 +53,12 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ChatService:
-    """Has a language model answer, within limits and on the caller's account.
+    """Answers conversations within the caller's limits and records the usage.
 
     Attributes:
-        language_models: by each name that they can be asked for.
-        caching: gives answers again; None where none are kept.
-        read_shape: reads the schemas of answers in JSON; None holds no answer to its schema.
+        language_models: models by every name under which they can be requested.
+        caching: the answer cache; None disables it.
+        make_format_check: compiles the requested JSON format into a check of the answer; None disables the check.
     """
 
     language_models: Mapping[str, LanguageModel]
@@ -67,13 +67,13 @@ class ChatService:
     prompts: PromptSource
     guardrails: Guardrails = field(default_factory=Guardrails)
     caching: Caching | None = None
-    read_shape: ReadShape | None = None
+    make_format_check: MakeFormatCheck | None = None
 
     def find_model(self, name: str) -> LanguageModel:
-        """Find the language model of this name.
+        """Return the language model of this name.
 
         Raises:
-            ModelNotFoundError: there is none.
+            ModelNotFoundError: there is no such model.
         """
         if name not in self.language_models:
             names = ", ".join(self.language_models)
@@ -87,10 +87,10 @@ class ChatService:
         model: str,
         max_tokens: int | None,
         caller: Caller,
-        cache: CacheWish | None = None,
+        cache: CachePreference | None = None,
         prompt: PromptChoice | None = None,
     ) -> Answer:
-        """Answer in one piece; raises what `stream` raises."""
+        """Return the complete answer; raises the same errors as `stream`."""
         pieces: list[ModelEvent] = []
         events = self.stream(request, model=model, max_tokens=max_tokens, caller=caller, cache=cache, prompt=prompt)
         async with aclosing(events):
@@ -107,44 +107,44 @@ class ChatService:
         model: str,
         max_tokens: int | None,
         caller: Caller,
-        cache: CacheWish | None = None,
+        cache: CachePreference | None = None,
         prompt: PromptChoice | None = None,
     ) -> AsyncGenerator[ModelEvent, None]:
-        """Answer piece by piece; the last event is `Finished`. Closing the iterator stops the model.
+        """Stream the answer; the last event is `Finished`. Closing the iterator stops the model.
 
         Raises:
-            ForbiddenError: the caller may not ask.
+            ForbiddenError: the caller lacks the scope for chat.
             ModelNotFoundError: there is no such model.
-            UnsupportedParameterError: the answer may not be that long or kept, or the model cannot do what is asked.
-            CallerError: the prompt cannot be used like that.
-            GuardrailRefusedError: a check refuses the request, or the answer, perhaps in the middle of it.
-            RefusedByModelError: the model's provider finds fault with the request.
-            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
-            PayloadTooLargeError: the request can never be within the caller's limits.
-            UpstreamError: the model failed, perhaps in the middle of the answer.
+            UnsupportedParameterError: `max_tokens` or `cache` exceeds a limit, or the model does not support an option.
+            CallerError: the stored prompt does not exist or is a draft, or its variables do not match.
+            GuardrailRefusedError: a check refuses the request, or the answer, possibly after part of it was sent.
+            RefusedByModelError: the model's provider rejects the request.
+            TooManyRequestsError: a rate limit or the month's budget of the caller is exhausted.
+            PayloadTooLargeError: the request alone exceeds a limit of the caller.
+            UpstreamError: the model failed, possibly in the middle of the answer.
         """
         caller.require(Scope.CHAT)
         language_model = self.find_model(model)
         longest = self._longest_answer(max_tokens, caller)
         seconds = self._seconds_to_keep(request, model, cache)
-        request, filled = await self._put_under(prompt, request, caller)
+        request, filled = await self._apply_prompt(prompt, request, caller)
         guardrails = self.guardrails.of(model)
         await check_request(request, guardrails, owner=caller.id)
         request = replace(await redact_request(request, guardrails), max_tokens=longest)
-        shape = await self._read_shape(request, guardrails)
-        asked = _Asked(language_model, request, guardrails, shape, filled)
-        async with self._from_cache(asked, model, seconds, caller) as events:
+        format_check = await self._make_format_check(request, guardrails)
+        prepared = _PreparedRequest(language_model, request, guardrails, format_check, filled)
+        async with self._from_cache(prepared, model, seconds, caller) as events:
             async for event in events:
                 yield event
 
-    def _from_cache(self, asked: "_Asked", alias: str, seconds: int, caller: Caller) -> Answering:
-        """Offer a kept answer if there may be one, and the model's otherwise."""
-        answering: Answering = self._answering(asked, caller)
+    def _from_cache(self, prepared: "_PreparedRequest", alias: str, seconds: int, caller: Caller) -> Answering:
+        """Return a context with the answer, from the cache if caching applies to this request."""
+        answering: Answering = self._answering(prepared, caller)
         if self.caching is None or not seconds:
             return answering
-        checks = asked.guardrails.settings.model_dump(mode="json")
-        key = answer_key(asked.request, alias=alias, model=asked.model, checks=checks, caller=caller)
-        note = partial(meter_kept, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=asked.prompt)
+        checks = prepared.guardrails.settings.model_dump(mode="json")
+        key = answer_key(prepared.request, alias=alias, model=prepared.model, checks=checks, caller=caller)
+        note = partial(meter_cached, endpoint=ENDPOINT, caller=caller, usage=self.usage, prompt=prepared.prompt)
         return aclosing(self.caching.stream(key, seconds, answering, note))
 
     def _longest_answer(self, wanted: int | None, caller: Caller) -> int:
@@ -153,58 +153,60 @@ class ChatService:
             raise UnsupportedParameterError(f"An answer may have at most {most} tokens here.", param="max_tokens")
         return wanted or most
 
-    async def _put_under(
+    async def _apply_prompt(
         self, prompt: PromptChoice | None, request: ModelRequest, caller: Caller
     ) -> tuple[ModelRequest, FilledPrompt | None]:
-        """Have the model read the stored prompt before everything else."""
+        """Insert the stored prompt, if any, as the first message."""
         if prompt is None:
             return request, None
         filled = await self.prompts.fill(prompt, caller=caller)
         add_response_headers({PROMPT_HEADER: f"{filled.name}@{filled.version}"})
         return replace(request, messages=[Message("system", filled.text), *request.messages]), filled
 
-    def _seconds_to_keep(self, request: ModelRequest, model: str, wish: CacheWish | None) -> int:
+    def _seconds_to_keep(self, request: ModelRequest, model: str, preference: CachePreference | None) -> int:
         if self.caching is not None:
-            return self.caching.seconds_for(request, model, wish)
-        if wish is not None and wish.is_wanted:
+            return self.caching.seconds_for(request, model, preference)
+        if preference is not None and preference.is_enabled:
             raise UnsupportedParameterError("This service keeps no answers.", param="cache")
         return 0
 
-    async def _read_shape(self, request: ModelRequest, guardrails: Guardrails) -> Shape | None:
-        """Read what the answer is to be held to, before a model is asked; None where nothing is."""
+    async def _make_format_check(self, request: ModelRequest, guardrails: Guardrails) -> FormatCheck | None:
+        """Return the check of the answer's JSON format; None if there is nothing to check."""
         is_checked = guardrails.settings.output.get(SCHEMA_CHECK, "off") != "off"
-        if self.read_shape is None or request.response_format == "text" or not is_checked:
+        if self.make_format_check is None or request.response_format == "text" or not is_checked:
             return None
         try:
-            return await asyncio.to_thread(self.read_shape, request.response_format)
+            return await asyncio.to_thread(self.make_format_check, request.response_format)
         except SchemaRefusedError as error:
             raise UnsupportedParameterError(error.detail, param="response_format") from None
 
     @asynccontextmanager
-    async def _answering(self, asked: "_Asked", caller: Caller) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
-        """Offer the model's answer, on the caller's account."""
-        request, guardrails, usage = asked.request, asked.guardrails, self.usage
-        answering = metered(asked.model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=asked.prompt)
+    async def _answering(
+        self, prepared: "_PreparedRequest", caller: Caller
+    ) -> AsyncIterator[AsyncGenerator[ModelEvent, None]]:
+        """Yield the model's answer, metered and checked."""
+        request, guardrails, usage, prompt = prepared.request, prepared.guardrails, self.usage, prepared.prompt
+        answering = metered(prepared.model, request, endpoint=ENDPOINT, caller=caller, usage=usage, prompt=prompt)
         try:
             async with answering as answer:
                 written = guarded(answer, guardrails, request, owner=caller.id)
-                if asked.shape is not None:
-                    written = shaped(written, asked.shape, guardrails, request, owner=caller.id)
+                if prepared.format_check is not None:
+                    written = enforce_format(written, prepared.format_check, guardrails, request, owner=caller.id)
                 async with aclosing(written) as events:
                     yield events
         except RequestRefusedError as error:
-            # The request is the caller's own: trying again, or asking somebody else, is of no use.
+            # The caller wrote the request, so retries and other models would not help.
             raise RefusedByModelError(error.detail) from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request that may be answered, as the model will see it, and what its answer is held to."""
+class _PreparedRequest:
+    """A checked and redacted request with everything that is needed to answer it."""
 
     model: LanguageModel
     request: ModelRequest
     guardrails: Guardrails
-    shape: Shape | None
+    format_check: FormatCheck | None
     prompt: FilledPrompt | None
 
 
@@ -213,7 +215,7 @@ def _text(pieces: list[ModelEvent]) -> str:
 
 
 def _tool_calls(pieces: list[ModelEvent]) -> list[ToolCall]:
-    """Put the pieces of each call together."""
+    """Join the pieces of each call."""
     calls: dict[int, ToolCall] = {}
     for piece in pieces:
         if isinstance(piece, ToolCallDelta):

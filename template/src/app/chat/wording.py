@@ -1,4 +1,4 @@
-"""What a model reads of a function or a shape that it is given."""
+"""The texts that a model reads of a tool or a JSON Schema."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from typing import Any
 
 
 def texts_of(name: str, description: str | None, schema: Mapping[str, Any] | None) -> list[str]:
-    """Give the texts of it, the schema as JSON."""
+    """Return the name, the description, and the schema as JSON."""
     written = [unescaped(json.dumps(schema, ensure_ascii=False))] if schema else []
     return [name, *([description] if description else []), *written]
 
 
 def unescaped(written: str) -> str:
-    """Break the lines of texts in JSON: an escape would make one word with what follows it, such as a number."""
+    """Replace escaped line breaks in JSON with real ones: the escape would join with the next word or number."""
     return written.replace("\\n", "\n")

@@ -1,1 +1,1 @@
-"""Labels for texts: the caller's own, by likeness, or those of a classifier that the operator registers."""
+"""Text classification: the caller's labels, by similarity of embeddings, or those of a registered classifier."""

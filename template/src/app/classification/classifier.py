@@ -1,4 +1,4 @@
-"""Text classifiers that the operator registers: an ONNX graph with a tokenizer and labels."""
+"""Registered text classifiers: an ONNX graph with a tokenizer and labels."""
 
 import asyncio
 import time
@@ -24,11 +24,13 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What a model made of some texts.
+    """Label scores of a list of texts.
 
     Attributes:
-        scores: from 0 to 1, a row for each text, a column for each label.
-        tokens: how many were read.
+        scores: from 0 to 1, one row per text, one column per label.
+        tokens: number of tokens read.
+        queue_seconds: time in the model's queue.
+        run_seconds: time in the model.
     """
 
     labels: Sequence[str]
@@ -40,7 +42,7 @@ class Classified:
 
 @dataclass(frozen=True, slots=True)
 class TextClassifier:
-    """A registered model that scores texts for labels of its own."""
+    """A registered model that scores texts for its own labels."""
 
     registered: TensorModel
     served: ServedModel
@@ -48,11 +50,12 @@ class TextClassifier:
     thread: TokenThread
 
     async def classify(self, texts: Sequence[str], *, owner: Hashable) -> Classified:
-        """Score texts; one at least.
+        """Return the label scores of texts, of which there must be at least one.
 
         Raises:
-            OverloadedError: the answer cannot be had in time.
-            UnprocessableError: the model cannot read all of a text.
+            OverloadedError: the model's deadline cannot be met.
+            UnprocessableError: a text is too long, or has no tokens.
+            UpstreamFailedError: the model returned NaN or infinities.
         """
         manifest, seconds = self.registered.manifest, self.served.deadline
         until = time.monotonic() + seconds
@@ -79,39 +82,44 @@ class TextClassifier:
 
 
 def fixed_length(model: ServedModel) -> int | None:
-    """Tell the tokens of a text if the graph was exported for one number of them."""
+    """Return the number of tokens per text if the graph was exported with a fixed length, else None."""
     shapes = [each.shape for each in model.signature.inputs]
     return next((shape[1] for shape in shapes if len(shape) > 1 and isinstance(shape[1], int)), None)
 
 
 def softmax(values: Scores) -> Scores:
-    """Turn rows of any numbers into shares of 1."""
+    """Return the softmax of each row."""
     powers: Scores = np.exp(values - values.max(axis=1, keepdims=True))
     shares: Scores = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
 class Classifiers:
-    """The registered models that classify texts, as models are opened and closed."""
+    """Registry of the open text classifiers.
 
-    def __init__(self) -> None:
+    Args:
+        default: NAME or NAME@VERSION of the one for requests that name none; empty means none.
+    """
+
+    def __init__(self, default: str = "") -> None:
+        self.default = default
         self._open: dict[int, TextClassifier] = {}
 
     def find(self, served: ServedModel) -> TextClassifier | None:
-        """Return the classifier that an open model is, if it is one."""
+        """Return the classifier of a served model; None if the model is not a classifier."""
         return self._open.get(id(served))
 
     def named(self, models: ServedModels, name: str) -> ServedModel | None:
-        """Find the newest model of a name that classifies texts, or the one that NAME@VERSION means."""
+        """Return the newest classifier with this name, or the one with this NAME@VERSION, if any."""
         found = [each for each in models.all() if id(each) in self._open and name in {each.name, each.identity}]
         return found[-1] if found else None
 
     @asynccontextmanager
-    async def join(self, model: TensorModel, served: ServedModel) -> AsyncIterator[None]:
-        """Open the classifier that a registered model declares to be, if it does, for as long as the model is open.
+    async def attach(self, model: TensorModel, served: ServedModel) -> AsyncIterator[None]:
+        """Open the classifier of a registered model, if it declares labels; on exit it is closed.
 
         Raises:
-            StartupError: it is no classifier of texts, or not of so many labels.
+            StartupError: the model is not a text classifier, or its number of labels differs.
         """
         if not model.manifest.labels:
             yield

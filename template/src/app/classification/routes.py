@@ -1,4 +1,4 @@
-"""Classification of texts over HTTP."""
+"""Routes for text classification."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,7 +14,10 @@ router = APIRouter(prefix="/v1/classifications", tags=["classifications"])
 async def classify_texts(
     body: ClassificationCreate, caller: CallerDep, services: ServicesDep, request: Request
 ) -> Response:
-    """Choose among the caller's labels by the likeness of embeddings, or among those of a registered classifier."""
+    """Score texts for labels: the caller's, by similarity of embeddings, or those of a registered classifier.
+
+    Response headers give the model, what it ran on, and the time in the queue and in the model.
+    """
     work = services.classifications.classify(body.texts, body.model, body.hypotheses, caller=caller)
     done = await while_connected(request, work)
     found = done.classified

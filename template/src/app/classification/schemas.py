@@ -1,4 +1,4 @@
-"""Texts to classify and their labels, on the wire."""
+"""Request and response schemas of text classification."""
 
 from typing import Annotated, Self
 
@@ -12,7 +12,7 @@ from app.json_lists import write_list
 from app.payloads import Payload
 
 MAX_INPUTS = 256
-# Labels that are written in one go: about two milliseconds.
+# Labels serialized before other requests get a turn: about two milliseconds.
 LABELS_AT_ONCE = 5000
 Text = Annotated[str, Field(min_length=1, max_length=100_000)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
@@ -21,7 +21,7 @@ Labels = Annotated[list[Label], Field(min_length=2, max_length=100, fail_fast=Tr
 
 
 class ClassificationCreate(Payload):
-    """Texts, and labels to choose from."""
+    """Texts to classify, and labels to choose from."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -35,22 +35,23 @@ class ClassificationCreate(Payload):
         },
     )
 
-    input: Text | Texts = Field(description="a text or several")
+    input: Text | Texts = Field(description="one text or several")
     model: str | None = Field(
         default=None,
         max_length=256,
-        description="the embedding model, which compares texts with labels, or a registered classifier",
+        description="the embedding model, which compares texts with labels, or a registered classifier; by default the "
+        "embedding model if there are labels, otherwise the classifier that the operator has chosen",
     )
-    labels: Labels | None = Field(default=None, description="to choose from; a registered classifier has its own")
+    labels: Labels | None = Field(default=None, description="labels to choose from; not for a registered classifier")
     hypothesis: str = Field(
-        default=PLACE, max_length=500, description="what is compared with the text; `{}` stands for the label"
+        default=PLACE, max_length=500, description="sentence that is compared with the text; `{}` stands for the label"
     )
     temperature: float = Field(
         default=0.1,
         ge=0.001,
         le=100,
         allow_inf_nan=False,
-        description="scores are the softmax of cosines divided by this; the lower, the more the nearest label takes",
+        description="scores are the softmax of cosines divided by this; lower values favour the closest label",
     )
 
     @model_validator(mode="after")
@@ -63,30 +64,30 @@ class ClassificationCreate(Payload):
 
     @property
     def texts(self) -> list[str]:
-        """What is classified, in order."""
+        """The texts as a list."""
         return [self.input] if isinstance(self.input, str) else self.input
 
     @property
     def hypotheses(self) -> Hypotheses | None:
-        """What texts are compared with, if labels were sent."""
+        """The hypotheses to compare texts with; None without labels."""
         return Hypotheses(self.labels, self.hypothesis, self.temperature) if self.labels else None
 
 
 class LabelScore(BaseModel):
-    """A label, and how well it fits, from 0 to 1."""
+    """A label and its score from 0 to 1."""
 
     label: str = Field(examples=["complaint"])
     score: float = Field(examples=[0.81])
 
 
 class TextLabels(BaseModel):
-    """The labels of one text, the best first."""
+    """The labels of one text, highest score first."""
 
     labels: list[LabelScore]
 
 
 class ClassificationUsage(BaseModel):
-    """Tokens that were read, those of the labels included."""
+    """Number of tokens read, including those of the labels."""
 
     prompt_tokens: int
     total_tokens: int
@@ -102,7 +103,7 @@ class ClassificationList(BaseModel):
 
 
 async def write_classifications(classified: Classified, *, model: str, version: str) -> bytes:
-    """Write a `ClassificationList`, the labels of each text sorted by their scores, without keeping others."""
+    """Serialize a `ClassificationList`, labels sorted by score, without blocking the event loop for long."""
     step = max(1, LABELS_AT_ONCE // len(classified.labels))
     parts = (_best_first(classified, first, first + step) for first in range(0, len(classified.scores), step))
     usage = {"prompt_tokens": classified.tokens, "total_tokens": classified.tokens}

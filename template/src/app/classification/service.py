@@ -1,4 +1,4 @@
-"""Classifying callers' texts."""
+"""Text classification for callers."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from app.auth.caller import Caller, Scope
 from app.classification.classifier import Classified, Classifiers, softmax
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder
-from app.inference.served_models import ServedModels
+from app.inference.served_models import DEFAULT, ServedModels
 from app.inference.tensor_model import ServedModel
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.recorder import PredictionRecorder
@@ -21,12 +21,12 @@ PLACE = "{}"
 
 @dataclass(frozen=True, slots=True)
 class Hypotheses:
-    """What texts are compared with.
+    """Sentences that texts are compared with, one per label.
 
     Attributes:
-        labels: the caller's.
-        template: a sentence in which `{}` stands for a label.
-        temperature: divides the cosines before their softmax; the lower, the more the nearest takes.
+        labels: the caller's labels.
+        template: a sentence with `{}` in place of the label.
+        temperature: divides the cosines before the softmax; lower values favour the closest label.
     """
 
     labels: Sequence[str]
@@ -36,7 +36,7 @@ class Hypotheses:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Texts that are classified, and by what."""
+    """Label scores of texts, and the model that computed them."""
 
     classified: Classified
     name: str
@@ -46,7 +46,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationService:
-    """Finds labels by the likeness of embeddings, or by a registered classifier."""
+    """Classify texts by similarity of embeddings, or with a registered classifier."""
 
     embedder: Embedder
     classifiers: Classifiers
@@ -56,20 +56,20 @@ class ClassificationService:
     async def classify(
         self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, *, caller: Caller
     ) -> Classification:
-        """Score texts for labels.
+        """Score texts for labels, and record the predictions if recording is enabled.
 
         Args:
-            texts: one at least.
-            model: name of a classifier, which means its newest version, or NAME@VERSION; or the embedding model, which
-                is also meant by None.
-            hypotheses: for the embedding model alone.
-            caller: who asks.
+            texts: at least one text.
+            model: NAME (the newest version) or NAME@VERSION of a classifier or the embedding model; None or `default`
+                means the embedding model with `hypotheses`, and the default classifier of the settings without.
+            hypotheses: required by the embedding model, not allowed for a classifier.
+            caller: the caller, who needs the scope `classifications`.
 
         Raises:
-            ForbiddenError: the caller may not.
+            ForbiddenError: the caller lacks the scope.
             ModelNotFoundError: there is no such model.
-            OverloadedError: it has too much to do to answer in time.
-            UnprocessableError: the model cannot read all of a text, or labels are missing or its own.
+            OverloadedError: the model cannot answer in time.
+            UnprocessableError: a text is too long, or `hypotheses` are missing or not allowed.
         """
         caller.require(Scope.CLASSIFICATIONS)
         done = await self._classify(texts, model, hypotheses, caller)
@@ -80,7 +80,9 @@ class ClassificationService:
         self, texts: Sequence[str], model: str | None, hypotheses: Hypotheses | None, caller: Caller
     ) -> Classification:
         served = self.embedder.model
-        if model is None or model in {served.name, served.identity}:
+        if model is None or model == DEFAULT:
+            model = served.name if hypotheses or not self.classifiers.default else self.classifiers.default
+        if model in {served.name, served.identity}:
             if hypotheses is None:
                 raise UnprocessableError(f"{served.name} has no labels of its own: send some as `labels`.")
             classified = await self._compare(texts, hypotheses, caller)
@@ -95,7 +97,7 @@ class ClassificationService:
         return await self._ask(found, texts, caller)
 
     async def _ask(self, found: ServedModel, texts: Sequence[str], caller: Caller) -> Classification:
-        # What is held stays open, even if the operator puts another in its place.
+        # The lease keeps the model open even if the operator replaces it.
         with self.models.lease(found.name, found.version) as served:
             classifier = self.classifiers.find(served)
             if classifier is None:

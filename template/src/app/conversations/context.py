@@ -1,4 +1,4 @@
-"""What a model reads of a conversation: the system prompt and the newest turns that fit."""
+"""The context that a model is sent: the system prompt and the newest messages that fit."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from app.errors import UnprocessableError
 
 
 def fit_context(system: str | None, newest_first: Sequence[ConversationMessage], most_tokens: int) -> list[Message]:
-    """Choose what is sent, in the order in which it was said.
+    """Return the messages for the model, oldest first.
 
-    The system prompt and the newest message are always sent; then whole messages, back to the first that no longer
-    fits. Messages without text say nothing to a model, and one that answers what is not sent is left out as well.
+    They are the system prompt, the newest message, and those before it, back to the first that no longer fits. Empty
+    messages are dropped, and so is an answer whose question is not sent.
 
     Raises:
-        UnprocessableError: the system prompt and the newest message alone have more tokens than that.
+        UnprocessableError: the system prompt and the newest message alone exceed `most_tokens`.
     """
     left = most_tokens - estimate_tokens(system or "")
     kept: list[Message] = []
@@ -34,5 +34,5 @@ def fit_context(system: str | None, newest_first: Sequence[ConversationMessage],
 
 
 def estimate_tokens(text: str) -> int:
-    """Guess the tokens of a text from its length, as metering does where a provider does not tell."""
+    """Estimate the tokens of a text from its length, as metering does if the provider reports none."""
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)

@@ -1,4 +1,4 @@
-"""Turns as server-sent events, each with an identifier: how many characters of the answer the reader has with it."""
+"""Turns as server-sent events; an event's id is the number of characters of the answer sent so far."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
@@ -17,7 +17,7 @@ from app.problems import Problem, problem_of
 
 log = structlog.get_logger(__name__)
 
-# What the reader of a stored answer that has no end is told.
+# The errors that end an incomplete stored answer, by its finish reason.
 CUT_OFF: Mapping[str | None, AppError] = {
     CANCELLED: ConflictError("The answer was given up when its reader left."),
     FAILED: UpstreamFailedError("The language model failed in the middle of the answer."),
@@ -26,7 +26,7 @@ CUT_OFF: Mapping[str | None, AppError] = {
 
 
 class TurnBegun(BaseModel):
-    """The data of the event `turn`, the first one: what the two messages are called."""
+    """The data of the first event, `turn`: the ids of the two messages."""
 
     question_id: UUID
     answer_id: UUID
@@ -41,7 +41,7 @@ class TokenEvent(BaseModel):
 async def turn_frames(
     turn: Turn, reading: ReadAhead[TurnEvent], keep_alive: float = KEEP_ALIVE_SECONDS
 ) -> AsyncGenerator[bytes, None]:
-    """Write a turn's events as they come; the last frame is `done`, or `error` with the problem."""
+    """Yield a turn's events as frames; the last one is `done`, or `error` with the problem."""
     async with aclosing(reading.batches(keep_alive)) as batches:
         try:
             yield _begun(turn)
@@ -51,18 +51,18 @@ async def turn_frames(
             log.warning("turn.failed", code=error.code, detail=error.detail)
             yield _error(problem_of(error))
         except Exception as error:
-            # The status line is long gone: the reader learns it from the stream, the operator from the log.
+            # The status has been sent: the client learns of it from the stream, operators from the log.
             log.exception("turn.crashed")
             yield _error(problem_of(error))
 
 
 def repeated_turn(turn: Turn, answer: ConversationMessage) -> bytes:
-    """Write the events of a turn that is over."""
+    """Return the frames of a completed turn."""
     return _begun(turn) + stored_answer(answer, 0)
 
 
 def stored_answer(answer: ConversationMessage, after: int) -> bytes:
-    """Write the rest of a stored answer for a reader who has so many characters of it."""
+    """Return the frames of a stored answer from character `after` on."""
     rest = answer.content[after:]
     token = _render([Token(rest, len(answer.content))]) if rest else b""
     if answer.finish_reason in CUT_OFF:
@@ -71,7 +71,7 @@ def stored_answer(answer: ConversationMessage, after: int) -> bytes:
 
 
 def _render(batch: Sequence[TurnEvent]) -> bytes:
-    """Write events that are sent together; tokens in a row become one."""
+    """Render events as frames; consecutive tokens are merged into one."""
     return b"".join(frame for _, group in groupby(batch, key=type) for frame in _frames(list(group)))
 
 
@@ -94,5 +94,5 @@ def _error(problem: Problem) -> bytes:
 
 
 def _frame(name: str, data: BaseModel, position: int) -> bytes:
-    """Write one event; JSON holds no raw line break, so one line of data is enough."""
+    """Render one event; JSON contains no raw line breaks, so one line of data is enough."""
     return b"event: %b\nid: %d\ndata: %b\n\n" % (name.encode(), position, data.model_dump_json().encode())

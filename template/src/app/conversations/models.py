@@ -10,10 +10,10 @@ from app.database import Record
 
 
 class Conversation(Record):
-    """What somebody and a model say to each other.
+    """A conversation between a user and a model.
 
-    `turn` is the identifier that the answer under way will have. Until `turn_until`, or until the answer is stored,
-    no other turn can begin.
+    `turn` is the id of the answer in progress. Until `turn_until`, or until the answer is stored, no other turn can
+    begin.
     """
 
     __tablename__ = "conversations"
@@ -34,11 +34,10 @@ class Conversation(Record):
 
 
 class ConversationMessage(Record):
-    """One turn of a conversation, the user's or the assistant's.
+    """A message of a conversation, the user's or the assistant's.
 
-    A user's message has `answer_id`, the identifier of the message that answers it, which is stored when it is over.
-    An assistant's has `finish_reason`: the model's own, or `cancelled`, `failed` or `refused`, and then no tokens are
-    known.
+    A user's message has `answer_id`, the id of the answer, which is stored once it has ended. An assistant's message
+    has `finish_reason`: the model's own, or `cancelled`, `failed` or `refused`, and then its tokens are unknown.
     """
 
     __tablename__ = "conversation_messages"

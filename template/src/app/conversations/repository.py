@@ -1,4 +1,4 @@
-"""Conversations and their messages in SQL. What takes no owner is asked for conversations that were found with one."""
+"""SQL for conversations and their messages. Functions without `owner_id` rely on the caller's check of the owner."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from app.pages import PageRequest, read_page
 
 
 async def add(session: AsyncSession, conversation: dict[str, Any]) -> Conversation | None:
-    """Store a conversation; None if its idempotency key was used before."""
+    """Insert a conversation; None if its idempotency key was used before."""
     statement = postgresql.insert(Conversation).values(conversation).on_conflict_do_nothing().returning(Conversation)
     added: Conversation | None = await session.scalar(statement)
     return added
@@ -26,13 +26,13 @@ async def find(session: AsyncSession, owner_id: UUID, conversation_id: UUID) -> 
 
 
 async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: str) -> Conversation | None:
-    """Find the conversation that an earlier request with this key made."""
+    """Find the conversation that was created with this key."""
     statement = select(Conversation).where(Conversation.owner_id == owner_id, Conversation.idempotency_key == key)
     return await session.scalar(statement)
 
 
 async def lock(session: AsyncSession, owner_id: UUID, conversation_id: UUID) -> Conversation | None:
-    """Find a conversation of this owner, and let no other transaction change it until this one is over."""
+    """Find a conversation of this owner, and lock it until this transaction ends."""
     statement = select(Conversation).where(Conversation.owner_id == owner_id, Conversation.id == conversation_id)
     return await session.scalar(statement.with_for_update(key_share=True))
 
@@ -45,20 +45,20 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 async def change(
     session: AsyncSession, owner_id: UUID, conversation_id: UUID, *, title: str | None
 ) -> Conversation | None:
-    """Change a conversation's title; None if this owner has no such conversation."""
+    """Change a conversation's title; None if the owner has no such conversation."""
     statement = update(Conversation).where(Conversation.owner_id == owner_id, Conversation.id == conversation_id)
     changed: Conversation | None = await session.scalar(statement.values(title=title).returning(Conversation))
     return changed
 
 
 async def remove(session: AsyncSession, owner_id: UUID, conversation_id: UUID) -> bool:
-    """Delete a conversation with its messages; tells whether there was one."""
+    """Delete a conversation with its messages; return whether it existed."""
     statement = delete(Conversation).where(Conversation.owner_id == owner_id, Conversation.id == conversation_id)
     return await session.scalar(statement.returning(Conversation.id)) is not None
 
 
 async def begin_turn(session: AsyncSession, conversation_id: UUID, turn: UUID, seconds: float) -> bool:
-    """Take a conversation for a turn; False if another one has it."""
+    """Reserve a conversation for a turn for so many seconds; return False if another turn holds it."""
     free = or_(Conversation.turn_until.is_(None), Conversation.turn_until < func.now())
     statement = update(Conversation).where(Conversation.id == conversation_id, free)
     taken = statement.values(turn=turn, turn_until=func.now() + timedelta(seconds=seconds))
@@ -66,21 +66,21 @@ async def begin_turn(session: AsyncSession, conversation_id: UUID, turn: UUID, s
 
 
 async def end_turn(session: AsyncSession, conversation_id: UUID, turn: UUID) -> bool:
-    """Let go of a conversation; False if the turn no longer had it."""
+    """Release a conversation; return False if the turn no longer held it."""
     statement = update(Conversation).where(Conversation.id == conversation_id, Conversation.turn == turn)
     ended = statement.values(turn=None, turn_until=None).returning(Conversation.id)
     return await session.scalar(ended) is not None
 
 
 async def is_under_way(session: AsyncSession, conversation_id: UUID, turn: UUID) -> bool:
-    """Tell whether this turn has the conversation."""
+    """Return whether this turn holds the conversation."""
     statement = select(Conversation.id).where(Conversation.id == conversation_id, Conversation.turn == turn)
     return await session.scalar(statement.where(Conversation.turn_until >= func.now())) is not None
 
 
 async def add_message(session: AsyncSession, **values: Any) -> ConversationMessage:  # noqa: ANN401 - column values
-    """Store a message of a conversation that this transaction has locked or changed, so that it comes last."""
-    # The time at which the transaction began may be earlier than the last message's.
+    """Append a message to a conversation that this transaction has locked or changed."""
+    # `now()` is when the transaction began, possibly before the last message.
     message = ConversationMessage(**values, created_at=func.clock_timestamp())
     session.add(message)
     await session.flush()
@@ -96,7 +96,7 @@ async def find_message(session: AsyncSession, conversation_id: UUID, message_id:
 async def find_message_by_idempotency_key(
     session: AsyncSession, conversation_id: UUID, key: str
 ) -> ConversationMessage | None:
-    """Find the user's message that an earlier request with this key sent."""
+    """Find the user's message that was sent with this key."""
     return await session.scalar(_messages(conversation_id).where(ConversationMessage.idempotency_key == key))
 
 
@@ -108,7 +108,7 @@ async def list_messages(
 
 
 async def list_newest(session: AsyncSession, conversation_id: UUID, limit: int) -> list[ConversationMessage]:
-    """List so many of a conversation's messages, newest first."""
+    """Return the `limit` newest messages of a conversation, newest first."""
     messages, _ = await list_messages(session, conversation_id, PageRequest(limit))
     return messages
 
@@ -119,7 +119,7 @@ async def remove_message(session: AsyncSession, message_id: UUID) -> None:
 
 
 async def expect_answer(session: AsyncSession, message_id: UUID, answer_id: UUID) -> None:
-    """Note which message will answer this one."""
+    """Record the id of the message that answers this one."""
     statement = update(ConversationMessage).where(ConversationMessage.id == message_id)
     await session.execute(statement.values(answer_id=answer_id))
 

@@ -1,4 +1,4 @@
-"""Conversations over HTTP."""
+"""HTTP routes for conversations."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -37,7 +37,7 @@ event: done
 id: 28
 data: {"id":"…","role":"assistant","content":"The warranty lasts 24 months.","finish_reason":"stop",…}
 """
-# An event as OpenAPI describes them (3.2, section 4.14.4).
+# The schema of an event, as in OpenAPI 3.2, section 4.14.4.
 STREAM_EVENT = {
     "type": "object",
     "required": ["event", "data"],
@@ -59,14 +59,16 @@ REST_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The rest of the answer: `token`, then `done` or `error`.", "content": STREAM}
 }
 
-IdempotencyKey = Annotated[str | None, Header(max_length=200, description="repeats return the first result")]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=200, description="a repeated request with the same key returns the first result")
+]
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, response_model=ConversationRead)
 async def create_conversation(
     body: ConversationCreate, caller: CallerDep, services: ServicesDep, idempotency_key: IdempotencyKey = None
 ) -> Conversation:
-    """Begin a conversation."""
+    """Create a conversation."""
     new = NewConversation(body.title, body.system, body.model, body.prompt.as_choice() if body.prompt else None)
     return await services.conversations.create(new, idempotency_key=idempotency_key, caller=caller)
 
@@ -80,7 +82,7 @@ async def list_conversations(page: PageDep, caller: CallerDep, services: Service
 
 @router.get("/{conversation_id}", response_model=ConversationRead)
 async def read_conversation(conversation_id: UUID, caller: CallerDep, services: ServicesDep) -> Conversation:
-    """Show one conversation."""
+    """Return a conversation."""
     return await services.conversations.get(conversation_id, caller=caller)
 
 
@@ -88,7 +90,7 @@ async def read_conversation(conversation_id: UUID, caller: CallerDep, services: 
 async def change_conversation(
     conversation_id: UUID, body: ConversationChange, caller: CallerDep, services: ServicesDep
 ) -> Conversation:
-    """Change a conversation's title; null takes it away."""
+    """Change a conversation's title; null removes it."""
     if "title" not in body.model_fields_set:
         return await services.conversations.get(conversation_id, caller=caller)
     return await services.conversations.rename(conversation_id, body.title, caller=caller)
@@ -96,7 +98,7 @@ async def change_conversation(
 
 @router.delete("/{conversation_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_conversation(conversation_id: UUID, caller: CallerDep, services: ServicesDep) -> None:
-    """Delete a conversation with all that was said."""
+    """Delete a conversation with its messages."""
     await services.conversations.delete(conversation_id, caller=caller)
 
 
@@ -104,7 +106,7 @@ async def delete_conversation(conversation_id: UUID, caller: CallerDep, services
 async def list_messages(
     conversation_id: UUID, page: PageDep, caller: CallerDep, services: ServicesDep
 ) -> Page[MessageRead]:
-    """List what was said, newest first."""
+    """List a conversation's messages, newest first."""
     messages, next_cursor = await services.conversations.list_messages(conversation_id, page, caller=caller)
     return Page(items=[MessageRead.of(message) for message in messages], next_cursor=next_cursor)
 
@@ -119,7 +121,7 @@ async def create_message(  # noqa: PLR0913 - one argument per part of the reques
     services: ServicesDep,
     idempotency_key: IdempotencyKey = None,
 ) -> MessageRead | Response:
-    """Say something and have it answered, in view of what was said before; one turn at a time."""
+    """Send a message and have it answered in the context of the conversation; only one at a time."""
     turns = services.turns
     turn = await turns.begin(conversation_id, body.content, idempotency_key=idempotency_key, caller=caller)
     if turn.answer is not None:
@@ -138,9 +140,9 @@ async def read_message_events(
     message_id: UUID,
     caller: CallerDep,
     services: ServicesDep,
-    last_event_id: Annotated[int, Header(ge=0, description="the last id that came; 0 for the whole answer")] = 0,
+    last_event_id: Annotated[int, Header(ge=0, description="the last event id received; 0 for the full answer")] = 0,
 ) -> Response:
-    """Send the rest of a stored answer to a reader who lost the connection."""
+    """Return the rest of a stored answer as events, after a lost connection."""
     return _stream(
         stored_answer(await services.turns.read_answer(conversation_id, message_id, caller=caller), last_event_id)
     )

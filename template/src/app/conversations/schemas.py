@@ -1,4 +1,4 @@
-"""Conversations on the wire."""
+"""Request and response schemas of conversations."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -20,14 +20,12 @@ ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class ConversationCreate(Payload):
-    """What a conversation begins with."""
+    """A conversation to create."""
 
     title: Title | None = Field(default=None, examples=["Warranty"])
-    system: System | None = Field(
-        default=None, description="what the model is told before everything else", examples=["Answer briefly."]
-    )
+    system: System | None = Field(default=None, description="system prompt for the model", examples=["Answer briefly."])
     prompt: PromptUse | None = Field(
-        default=None, description="instead of `system`: filled in once, whatever becomes of it later", examples=[None]
+        default=None, description="stored prompt instead of `system`, filled in once", examples=[None]
     )
     model: ModelName = Field(default="default", description="as in /v1/chat/completions", examples=["default"])
 
@@ -39,9 +37,9 @@ class ConversationCreate(Payload):
 
 
 class ConversationChange(Payload):
-    """What can be changed about a conversation; a field that is left out stays as it is."""
+    """Changes to a conversation; omitted fields stay unchanged."""
 
-    title: Title | None = Field(default=None, description="null takes it away", examples=["Warranty"])
+    title: Title | None = Field(default=None, description="null removes it", examples=["Warranty"])
 
 
 class ConversationRead(BaseModel):
@@ -59,7 +57,7 @@ class ConversationRead(BaseModel):
 
 
 class MessageCreate(Payload):
-    """What the user says, and how it shall be answered."""
+    """A message of the user, with options for the answer."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -69,7 +67,7 @@ class MessageCreate(Payload):
 
     content: Content
     stream: bool = Field(default=False, description="send the answer as server-sent events while it is written")
-    max_tokens: int | None = Field(default=None, ge=1, description="of the answer, at most", examples=[200])
+    max_tokens: int | None = Field(default=None, ge=1, description="most tokens of the answer", examples=[200])
     temperature: float | None = Field(default=None, ge=0, le=2)
 
 
@@ -81,27 +79,27 @@ class MessageUsage(BaseModel):
 
 
 class MessageRead(BaseModel):
-    """One turn of a conversation."""
+    """A message of a conversation."""
 
     id: UUID
     role: Literal["user", "assistant"]
     content: str = Field(examples=["The warranty lasts 24 months."])
     answer_id: UUID | None = Field(
-        description="of a user's turn: the message that answers it, once that is over", examples=[None]
+        description="for a user's message: id of the answer, which is stored once it has ended", examples=[None]
     )
-    model: str | None = Field(description="of an assistant's turn: who wrote it", examples=["offline:extractive"])
+    model: str | None = Field(description="for an assistant's message: the model", examples=["offline:extractive"])
     finish_reason: str | None = Field(
-        description="of an assistant's turn: the model's own, or cancelled, failed or refused where it is cut short",
+        description="for an assistant's message: the model's, or cancelled, failed or refused if incomplete",
         examples=["stop"],
     )
-    usage: MessageUsage | None = Field(description="of a complete answer")
-    prompt_name: str | None = Field(description="the stored prompt that it was written under", examples=[None])
+    usage: MessageUsage | None = Field(description="tokens of a complete answer")
+    prompt_name: str | None = Field(description="the stored prompt that applied to the answer", examples=[None])
     prompt_version: int | None = Field(examples=[None])
     created_at: datetime
 
     @classmethod
     def of(cls, message: ConversationMessage) -> Self:
-        """Put a message on the wire."""
+        """Create the response from a message."""
         usage = None
         if message.input_tokens is not None and message.output_tokens is not None:
             usage = MessageUsage(input_tokens=message.input_tokens, output_tokens=message.output_tokens)

@@ -1,4 +1,4 @@
-"""Conversations as their owners keep them; `turns` has what is said."""
+"""The use cases of conversations; for sending messages, see `turns`."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +16,10 @@ from app.prompts.service import PromptChoice, PromptService
 
 @dataclass(frozen=True, slots=True)
 class NewConversation:
-    """What a conversation begins with.
+    """A conversation to create.
 
     Attributes:
-        prompt: filled in once, takes the place of `system`.
+        prompt: stored prompt that is filled in once and replaces `system`.
     """
 
     title: str | None
@@ -30,18 +30,18 @@ class NewConversation:
 
 @dataclass(frozen=True, slots=True)
 class ConversationService:
-    """Keeps order among conversations."""
+    """Creates, lists, changes and deletes conversations."""
 
     database: Database
     chat: ChatService
     prompts: PromptService
 
     async def create(self, new: NewConversation, *, idempotency_key: str | None = None, caller: Caller) -> Conversation:
-        """Begin a conversation; a repeated idempotency key returns the first one.
+        """Create a conversation; a repeated idempotency key returns the first one.
 
         Raises:
             ModelNotFoundError: there is no such model.
-            CallerError: the prompt cannot be used like that.
+            CallerError: the prompt cannot be used.
         """
         caller.require(Scope.CHAT)
         self.chat.find_model(new.model)
@@ -72,7 +72,7 @@ class ConversationService:
             return await repository.list_for(session, caller.id, page)
 
     async def rename(self, conversation_id: UUID, title: str | None, *, caller: Caller) -> Conversation:
-        """Give a conversation another title, or none.
+        """Change a conversation's title; None removes it.
 
         Raises:
             NotFoundError: the caller has no such conversation.
@@ -82,7 +82,7 @@ class ConversationService:
             return found(await repository.change(session, caller.id, conversation_id, title=title))
 
     async def delete(self, conversation_id: UUID, *, caller: Caller) -> None:
-        """Delete a conversation with all that was said; an answer under way is not kept.
+        """Delete a conversation with its messages; an answer in progress is discarded.
 
         Raises:
             NotFoundError: the caller has no such conversation.
@@ -95,7 +95,7 @@ class ConversationService:
     async def list_messages(
         self, conversation_id: UUID, page: PageRequest, *, caller: Caller
     ) -> tuple[list[ConversationMessage], str | None]:
-        """List what was said, newest first.
+        """List the messages, newest first.
 
         Raises:
             NotFoundError: the caller has no such conversation.
@@ -107,10 +107,10 @@ class ConversationService:
 
 
 def found(conversation: Conversation | None) -> Conversation:
-    """Pass a conversation on.
+    """Return the conversation.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: it is None.
     """
     if conversation is None:
         raise NotFoundError("There is no such conversation.")

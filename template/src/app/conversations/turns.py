@@ -1,4 +1,4 @@
-"""Turns: what the user says, and what a model answers, one at a time in each conversation."""
+"""Turns: a message of the user and the model's answer. A conversation has one turn at a time."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,7 +18,7 @@ from app.conversations.context import fit_context
 from app.conversations.models import Conversation, ConversationMessage
 from app.conversations.service import found
 from app.conversations.settings import ConversationsSettings
-from app.conversations.writing import CANCELLED, CUT_SHORT, FAILED, REFUSED, Done, Turn, TurnEvent, Writing
+from app.conversations.writing import CANCELLED, CUT_SHORT, FAILED, REFUSED, AnswerDraft, Done, Turn, TurnEvent
 from app.database import Database
 from app.errors import CallerError, ConflictError, GuardrailRefusedError, NotFoundError, UpstreamFailedError
 
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TurnService:
-    """Has a language model take its turns."""
+    """Begins turns, answers them with a language model and stores the answers."""
 
     database: Database
     chat: ChatService
@@ -36,15 +36,15 @@ class TurnService:
     async def begin(
         self, conversation_id: UUID, content: str, *, idempotency_key: str | None = None, caller: Caller
     ) -> Turn:
-        """Store the user's message and take the conversation until it is answered.
+        """Store the user's message and lock the conversation until it is answered.
 
-        A repeated idempotency key gives the turn with its answer. If there is none, or it was cut short, the message is
-        answered anew, unless the conversation has gone on.
+        A repeated idempotency key returns the earlier turn with its answer. Without a complete answer, a new turn
+        answers the message again, unless the conversation has newer messages.
 
         Raises:
             NotFoundError: the caller has no such conversation.
-            ConflictError: another turn is under way, or a repeated message can no longer be answered.
-            UnprocessableError: the system prompt and the message are too long together.
+            ConflictError: another turn is in progress, or a repeated message can no longer be answered.
+            UnprocessableError: the system prompt and the message together exceed the context.
         """
         caller.require(Scope.CHAT)
         turn = uuid4()
@@ -71,16 +71,16 @@ class TurnService:
             context = await self._context(session, conversation, replaces)
         return Turn(conversation, question.id, turn, context, is_repeated=is_repeated, replaces=replaces)
 
-    async def _context(self, session: AsyncSession, conversation: Conversation, left_out: UUID | None) -> list[Message]:
+    async def _context(self, session: AsyncSession, conversation: Conversation, excluded: UUID | None) -> list[Message]:
         most = self.settings.context_messages
         newest = await repository.list_newest(session, conversation.id, most + 1)
-        said = [message for message in newest if message.id != left_out][:most]
+        said = [message for message in newest if message.id != excluded][:most]
         return fit_context(conversation.system, said, self.settings.context_tokens)
 
     async def answer(
         self, turn: Turn, *, max_tokens: int | None = None, temperature: float | None = None, caller: Caller
     ) -> ConversationMessage:
-        """Answer in one piece; raises what `stream` raises."""
+        """Return the complete answer as it is stored; raise what `stream` raises."""
         events = self.stream(turn, max_tokens=max_tokens, temperature=temperature, caller=caller)
         async with aclosing(events):
             async for event in events:
@@ -91,35 +91,35 @@ class TurnService:
     async def stream(
         self, turn: Turn, *, max_tokens: int | None = None, temperature: float | None = None, caller: Caller
     ) -> AsyncGenerator[TurnEvent, None]:
-        """Answer a turn that has begun, piece by piece: some `Token`s, then `Done`. Closing it stops the model.
+        """Stream the answer of a turn that has begun: `Token`s, then `Done`. Closing the iterator stops the model.
 
-        However it ends, what was written is stored. A turn that is refused before anything was written is taken back
-        with the user's message, unless an earlier request has sent that; and one that fails or is left by then, if it
-        was to replace an answer that was cut short, so that this stays.
+        The answer is stored even if it is incomplete. A turn with an empty answer is undone if the request was
+        rejected, or if it was to replace an earlier incomplete answer, which is then kept. Undoing deletes the user's
+        message, unless an earlier request stored it.
 
         Raises:
-            CallerError: what is asked for cannot be had.
-            UpstreamError: the model failed, perhaps in the middle of the answer.
-            ConflictError: the turn took so long that another one began, or the conversation was deleted.
+            CallerError: the request was rejected.
+            UpstreamError: the model failed, possibly mid-stream.
+            ConflictError: the turn outlived its lease and another one began, or the conversation was deleted.
         """
         request = ModelRequest(turn.context, temperature=temperature)
-        writing = Writing(turn)
+        draft = AnswerDraft(turn)
         try:
             events = self.chat.stream(request, model=turn.conversation.model, max_tokens=max_tokens, caller=caller)
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, TextDelta):
-                        yield writing.add(event.text)
+                        yield draft.add(event.text)
                     elif isinstance(event, Finished):
-                        writing.end = event
-            reason = writing.reason()
+                        draft.end = event
+            reason = draft.reason()
         except BaseException as failure:
-            await self._give_up(writing, failure)
+            await self._give_up(draft, failure)
             raise
-        yield Done(await self._finish(writing, reason))
+        yield Done(await self._finish(draft, reason))
 
     async def read_answer(self, conversation_id: UUID, message_id: UUID, *, caller: Caller) -> ConversationMessage:
-        """Return a stored answer, complete or cut short.
+        """Return a stored answer, complete or not.
 
         Raises:
             NotFoundError: the caller has no such conversation, or it has no such answer.
@@ -136,34 +136,34 @@ class TurnService:
             raise NotFoundError("There is no such answer.")
         return message
 
-    async def _finish(self, writing: Writing, reason: str) -> ConversationMessage:
-        message = await finish(self._store(writing, reason))
+    async def _finish(self, draft: AnswerDraft, reason: str) -> ConversationMessage:
+        message = await finish(self._store(draft, reason))
         if message is None:
             raise ConflictError(
                 "Another turn began meanwhile, or the conversation was deleted; the answer is not kept."
             )
         return message
 
-    async def _give_up(self, writing: Writing, failure: BaseException) -> None:
-        """Store what there is; a failure to do so is logged and does not hide what came first."""
-        is_refused, is_replacing = isinstance(failure, CallerError), writing.turn.replaces is not None
-        is_void = not writing.length and (is_refused or is_replacing)
-        reason = _why_cut_short(failure)
+    async def _give_up(self, draft: AnswerDraft, failure: BaseException) -> None:
+        """Store the partial answer or undo the turn; an error in doing so is logged, not raised."""
+        is_refused, is_replacing = isinstance(failure, CallerError), draft.turn.replaces is not None
+        is_void = not draft.length and (is_refused or is_replacing)
+        reason = _finish_reason(failure)
         try:
-            await finish(self._take_back(writing) if is_void else self._store(writing, reason))
+            await finish(self._undo(draft) if is_void else self._store(draft, reason))
         except Exception:
-            log.exception("turn.lost", conversation_id=str(writing.turn.conversation.id))
+            log.exception("turn.lost", conversation_id=str(draft.turn.conversation.id))
 
-    async def _store(self, writing: Writing, reason: str) -> ConversationMessage | None:
+    async def _store(self, draft: AnswerDraft, reason: str) -> ConversationMessage | None:
         async with self.database.transaction() as session:
-            return await writing.store(session, reason)
+            return await draft.store(session, reason)
 
-    async def _take_back(self, writing: Writing) -> None:
+    async def _undo(self, draft: AnswerDraft) -> None:
         async with self.database.transaction() as session:
-            await writing.take_back(session)
+            await draft.undo(session)
 
 
-def _why_cut_short(failure: BaseException) -> str:
+def _finish_reason(failure: BaseException) -> str:
     match failure:
         case GeneratorExit() | asyncio.CancelledError():
             return CANCELLED
@@ -176,7 +176,7 @@ def _why_cut_short(failure: BaseException) -> str:
 async def _find_repeated(
     session: AsyncSession, conversation_id: UUID, idempotency_key: str | None
 ) -> tuple[ConversationMessage | None, ConversationMessage | None]:
-    """Find the message that an earlier request with this key sent, and what answers it so far."""
+    """Return the message that an earlier request with this key stored, and its answer, if any."""
     if idempotency_key is None:
         return None, None
     question = await repository.find_message_by_idempotency_key(session, conversation_id, idempotency_key)
@@ -188,10 +188,10 @@ async def _find_repeated(
 async def _check_is_newest(
     session: AsyncSession, question: ConversationMessage, answer: ConversationMessage | None
 ) -> None:
-    """Pass if a message whose answer was lost or cut short can still be answered.
+    """Check that a message without a complete answer can still be answered.
 
     Raises:
-        ConflictError: the conversation has gone on.
+        ConflictError: the conversation has newer messages.
     """
     [newest] = await repository.list_newest(session, question.conversation_id, 1)
     if newest.id not in {question.id, answer.id if answer else None}:

@@ -1,4 +1,4 @@
-"""An answer while it is written, and how it is stored."""
+"""A turn and its answer while it is being written, and how the answer is stored."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -18,15 +18,15 @@ CUT_SHORT = (CANCELLED, FAILED, REFUSED)
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn that has begun, or that an earlier request with the same idempotency key brought to its end.
+    """A turn that has begun, or that an earlier request with the same idempotency key completed.
 
     Attributes:
-        question_id: the user's message.
-        answer_id: the identifier that the answer has, or will have.
-        context: what the model is sent.
-        answer: None until there is a complete one.
-        is_repeated: an earlier request has sent the user's message.
-        replaces: the answer of that request that was cut short; it stays until the new one is stored.
+        question_id: id of the user's message.
+        answer_id: id of the answer, which may not be stored yet.
+        context: the messages for the model.
+        answer: the complete answer, if there is one already.
+        is_repeated: whether an earlier request stored the user's message.
+        replaces: id of that request's incomplete answer, which is kept until the new one is stored.
     """
 
     conversation: Conversation
@@ -40,7 +40,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The next piece of the answer; `end` is how many characters there are with it."""
+    """The next piece of the answer; `end` is the length of the answer so far, in characters."""
 
     text: str
     end: int
@@ -48,7 +48,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer as it is stored; the last event."""
+    """The last event: the stored answer."""
 
     message: ConversationMessage
 
@@ -57,8 +57,8 @@ TurnEvent = Token | Done
 
 
 @dataclass(slots=True)
-class Writing:
-    """Collects an answer."""
+class AnswerDraft:
+    """An answer while it is being written."""
 
     turn: Turn
     end: Finished | None = None
@@ -66,24 +66,24 @@ class Writing:
     length: int = 0
 
     def add(self, text: str) -> Token:
-        """Take the next piece, without the one character that the database cannot store."""
+        """Append the next piece, without NUL characters, which the database cannot store."""
         piece = text.replace("\0", "")
         self.pieces.append(piece)
         self.length += len(piece)
         return Token(piece, self.length)
 
     def reason(self) -> str:
-        """Say why the model stopped.
+        """Return the model's finish reason.
 
         Raises:
-            UpstreamFailedError: it never said that it had.
+            UpstreamFailedError: the stream ended without one.
         """
         if self.end is None:
             raise UpstreamFailedError("The language model's answer has no end.")
         return self.end.reason
 
     async def store(self, session: AsyncSession, finish_reason: str) -> ConversationMessage | None:
-        """Store what was written and end the turn; None if the turn no longer has the conversation."""
+        """Store the answer so far and end the turn; None if the turn no longer holds the conversation."""
         turn, end = self.turn, self.end
         if not await repository.end_turn(session, turn.conversation.id, turn.answer_id):
             return None
@@ -105,8 +105,8 @@ class Writing:
             prompt_version=turn.conversation.prompt_version,
         )
 
-    async def take_back(self, session: AsyncSession) -> None:
-        """End the turn as if it had not begun."""
+    async def undo(self, session: AsyncSession) -> None:
+        """End the turn, and delete the user's message if this turn stored it."""
         has_ended = await repository.end_turn(session, self.turn.conversation.id, self.turn.answer_id)
         if has_ended and not self.turn.is_repeated:
             await repository.remove_message(session, self.turn.question_id)

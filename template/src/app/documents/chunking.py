@@ -1,4 +1,4 @@
-"""Text to passages: pieces small enough to embed, cut where the text itself pauses."""
+"""Splits text into passages small enough to embed, at its natural boundaries."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from tokenizers import Tokenizer
 from app.documents.media_types import MediaType
 from app.documents.parsing import Section
 
-# White space costs no tokens, and a word of any length may cost one: far more than languages have on average.
+# Limits white space, which takes no tokens, and very long words, which may take one; far above any language's average.
 CHARACTERS_PER_TOKEN = 8
-# All sources of an answer together have no more.
+# The limit for all sources of an answer together.
 MOST_CHARACTERS = 24_000
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A passage before it is stored; the offsets count characters of the document's text."""
+    """A passage before it is stored; offsets are in characters of the document's text."""
 
     id: UUID
     text: str
@@ -28,11 +28,11 @@ class Chunk:
 
 
 def chunk(sections: Sequence[Section], media_type: str, tokenizer: Tokenizer, max_tokens: int) -> list[Chunk]:
-    """Cut a document into passages of at most `max_tokens`, none across a page break; blocks.
+    """Split a document into passages of at most `max_tokens`, none across a page break. Blocks.
 
-    The tokenizer must count all tokens of a text: to one that cuts texts at a limit, every text seems to keep to it.
-    None has more than `CHARACTERS_PER_TOKEN` times as many characters, nor more than `MOST_CHARACTERS`.
-    The identifiers are new each time, so that no vector of an earlier ingestion can pass for one of these.
+    The tokenizer must not truncate, or every text would seem to fit. Passages have at most `CHARACTERS_PER_TOKEN`
+    characters per token of `max_tokens`, and at most `MOST_CHARACTERS`. Their ids are new each time, so vectors of an
+    earlier ingestion cannot be mistaken for theirs.
     """
     kind = MarkdownSplitter if media_type == MediaType.MARKDOWN else TextSplitter
     splitter = kind.from_huggingface_tokenizer(tokenizer, max_tokens)
@@ -51,6 +51,6 @@ def _cut(text: str, splitter: MarkdownSplitter | TextSplitter, most: int) -> Ite
             yield start, piece
             continue
         for at in range(start, start + len(piece), most):
-            # White space goes; and what is left of a word that was unknown for its length may have more tokens.
+            # Splitting again drops white space and counts tokens: parts of a word may have more of them than the word.
             for inner, part in splitter.chunk_indices(text[at : min(at + most, start + len(piece))]):
                 yield at + inner, part

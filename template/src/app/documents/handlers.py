@@ -1,4 +1,4 @@
-"""Jobs on documents: reading them into the index, and cleaning up after them."""
+"""Job handlers for documents: ingestion, and cleanup after deletion."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,20 +17,20 @@ from app.inference.embedder import Embedder
 from app.jobs.ports import Attempt, ReportProgress
 from app.observability.spans import span
 
-# Passages between two progress reports: large enough that indexing, not reporting, takes the time.
+# Passages between two progress reports: large enough that the cost of reporting is negligible.
 STRIDE = 128
-# Passages whose vectors are deleted at a time.
+# Passages whose vectors are deleted in one call.
 DELETED_AT_ONCE = 1000
 OVERLAPPED = "Another attempt at this job has stored passages meanwhile."
 
 
 @dataclass(frozen=True, slots=True)
 class IngestDocument:
-    """Parses, chunks, embeds and indexes a document. Done twice, it leaves what doing it once leaves.
+    """Parses, chunks, embeds and indexes a document; idempotent.
 
-    Ingestions of a document may overlap: a later job's, another attempt's of the same job, or that of one whose worker
-    had fallen silent. Each gives its passages new identifiers, so none writes over another's vectors; each stores them
-    before their vectors, and the document is ready only with the vectors of those that are stored.
+    Ingestions of a document may overlap: with a later job's, or with another attempt's of the same job whose worker
+    lost its lease. Each gives its passages new ids, so none overwrites another's vectors. Each stores the passages
+    before their vectors, and a document becomes ready only when all its stored passages have vectors.
     """
 
     database: Database
@@ -40,11 +40,11 @@ class IngestDocument:
     settings: DocumentsSettings
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Take a document from its file to searchable passages.
+        """Index a document: from its file to searchable passages.
 
         Raises:
-            DropJobError: the file holds nothing that can be indexed.
-            RetryJobError: another attempt at this job has overlapped with this one.
+            DropJobError: the file is missing, unreadable or has no text.
+            RetryJobError: another attempt at this job overlapped with this one.
         """
         document_id = UUID(attempt.payload["document_id"])
         document = await self._begin(attempt, document_id)
@@ -57,7 +57,7 @@ class IngestDocument:
         await self._publish(attempt, document_id, chunks[0].id)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Show the owner why the document cannot be searched, or can be as it was indexed before."""
+        """Record the reason and the status: ready if an earlier ingestion is still complete, otherwise failed."""
         document_id = UUID(attempt.payload["document_id"])
         indexed = await self._list_indexed(attempt, document_id)
         async with self.database.transaction() as session:
@@ -71,14 +71,14 @@ class IngestDocument:
             await self._remove_stale(attempt, document_id)
 
     async def _list_indexed(self, attempt: Attempt, document_id: UUID) -> set[UUID]:
-        """List the passages that have vectors; none where that cannot be told, since the end must be recorded."""
+        """Return the passages that have vectors; none if the store is unavailable, as the failure must be recorded."""
         with suppress(UnavailableError):
             return await self.vectors.list_passages(owner_id=attempt.owner_id, document_id=document_id)
         return set()
 
     async def _begin(self, attempt: Attempt, document_id: UUID) -> Document | None:
-        """Take the document on; None if it was deleted, is to be indexed by another job by now, or is ready."""
-        # Ready, if an earlier attempt was killed after its last step: then searches must not miss the document again.
+        """Mark the document as processing; None if it was deleted, belongs to a later job, or is ready already."""
+        # It is ready if an earlier attempt was killed after its last step; then it must stay searchable.
         done = DocumentStatus.READY, self.embedder.model.identity
         async with self.database.transaction() as session:
             document = await repository.lock_for_job(session, attempt.job_id, document_id)
@@ -87,14 +87,14 @@ class IngestDocument:
                     return None
                 status = DocumentStatus.PROCESSING
                 return await repository.update_for_job(session, attempt.job_id, document_id, status=status, error=None)
-        # The clean-up of whoever came between may have run before this job's last vectors were written.
+        # The later job's cleanup may have run before an attempt at this job wrote its last vectors.
         await self._remove_stale(attempt, document_id)
         return None
 
     async def _remove_stale(self, attempt: Attempt, document_id: UUID) -> None:
-        """Forget the vectors of passages that the document no longer has, whatever others do at the same time."""
+        """Delete the vectors of passages that no longer exist; safe alongside other ingestions."""
         indexed = await self.vectors.list_passages(owner_id=attempt.owner_id, document_id=document_id)
-        # In this order: a passage is stored before its vector, so one that is missing by now is gone, not yet to come.
+        # In this order: passages are stored before their vectors, so one that is missing now was deleted.
         async with self.database.transaction() as session:
             stale = list(indexed - await repository.passage_ids(session, document_id))
         for start in range(0, len(stale), DELETED_AT_ONCE):
@@ -133,7 +133,7 @@ class IngestDocument:
     async def _index(
         self, attempt: Attempt, document_id: UUID, chunks: Sequence[Chunk], report: ReportProgress
     ) -> None:
-        """Store the passages' vectors, until another ingestion comes between."""
+        """Store the passages' vectors; stop as soon as another ingestion has replaced the passages."""
         await self._remove_stale(attempt, document_id)
         owner_id = attempt.owner_id
         model = self.embedder.model.identity
@@ -155,7 +155,7 @@ class IngestDocument:
             return await repository.is_current(session, attempt.job_id, passage_id)
 
     async def _publish(self, attempt: Attempt, document_id: UUID, passage_id: UUID) -> None:
-        """Show the document if this passage, and with it all of this ingestion, is still what it has."""
+        """Mark the document as ready if this passage, and so all of this ingestion's, is still current."""
         model = self.embedder.model.identity
         async with self.database.transaction() as session:
             is_latest = await repository.lock_for_job(session, attempt.job_id, document_id) is not None
@@ -172,7 +172,7 @@ class IngestDocument:
 
 @dataclass(frozen=True, slots=True)
 class PurgeDocument:
-    """Removes what a deleted document has left outside the database."""
+    """Deletes the vectors and the file of a deleted document."""
 
     files: FileStore
     vectors: VectorStore
@@ -184,4 +184,4 @@ class PurgeDocument:
         await self.files.delete(file_key(attempt.owner_id, document_id))
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Nothing to put in order: the job's own error tells the operator what is left."""
+        """Do nothing: the job's error tells operators what is left."""

@@ -1,4 +1,4 @@
-"""What a reader sees of an HTML page: its text, with a line break where a block begins or ends."""
+"""Text extraction from HTML: the visible text, with line breaks between blocks."""
 
 import re
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ PARAGRAPHS |= {"h1", "h2", "h3", "h4", "h5", "h6", "p", "pre", "section", "table
 LINES = {"address", "br", "caption", "dd", "details", "div", "dt", "figcaption", "legend", "li", "option", "summary"}
 LINES |= {"tr"}
 CELLS = {"td", "th"}
-# From none to the widest; of gaps that meet, the widest counts.
+# From none to the widest; of adjacent gaps, the widest applies.
 GAPS = ("", " ", "\n", "\n\n")
 SPACE, LINE, PARAGRAPH = 1, 2, 3
 
@@ -17,16 +17,16 @@ _MARKED_SECTION = re.compile(r"<!\[++")
 
 
 def extract_text(markup: str) -> str:
-    """Read the text of a page; no markup is so wrong that it fails, but some takes long, so bound the time."""
+    """Extract the text of a page. Invalid markup never fails, but some takes long, so limit the time."""
     reader = _Reader()
-    # Marked sections mean nothing in HTML, and the parser fails at those that it does not know.
+    # Marked sections have no meaning in HTML, and the parser fails at unknown ones.
     reader.feed(_MARKED_SECTION.sub("<!", markup))
     reader.close()
     return "".join(reader.parts)
 
 
 class _Reader(HTMLParser):
-    """Gathers text, and the gaps between one text and the next."""
+    """Collects the text, and the gaps between its parts."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -38,7 +38,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "body" and self._unseen == "head":
-            self._unseen = ""  # a head need not be closed
+            self._unseen = ""  # the closing tag of head is optional
         if self._unseen:
             self._depth += tag == self._unseen
         elif tag in UNSEEN:

@@ -1,4 +1,4 @@
-"""Telling a file's type by its content; names and declared types are only hints."""
+"""Detection of a file's type from its content; the file name is only a hint."""
 
 import codecs
 import re
@@ -11,15 +11,15 @@ from app.errors import UnsupportedMediaTypeError
 PDF_HEADER = b"%PDF-"
 MARKDOWN_SUFFIXES = {".md", ".markdown", ".mdown"}
 HTML_SUFFIXES = {".html", ".htm", ".xhtml"}
-# Text, but such that hardly a word of it is meant to be read; told by how it begins.
+# Text formats whose text is mostly markup, by their first bytes.
 UNREADABLE = {b"{\\rtf": "RTF", b"%!PS": "PostScript"}
 
-# What may stand before the element that a page or a picture begins with.
+# White space, XML declaration, comments and doctype, followed by the root element.
 _ROOT = re.compile(rb"(?:\s|<\?xml[^>]*>|<!--(?>.*?-->))*+<(?:!doctype\s++)?(html|svg)\b", re.DOTALL | re.IGNORECASE)
 
 
 class MediaType(StrEnum):
-    """The formats that can be read."""
+    """The supported formats."""
 
     PDF = "application/pdf"
     HTML = "text/html"
@@ -28,10 +28,10 @@ class MediaType(StrEnum):
 
 
 def detect_media_type(head: bytes, filename: str) -> MediaType:
-    """Tell the type from the first bytes; where they leave it open, the name parts HTML and Markdown from plain text.
+    """Detect the type from the first bytes; for text, the suffix of the name can select HTML or Markdown.
 
     Raises:
-        UnsupportedMediaTypeError: it is neither PDF nor UTF-8 text, or a text whose markup cannot be read.
+        UnsupportedMediaTypeError: it is neither PDF nor UTF-8 text, or it is SVG, RTF or PostScript.
     """
     start = head[:1024]
     is_text = b"\0" not in head and _is_utf8_prefix(head)
@@ -57,6 +57,6 @@ def _is_utf8_prefix(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # The cut may fall inside the last character, which has at most four bytes.
+        # The head may end inside a character, which has at most four bytes.
         return error.reason == "unexpected end of data" and len(head) - error.start < 4  # noqa: PLR2004
     return True

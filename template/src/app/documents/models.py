@@ -11,7 +11,7 @@ from app.database import Record, Table
 
 
 class DocumentStatus(StrEnum):
-    """How far a document is on its way into the index."""
+    """The indexing status of a document."""
 
     RECEIVED = "received"
     PROCESSING = "processing"
@@ -22,8 +22,8 @@ class DocumentStatus(StrEnum):
 class Document(Record):
     """An uploaded file.
 
-    `job_id` is its latest ingestion, until that job is deleted; `embedding_model` is the identity of the model that its
-    vectors come from.
+    `job_id` is its latest ingestion, null once that job is deleted; `embedding_model` is the identity of the model that
+    its vectors come from.
     """
 
     __tablename__ = "documents"
@@ -48,11 +48,11 @@ class Document(Record):
 
 
 class Passage(Table):
-    """A piece of a document that is searched and cited as one.
+    """A piece of a document, the unit of search and citation.
 
-    `start` and `end` are character offsets into the document's extracted text; `page` counts from 1
-    and is null where a format has no pages. `owner_id` is the document's, for the index of words; null if a release
-    without that index stored the passage.
+    `start` and `end` are character offsets into the document's extracted text; `page` counts from 1 and is null if the
+    format has no pages. `owner_id` is the document's, copied for the word index; null if the passage was stored by a
+    release without that index.
     """
 
     __tablename__ = "passages"

@@ -1,4 +1,4 @@
-"""Files to text: what a document says, section by section."""
+"""Text extraction from files, section by section."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ SECTION_GAP = "\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A stretch of the document's text.
+    """A section of the document's text: a page, or all of it.
 
     Attributes:
         start: character offset in the document's text.
-        page: counted from 1; None where the format has no pages.
+        page: counted from 1; None if the format has no pages.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Section:
 
 
 def parse(path: Path, media_type: str, max_pages: int, max_characters: int) -> list[Section]:
-    """Extract a file's text; blocks, and may take as long as it pleases.
+    """Extract a file's text. Blocks, without a time limit.
 
     Raises:
         DropJobError: the file is damaged, encrypted, too long, or holds no text.
@@ -53,7 +53,7 @@ def _parse_text(path: Path, media_type: str) -> Section:
 
 
 def _parse_pdf(path: Path, max_pages: int) -> Iterator[Section]:
-    """Read page by page; one that cannot be read counts as one without text, as long as others can."""
+    """Yield a section per page; an unreadable page counts as empty, unless all are unreadable."""
     start = damaged = 0
     with _readable():
         reader = PdfReader(path)
@@ -78,20 +78,16 @@ def _parse_pdf(path: Path, max_pages: int) -> Iterator[Section]:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """Take whatever goes wrong in reading a PDF for damage, but for what has another cause.
-
-    Raises:
-        DropJobError: it is damaged.
-    """
+    """Raise DropJobError for any error in the block, except MemoryError and OSError."""
     try:
         yield
     except (DropJobError, MemoryError, OSError):
         raise
-    # pypdf meets damaged files with many kinds of exception: its own, Python's and those of optional libraries.
+    # For damaged files pypdf raises many kinds of exception: its own, Python's and those of optional libraries.
     except Exception as error:
         raise DropJobError("The PDF is damaged and cannot be read.") from error
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL stores neither NUL nor lone surrogates; both keep their place so that offsets hold."""
+    """Replace NUL and lone surrogates, which PostgreSQL cannot store, one for one to keep the offsets."""
     return text.replace("\0", " ").encode("utf-8", "replace").decode()

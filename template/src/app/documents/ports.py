@@ -1,4 +1,4 @@
-"""What documents need from the outside."""
+"""Ports of documents: the vector store and the file store."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,11 +12,11 @@ from app.inference.manifest import EmbeddingModel
 
 @dataclass(frozen=True, slots=True)
 class PassageVector:
-    """The embedding of one passage, with what a search filters by.
+    """The embedding of one passage, with the fields that a search filters by.
 
     Attributes:
         model: identity of the embedding model, `name@version`.
-        embedding: unit length, of the model's dimension.
+        embedding: has unit length and the model's dimension.
     """
 
     passage_id: UUID
@@ -28,12 +28,12 @@ class PassageVector:
 
 @dataclass(frozen=True, slots=True)
 class VectorQuery:
-    """What to look for, and where.
+    """A nearest-neighbour query over one owner's vectors.
 
     Attributes:
-        document_ids: search these documents only; None searches all of the owner's.
-        passage_ids: compare with these passages only; None searches all.
-        limit: how many passages at most.
+        document_ids: search only these documents; None searches all of the owner's.
+        passage_ids: search only these passages; None searches all.
+        limit: the most passages to return.
     """
 
     owner_id: UUID
@@ -53,10 +53,10 @@ class VectorMatch:
 
 
 class VectorStore(Protocol):
-    """Finds the passages nearest to a vector. Every method raises `UnavailableError` if the store is out of reach."""
+    """Stores and searches vectors. Every method raises `UnavailableError` if the store cannot be reached."""
 
     async def prepare(self, model: EmbeddingModel) -> None:
-        """Make the store ready for vectors of this model; harmless when it already is."""
+        """Prepare the store for vectors of this model; idempotent."""
 
     async def upsert(self, vectors: Sequence[PassageVector]) -> None:
         """Store vectors, replacing those of the same passage and model."""
@@ -65,46 +65,46 @@ class VectorStore(Protocol):
         """Find the nearest passages of one owner and one model, best first."""
 
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
-        """Forget all vectors of a document; harmless when there are none."""
+        """Delete all vectors of a document; harmless if there are none."""
 
     async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
-        """List the passages of a document that have vectors, of whatever model."""
+        """Return the passages of a document that have vectors, of any model."""
 
     async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
-        """Forget all vectors of these passages; harmless when there are none. Thousands at once are too many."""
+        """Delete all vectors of these passages, at most some 1000 per call; harmless if there are none."""
 
     async def ping(self) -> None:
         """Raise `UnavailableError` if the store does not answer."""
 
 
 class VectorArchive(Protocol):
-    """Reads back what a vector store holds, so that it can be moved to another one."""
+    """Reads all vectors of a store, to move them to another one."""
 
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
-        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one.
+        """Read a page of one model's vectors, of all owners, by ascending passage; empty after the last one.
 
-        The embeddings are what is stored, as 32-bit floats. `after` is the passage at which the page before ended.
+        The embeddings are returned as stored, as 32-bit floats. `after` is the last passage of the previous page.
 
         Raises:
-            UnavailableError: the store is out of reach, or not prepared for the model.
+            UnavailableError: the store cannot be reached, or is not prepared for the model.
         """
 
 
 class FileStore(Protocol):
-    """Keeps uploaded files under keys that the service chooses."""
+    """Stores uploaded files under keys that the service chooses."""
 
     async def save(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Store a stream whole or not at all, replacing what was there."""
+        """Store a stream atomically, replacing an existing file."""
 
     def as_path(self, key: str) -> AbstractAsyncContextManager[Path]:
-        """Offer the file as a readable local path while the block runs.
+        """Provide the file as a readable local path while the block runs.
 
         Raises:
             FileNotFoundError: nothing is stored under the key.
         """
 
     async def delete(self, key: str) -> None:
-        """Forget a file; harmless when it is not there."""
+        """Delete a file; harmless if there is none."""
 
     async def delete_all(self, owner_id: UUID) -> None:
-        """Forget all files of an owner, known or not; harmless when there are none."""
+        """Delete all files of an owner, those without a document included; harmless if there are none."""

@@ -1,6 +1,6 @@
-"""Files to passages, within bounds of time and memory; `python -m app.documents.reading` is the process that does it.
+"""Reads files into passages, within limits of time and memory; `python -m app.documents.reading` is the subprocess.
 
-What is in a file decides how long its reading takes, and a thread that takes too long cannot be stopped.
+Some files take very long to read, and unlike a process, a thread cannot be stopped.
 """
 
 import asyncio
@@ -29,28 +29,28 @@ from app.inference.token_input import open_counter
 
 log = structlog.get_logger(__name__)
 
-# Bytes of text that are read sooner than a process starts; the worst of them takes two seconds.
+# Bytes of text that are read faster than a process starts; the worst case takes two seconds.
 AT_ONCE = 32_000
-# In the others even a short file may take long.
+# In the other formats even a short file may take long.
 SOON_READ = {MediaType.MARKDOWN, MediaType.TEXT}
 MOST_MEMORY = 2 << 30
 TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
 
-# Whoever reads documents reads many, and all with one model.
+# All documents are read with the same model.
 _counter = lru_cache(maxsize=1)(open_counter)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is to be read, and how.
+    """A file to read, and the limits.
 
     Attributes:
-        max_pages: the longest PDF that is read.
-        max_characters: the longest text that is read.
-        passage_tokens: the longest passage, special tokens not counted.
+        max_pages: the most pages of a PDF.
+        max_characters: the most characters of text.
+        passage_tokens: the most tokens of a passage, special tokens not counted.
         model: the folder of the embedding model, whose tokenizer counts them.
-        seconds: how long reading it may take.
-        max_memory: bytes of address space, part of which is never used; Linux alone has a process kept to it.
+        seconds: the time limit.
+        max_memory: the subprocess's limit of address space in bytes; enforced only on Linux.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class Reading:
 
 
 async def read(reading: Reading) -> list[Chunk]:
-    """Read a file's passages; a call that is cancelled leaves nothing long at work.
+    """Read a file's passages; cancelling the call kills the subprocess.
 
     Raises:
         DropJobError: the file is damaged, encrypted, too long, takes too long, or holds no text.
@@ -77,23 +77,23 @@ async def read(reading: Reading) -> list[Chunk]:
         async with asyncio.timeout(reading.seconds):
             status, output = await _run(orjson.dumps(reading, default=str))
     except TimeoutError as error:
-        # Tried again it would take as long, and keep the worker from everybody else's jobs as long.
+        # A retry would take as long and block the worker again.
         detail = f"Reading the file takes longer than {reading.seconds:g} seconds, the most that it may; split it."
         raise DropJobError(detail) from error
-    if status == -signal.SIGABRT:  # what libraries do that were refused memory
+    if status == -signal.SIGABRT:  # how libraries end when an allocation fails
         raise DropJobError(TOO_MUCH_MEMORY)
     if status != 0:
         raise RuntimeError(f"The process that reads a file has ended with status {status}.")
-    return await asyncio.to_thread(_understand, output)
+    return await asyncio.to_thread(_parse_output, output)
 
 
 async def _run(request: bytes) -> tuple[int, bytes]:
-    """Have a process do one reading; gives its exit status and what it has written."""
+    """Run the subprocess for one file; return its exit status and its output."""
     command = (sys.executable, "-m", "app.documents.reading")
-    # A session of its own: signals to the worker's group must not end what has a grace period.
+    # In its own session: signals to the worker's process group must not end it within the grace period.
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, start_new_session=True)
     try:
-        # It stays open for as long as this process lives.
+        # Standard input stays open for as long as this process lives.
         cast("StreamWriter", process.stdin).write(request + b"\n")
         output = await cast("StreamReader", process.stdout).read()
         return await process.wait(), output
@@ -103,7 +103,7 @@ async def _run(request: bytes) -> tuple[int, bytes]:
         await process.communicate()
 
 
-def _understand(output: bytes) -> list[Chunk]:
+def _parse_output(output: bytes) -> list[Chunk]:
     answer: Mapping[str, Any] = orjson.loads(output)
     if "error" in answer:
         raise DropJobError(answer["error"])
@@ -113,7 +113,7 @@ def _understand(output: bytes) -> list[Chunk]:
 
 
 def _read(reading: Reading) -> tuple[list[Chunk], int]:
-    """Read the passages, and count the pages without text."""
+    """Return the passages, and the number of pages without text."""
     sections = parse(reading.path, reading.media_type, reading.max_pages, reading.max_characters)
     blank = sum(not section.text.strip() for section in sections)
     chunks = chunk(sections, reading.media_type, _counter(reading.model), reading.passage_tokens)
@@ -121,13 +121,13 @@ def _read(reading: Reading) -> tuple[list[Chunk], int]:
 
 
 def main() -> None:
-    """Do the reading that standard input asks for, and write to standard output what came of it."""
-    asked = orjson.loads(sys.stdin.buffer.readline())
+    """Read the file that the JSON on standard input describes; write the result as JSON to standard output."""
+    request = orjson.loads(sys.stdin.buffer.readline())
     Thread(target=_end_with_parent, daemon=True).start()
-    logging.disable()  # damaged files give rise to any number of warnings
-    asked |= {name: Path(asked[name]) for name in ("path", "model")}
-    reading = Reading(**asked)
-    _bound_memory(reading.max_memory)
+    logging.disable()  # damaged files cause many warnings
+    request |= {name: Path(request[name]) for name in ("path", "model")}
+    reading = Reading(**request)
+    _limit_memory(reading.max_memory)
     answer: dict[str, Any]
     try:
         chunks, blank = _read(reading)
@@ -140,14 +140,14 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """End at once when whoever asked is gone and cannot kill this process any more."""
+    """Exit as soon as the parent process, which would enforce the time limit, is gone."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
 
-def _bound_memory(most: int) -> None:
+def _limit_memory(most: int) -> None:
     if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - there is none on Windows
+        import resource  # noqa: PLC0415 - not available on Windows
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         if hard == resource.RLIM_INFINITY or hard > most:

@@ -1,4 +1,4 @@
-"""Documents and passages in SQL. Everything but ingestion sees one owner's rows alone."""
+"""SQL for documents and passages. Queries for callers see only their own rows."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -15,11 +15,11 @@ from app.documents.models import Document, DocumentStatus, Passage
 from app.pages import PageRequest, read_page
 
 INSERT_BATCH = 2000
-# Passages of one owner beyond which a word is too frequent to tell them apart; and the words of a query that count.
+# Words in more passages of an owner than this are ignored; and so are further words of a query.
 FREQUENT = 2000
 MOST_WORDS = 32
 
-# The most frequent word of the query stands for the number of passages, which would take long to count.
+# The most frequent word of the query approximates the number of passages, which would be slow to count.
 BY_WORDS = text(
     f"""
     WITH words AS MATERIALIZED (
@@ -48,15 +48,15 @@ BY_WORDS = text(
 
 
 async def add(session: AsyncSession, document: dict[str, Any]) -> Document | None:
-    """Store a document; None if its idempotency key was used before."""
+    """Insert a document; None if its idempotency key was used before."""
     statement = postgresql.insert(Document).values(document).on_conflict_do_nothing().returning(Document)
     added: Document | None = await session.scalar(statement)
     return added
 
 
 async def count_bytes(session: AsyncSession, owner_id: UUID) -> int:
-    """Add up the sizes of an owner's files; whoever else asks for them waits for the end of this transaction."""
-    # Of several uploads at once each must count the others.
+    """Return the total size of an owner's files; other calls for the owner wait until this transaction ends."""
+    # The lock lets concurrent uploads count each other.
     await session.execute(select(Account.id).where(Account.id == owner_id).with_for_update(key_share=True))
     total = await session.scalar(select(func.sum(Document.size)).where(Document.owner_id == owner_id))
     return int(total or 0)
@@ -69,7 +69,7 @@ async def find(session: AsyncSession, owner_id: UUID, document_id: UUID) -> Docu
 
 
 async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: str) -> Document | None:
-    """Find the document that an earlier request with this key made."""
+    """Find the document that was uploaded with this key."""
     statement = select(Document).where(Document.owner_id == owner_id, Document.idempotency_key == key)
     return await session.scalar(statement)
 
@@ -80,51 +80,51 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 
 
 async def change(session: AsyncSession, owner_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
-    """Change columns of a document; None if this owner has no such document."""
+    """Update columns of a document; None if the owner has no such document."""
     statement = update(Document).where(Document.owner_id == owner_id, Document.id == document_id)
     changed: Document | None = await session.scalar(statement.values(**values).returning(Document))
     return changed
 
 
 async def update_for_job(session: AsyncSession, job_id: UUID, document_id: UUID, **values: Any) -> Document | None:  # noqa: ANN401 - column values
-    """Change columns of a document on behalf of its ingestion; None if this job is not, or no longer, its latest."""
+    """Update columns of a document for its ingestion; None if this job is not its latest ingestion."""
     statement = update(Document).where(Document.id == document_id, Document.job_id == job_id)
     changed: Document | None = await session.scalar(statement.values(**values).returning(Document))
     return changed
 
 
 async def lock_for_job(session: AsyncSession, job_id: UUID, document_id: UUID) -> Document | None:
-    """Find a document on behalf of its ingestion, and let nobody change it until this transaction is over.
+    """Find a document for its ingestion, and lock it until this transaction ends.
 
-    None if this job is not, or no longer, its latest.
+    None if this job is not its latest ingestion.
     """
     statement = select(Document).where(Document.id == document_id, Document.job_id == job_id)
     return await session.scalar(statement.with_for_update(key_share=True))
 
 
 async def is_current(session: AsyncSession, job_id: UUID, passage_id: UUID) -> bool:
-    """Tell whether a document still has this passage, and this job is its latest ingestion."""
+    """Return whether the passage still exists and this job is the latest ingestion of its document."""
     statement = select(Passage.id).join(Document, Document.id == Passage.document_id)
     return await session.scalar(statement.where(Passage.id == passage_id, Document.job_id == job_id)) is not None
 
 
 async def passage_ids(session: AsyncSession, document_id: UUID) -> set[UUID]:
-    """List the identifiers of a document's passages."""
+    """Return the ids of a document's passages."""
     return set(await session.scalars(select(Passage.id).where(Passage.document_id == document_id)))
 
 
 async def remove(session: AsyncSession, owner_id: UUID, document_id: UUID) -> bool:
-    """Delete a document with its passages; tells whether there was one."""
+    """Delete a document with its passages; return whether it existed."""
     statement = delete(Document).where(Document.owner_id == owner_id, Document.id == document_id)
     return await session.scalar(statement.returning(Document.id)) is not None
 
 
 async def replace_passages(session: AsyncSession, document: Document, chunks: Sequence[Chunk]) -> None:
-    """Make these the passages of a document."""
+    """Replace the passages of a document with these."""
     await session.execute(delete(Passage).where(Passage.document_id == document.id))
     common: dict[str, Any] = {"document_id": document.id, "owner_id": document.owner_id}
     rows = [common | {"id": c.id, "text": c.text, "start": c.start, "end": c.end, "page": c.page} for c in chunks]
-    # All that one call inserts has the time of one statement.
+    # The statement timeout applies to each call.
     for start in range(0, len(rows), INSERT_BATCH):
         await session.execute(insert(Passage), rows[start : start + INSERT_BATCH])
 
@@ -132,7 +132,7 @@ async def replace_passages(session: AsyncSession, document: Document, chunks: Se
 async def load_passages(
     session: AsyncSession, owner_id: UUID, passage_ids: Collection[UUID]
 ) -> Sequence[Row[Passage, str]]:
-    """Load passages of an owner's ready documents, each with its document's file name, in no promised order."""
+    """Load passages of an owner's ready documents, each with its document's file name, in no particular order."""
     statement = (
         select(Passage, Document.filename)
         .join(Document, Document.id == Passage.document_id)
@@ -146,9 +146,9 @@ async def find_by_words(
 ) -> dict[UUID, int]:
     """Find the owner's passages that share words with a query, each with its rank from 1.
 
-    A passage scores the sum of the weights of the query's words in it. The rarer a word, the greater its weight
-    (inverse document frequency); words in more than `FREQUENT` passages are left out. Equals share the last of their
-    ranks, so words that all passages share say little. Without `document_ids`, all of the owner's documents count.
+    A passage's score is the sum of the weights of the query's words in it. The rarer a word, the greater its weight
+    (inverse document frequency); words in more than `FREQUENT` passages are ignored. Ties share the last of their
+    ranks, so words that all passages share count little. Without `document_ids`, all of the owner's documents count.
     """
     values = {"query": query, "owner_id": owner_id, "ignored": sorted(STOP_WORDS), "frequent": FREQUENT, "limit": limit}
     documents = None if document_ids is None else list(document_ids)
@@ -157,17 +157,17 @@ async def find_by_words(
 
 
 async def ids_with_tags(session: AsyncSession, owner_id: UUID, tags: Collection[str]) -> list[UUID]:
-    """Find the owner's documents that carry all of these tags."""
+    """Return the ids of the owner's documents that have all of these tags."""
     statement = select(Document.id).where(Document.owner_id == owner_id, Document.tags.contains(list(tags)))
     return list(await session.scalars(statement))
 
 
 async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) -> str | None:
-    """Find an embedding model, other than this one, that some of the owner's documents have their vectors from.
+    """Find another embedding model that some of the owner's documents were indexed with; None if there is none.
 
-    They are ready, or wait to be indexed anew; what failed to be does not count.
+    Failed documents do not count.
     """
-    # Before it or after it: unlike “not it”, that is two looks into an index, which find nothing as a rule.
+    # Unlike `!=`, `<` and `>` are two index lookups, which usually find nothing.
     another = or_(Document.embedding_model < model, Document.embedding_model > model)
     statement = select(Document.embedding_model).where(
         Document.owner_id == owner_id, Document.status != DocumentStatus.FAILED, another
@@ -176,9 +176,9 @@ async def find_other_model(session: AsyncSession, owner_id: UUID, model: str) ->
 
 
 async def list_settled(session: AsyncSession, *, except_model: str | None) -> list[tuple[UUID, UUID]]:
-    """List owner and identifier of every owner's documents that are ready or have failed, oldest first.
+    """List owner id and document id of all owners' ready and failed documents, oldest first.
 
-    With `except_model`, those alone that another model has indexed.
+    With `except_model`, only those that were indexed with another model.
     """
     settled = (DocumentStatus.READY, DocumentStatus.FAILED)
     statement = select(Document.owner_id, Document.id).where(Document.status.in_(settled))
@@ -189,7 +189,7 @@ async def list_settled(session: AsyncSession, *, except_model: str | None) -> li
 
 
 async def count_indexed(session: AsyncSession, model: str) -> int:
-    """Count the passages, of every owner, that search finds with this embedding model."""
+    """Count the passages of all owners that are searchable with this embedding model."""
     statement = select(func.count()).select_from(Passage).join(Document, Document.id == Passage.document_id)
     return await session.scalar(statement.where(*_indexed_with(model))) or 0
 
@@ -197,7 +197,7 @@ async def count_indexed(session: AsyncSession, model: str) -> int:
 async def find_indexed(
     session: AsyncSession, passage_ids: Collection[UUID], model: str
 ) -> set[tuple[UUID, UUID, UUID]]:
-    """Find out which passages search finds with this embedding model: each with its document and its owner."""
+    """Return (passage, document, owner) ids of those passages that are searchable with this embedding model."""
     statement = select(Passage.id, Document.id, Document.owner_id).join(Document, Document.id == Passage.document_id)
     rows = await session.execute(statement.where(Passage.id.in_(passage_ids), *_indexed_with(model)))
     return {(passage_id, document_id, owner_id) for passage_id, document_id, owner_id in rows}

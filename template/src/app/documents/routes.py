@@ -1,4 +1,4 @@
-"""Documents over HTTP."""
+"""HTTP routes for documents."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated
@@ -26,10 +26,11 @@ async def upload_document(
     services: ServicesDep,
     tags: Annotated[list[Tag], Form(max_length=50)] = [],  # noqa: B006 - FastAPI copies defaults
     idempotency_key: Annotated[
-        str | None, Header(max_length=200, description="repeats return the first result")
+        str | None,
+        Header(max_length=200, description="a repeated request with the same key returns the first result"),
     ] = None,
 ) -> DocumentAccepted:
-    """Upload a PDF, HTML, Markdown or text file; a job indexes it."""
+    """Upload a PDF, HTML, Markdown or text file; a job indexes it in the background."""
     head = await file.read(CHUNK_BYTES)
     new = NewFile(file.filename or "unnamed", head, _chunks(head, file))
     document, job = await services.documents.upload(new, tags, idempotency_key=idempotency_key, caller=caller)
@@ -45,7 +46,7 @@ async def list_documents(page: PageDep, caller: CallerDep, services: ServicesDep
 
 @router.get("/{document_id}", response_model=DocumentRead)
 async def read_document(document_id: UUID, caller: CallerDep, services: ServicesDep) -> Document:
-    """Show one document."""
+    """Return a document."""
     return await services.documents.get(document_id, caller=caller)
 
 
@@ -59,13 +60,13 @@ async def change_document(
 
 @router.delete("/{document_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_document(document_id: UUID, caller: CallerDep, services: ServicesDep) -> None:
-    """Delete a document; it is out of every search at once."""
+    """Delete a document; searches no longer find it."""
     await services.documents.delete(document_id, caller=caller)
 
 
 @router.post("/{document_id}/reindex", status_code=status.HTTP_202_ACCEPTED)
 async def reindex_document(document_id: UUID, caller: CallerDep, services: ServicesDep) -> DocumentAccepted:
-    """Index a stored document anew."""
+    """Reindex a document in the background."""
     return _accepted(*await services.documents.reindex(document_id, caller=caller))
 
 

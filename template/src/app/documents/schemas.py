@@ -1,4 +1,4 @@
-"""Documents on the wire."""
+"""Request and response schemas of documents."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,7 +21,7 @@ class DocumentRead(BaseModel):
 
     id: UUID
     filename: str = Field(examples=["warranty.pdf"])
-    media_type: str = Field(description="told by the content", examples=["application/pdf"])
+    media_type: str = Field(description="detected from the content", examples=["application/pdf"])
     size: int = Field(description="bytes", examples=[48_213])
     status: DocumentStatus
     error: str | None = Field(description="why the latest ingestion failed", examples=[None])
@@ -30,13 +30,13 @@ class DocumentRead(BaseModel):
 
 
 class DocumentAccepted(BaseModel):
-    """An upload that is being indexed; follow `job` or the document's `status`."""
+    """A document that is being indexed; poll `job` or the document's `status`."""
 
     document: DocumentRead
     job: JobRead | None
 
 
 class DocumentChange(Payload):
-    """What can be changed about a document."""
+    """Changes to a document."""
 
     tags: Tags

@@ -1,4 +1,4 @@
-"""The life of a document: uploaded, listed, changed, indexed anew, deleted."""
+"""The use cases of documents: upload, list, change, reindex, delete."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -26,28 +26,28 @@ PURGE = "documents.purge"
 
 
 class DocumentsSettings(BaseModel):
-    """How large documents may be and how they are cut."""
+    """Size limits of documents, and the length of passages."""
 
     model_config = ConfigDict(extra="forbid")
 
-    max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted")
+    max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted, in bytes")
     max_stored_bytes: int = Field(
-        default=1_000_000_000, ge=0, description="most that the files of one account take together; 0 is no limit"
+        default=1_000_000_000, ge=0, description="most bytes that one account may store; 0 for no limit"
     )
-    max_pages: int = Field(default=5_000, ge=1, description="longest PDF that is read")
-    max_characters: int = Field(default=50_000_000, ge=1, description="longest text that is read from a file")
-    reading_seconds: float = Field(default=300, gt=0, description="longest that reading a file may take")
+    max_pages: int = Field(default=5_000, ge=1, description="most pages of a PDF")
+    max_characters: int = Field(default=50_000_000, ge=1, description="most characters of text in a file")
+    reading_seconds: float = Field(default=300, gt=0, description="seconds after which reading a file is aborted")
     passage_tokens: int = Field(default=200, ge=16, description="longest passage, in tokens of the embedding model")
 
 
 def file_key(owner_id: UUID, document_id: UUID) -> str:
-    """Where a document's file is kept."""
+    """Return the key of a document's file in the file store."""
     return f"{owner_id}/{document_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file as it comes in; `head` is its first bytes, `chunks` all of them."""
+    """An uploaded file; `head` is its first bytes, `chunks` are all of them."""
 
     name: str
     head: bytes
@@ -56,7 +56,7 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class DocumentService:
-    """Receives documents and keeps order among them; the work is done by jobs."""
+    """Stores and manages documents; jobs index them and clean up."""
 
     database: Database
     files: FileStore
@@ -66,13 +66,13 @@ class DocumentService:
     async def upload(
         self, file: NewFile, tags: Sequence[str] = (), *, idempotency_key: str | None = None, caller: Caller
     ) -> tuple[Document, Job | None]:
-        """Store a file and have it indexed; a repeated idempotency key returns the first document.
+        """Store a file and enqueue its indexing; a repeated idempotency key returns the first document.
 
         Raises:
-            UnsupportedMediaTypeError: the content cannot be read.
-            PayloadTooLargeError: the file is longer than allowed.
-            StorageExhaustedError: the caller's files would take more than allowed together.
-            UnprocessableError: the file is empty, or its idempotency key came with another one before.
+            UnsupportedMediaTypeError: the file type is not supported.
+            PayloadTooLargeError: the file exceeds `max_bytes`.
+            StorageExhaustedError: the caller's files would exceed `max_stored_bytes`.
+            UnprocessableError: the file is empty, or the idempotency key was used for another file.
         """
         caller.require(Scope.DOCUMENTS_WRITE)
         if not file.head:
@@ -104,7 +104,7 @@ class DocumentService:
         return document, job
 
     async def find_uploaded(self, idempotency_key: str, *, caller: Caller) -> Document | None:
-        """Find what an upload with this idempotency key made; None if there was none, or it is deleted."""
+        """Find the document uploaded with this idempotency key; None if there is none, or it was deleted."""
         caller.require(Scope.DOCUMENTS_READ)
         async with self.database.transaction() as session:
             return await repository.find_by_idempotency_key(session, caller.id, idempotency_key)
@@ -136,7 +136,7 @@ class DocumentService:
             return _found(await repository.change(session, caller.id, document_id, tags=list(tags)))
 
     async def reindex(self, document_id: UUID, *, caller: Caller) -> tuple[Document, Job]:
-        """Have a stored document indexed anew, for instance after a change of the embedding model.
+        """Enqueue the reindexing of a document, for instance after a change of the embedding model.
 
         Raises:
             NotFoundError: the caller has no such document.
@@ -153,9 +153,9 @@ class DocumentService:
         return document, job
 
     async def reindex_all(self, *, except_model: str | None) -> int:
-        """Have every account's documents indexed anew, failed ones too; for operators. Gives their number.
+        """Enqueue the reindexing of all accounts' ready and failed documents; return how many. For operators.
 
-        With `except_model`, those alone that another model has indexed.
+        With `except_model`, only those that were indexed with another model.
         """
         async with self.database.transaction() as session:
             settled = await repository.list_settled(session, except_model=except_model)
@@ -167,7 +167,7 @@ class DocumentService:
         return count
 
     async def delete(self, document_id: UUID, *, caller: Caller) -> None:
-        """Delete a document at once; its vectors and its file follow by a job.
+        """Delete a document at once; a job deletes its vectors and its file.
 
         Raises:
             NotFoundError: the caller has no such document.
@@ -181,7 +181,7 @@ class DocumentService:
         await self.jobs.enqueue(job.id)
 
     async def _record(self, row: dict[str, Any], caller: Caller) -> tuple[Document, Job | None]:
-        """Store the row and its job together, or find what the same idempotency key made before."""
+        """Insert the row and its job in one transaction, or return those of the same idempotency key."""
         most = self.settings.max_stored_bytes
         async with self.database.transaction() as session:
             used = await repository.count_bytes(session, caller.id) if most else 0

@@ -1,4 +1,4 @@
-"""A stream of bytes on its way into the file store: measured, hashed, cut off when it grows too long."""
+"""A stream of bytes to the file store, measured, hashed and limited in size."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from app.errors import PayloadTooLargeError
 
 
 class Upload:
-    """Passes chunks on and keeps count; read `size` and `sha256` once the stream has ended."""
+    """Passes chunks on and counts their bytes; read `size` and `sha256` once the stream has ended."""
 
     def __init__(self, chunks: AsyncIterator[bytes], max_bytes: int) -> None:
         self._chunks = chunks
@@ -17,14 +17,14 @@ class Upload:
 
     @property
     def sha256(self) -> str:
-        """Checksum of what has passed so far, in hexadecimal."""
+        """SHA-256 of the bytes so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Pass the chunks on.
+        """Yield the chunks.
 
         Raises:
-            PayloadTooLargeError: more came than is allowed.
+            PayloadTooLargeError: the stream exceeds `max_bytes`.
         """
         async for part in self._chunks:
             self.size += len(part)

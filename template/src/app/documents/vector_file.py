@@ -1,7 +1,7 @@
-"""The file in which vectors travel from one vector store to another.
+"""The file format for moving vectors from one vector store to another.
 
-JSON Lines: a header that names the embedding model, one line per vector, and a last line that counts them, so that a
-file that was cut off is recognised. Numbers are 32-bit floats, written in full: what a store gives comes back exactly.
+JSON Lines: a header with the embedding model, one line per vector, and a last line with their number, by which a
+truncated file is recognised. Numbers are 32-bit floats at full precision, so a round trip is exact.
 """
 
 import math
@@ -44,12 +44,12 @@ class _Trailer(_Entry):
 
 
 def header_line(model: EmbeddingModel) -> bytes:
-    """Write the first line."""
+    """Return the first line of a file."""
     return _line(_Header(model=model.identity, dimension=model.dimension))
 
 
 def vector_line(vector: PassageVector) -> bytes:
-    """Write the line of a vector."""
+    """Return the line of a vector."""
     return _line(
         _Vector(
             passage_id=vector.passage_id,
@@ -62,16 +62,16 @@ def vector_line(vector: PassageVector) -> bytes:
 
 
 def trailer_line(count: int) -> bytes:
-    """Write the last line."""
+    """Return the last line of a file."""
     return _line(_Trailer(count=count))
 
 
 def read_vectors(lines: Iterable[bytes], model: EmbeddingModel) -> Iterator[PassageVector]:
-    """Check the header at once, then read the vectors one by one.
+    """Check the header at once, then yield the vectors lazily.
 
     Raises:
-        EmbeddingModelError: the vectors come from another model than this one.
-        UnprocessableError: a line is wrong or missing; while reading, when everything before it has been given out.
+        EmbeddingModelError: the vectors come from another model.
+        UnprocessableError: a line is invalid or missing; raised during iteration, after the vectors before it.
     """
     numbered = enumerate(lines, start=1)
     _, first = next(numbered, (1, b""))
@@ -118,7 +118,7 @@ def _parse(number: int, line: bytes) -> _Vector | _Trailer:
 
 
 def _check(number: int, entry: _Vector, model: EmbeddingModel) -> None:
-    """Raise if the vector cannot be one of the model's."""
+    """Raise UnprocessableError if the vector cannot come from the model."""
     length = math.hypot(*entry.embedding)
     if entry.model != model.identity:
         wrong = f"it comes from {entry.model}"

@@ -1,4 +1,4 @@
-"""Moving vectors from one vector store to another without embedding anything anew."""
+"""Export and import of vectors, to move to another vector store without embedding again."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ BATCH = 250
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
-    """What became of a file's vectors.
+class ImportResult:
+    """The result of an import.
 
     Attributes:
-        stored: vectors that search finds now.
+        stored: vectors that searches find now.
         skipped: vectors of documents that were deleted or changed since the export.
-        missing: passages that search should find, but whose vectors were not in the file.
+        missing: indexed passages whose vectors were not in the file.
     """
 
     stored: int
@@ -29,7 +29,7 @@ class Imported:
 
 
 async def export_vectors(archive: VectorArchive, model: EmbeddingModel) -> AsyncIterator[bytes]:
-    """Give the lines of a file with all vectors of the model that search uses, ordered by passage."""
+    """Yield the lines of a file with all vectors of the model, ordered by passage."""
     yield header_line(model)
     count, after = 0, None
     while page := await archive.scan(model.identity, after=after, limit=BATCH):
@@ -46,34 +46,34 @@ async def import_vectors(
     *,
     database: Database,
     report: Callable[[int], None],
-) -> Imported:
-    """Make the store ready and store a file's vectors; doing it twice equals doing it once.
+) -> ImportResult:
+    """Prepare the store and store a file's vectors; idempotent.
 
-    `report` is told how many vectors have been read so far.
+    `report` is called with the number of vectors read so far.
 
     Raises:
-        EmbeddingModelError: the vectors come from another model than this one.
-        UnprocessableError: a line is wrong or missing; what came before it is stored.
+        EmbeddingModelError: the vectors come from another model.
+        UnprocessableError: a line is invalid or missing; the vectors before it are stored.
     """
     vectors = read_vectors(lines, model)
     await store.prepare(model)
     read = stored = 0
     for batch in _batches(vectors):
-        wanted = await _wanted(batch, model, database)
-        await store.upsert(wanted)
-        read, stored = read + len(batch), stored + len(wanted)
+        indexed = await _select_indexed(batch, model, database)
+        await store.upsert(indexed)
+        read, stored = read + len(batch), stored + len(indexed)
         report(read)
-    return Imported(stored, read - stored, max(0, await count_indexed(database, model) - stored))
+    return ImportResult(stored, read - stored, max(0, await count_indexed(database, model) - stored))
 
 
 async def count_indexed(database: Database, model: EmbeddingModel) -> int:
-    """Count the passages that search should find with this model."""
+    """Count the passages that are indexed with this model."""
     async with database.transaction() as session:
         return await repository.count_indexed(session, model.identity)
 
 
 def _batches(vectors: Iterable[PassageVector]) -> Iterator[list[PassageVector]]:
-    """Give what comes before a wrong line, too, and raise its error then."""
+    """Yield batches; before an invalid line's error is raised, yield the vectors that precede the line."""
     batch: list[PassageVector] = []
     try:
         for vector in vectors:
@@ -87,7 +87,9 @@ def _batches(vectors: Iterable[PassageVector]) -> Iterator[list[PassageVector]]:
     yield batch
 
 
-async def _wanted(batch: Sequence[PassageVector], model: EmbeddingModel, database: Database) -> list[PassageVector]:
+async def _select_indexed(
+    batch: Sequence[PassageVector], model: EmbeddingModel, database: Database
+) -> list[PassageVector]:
     async with database.transaction() as session:
         indexed = await repository.find_indexed(session, [each.passage_id for each in batch], model.identity)
     return [each for each in batch if (each.passage_id, each.document_id, each.owner_id) in indexed]

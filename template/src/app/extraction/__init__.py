@@ -1,1 +1,1 @@
-"""Data from texts, in the shape of a JSON Schema that the caller brings."""
+"""Extraction of data from texts into the caller's JSON Schema."""

@@ -1,4 +1,4 @@
-"""Asking a model for data until it fits, or until it has had its chances."""
+"""The extractor: asks a model for JSON, and again with its errors, until the JSON matches the schema."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from app.errors import (
     UnsupportedParameterError,
     UpstreamFailedError,
 )
-from app.extraction.form import WHOLE, Fault, Form, read_form
+from app.extraction.compiled_schema import WHOLE, CompiledSchema, Fault, compile_schema
 from app.extraction.prompts import compose, correct
 from app.extraction.replies import judge
 from app.extraction.settings import ExtractionSettings
@@ -29,16 +29,17 @@ NAME = "extraction"
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a caller asks to be done with a text.
+class ExtractionOptions:
+    """The options of an extraction, as the caller requested them.
 
     Attributes:
-        schema: a JSON Schema, as it came.
-        instructions: what it does not say.
-        max_attempts: None for as many as the service allows.
-        on_failure: whether a person shall look at what never fits.
-        max_tokens: of one answer, where the caller's scopes set a ceiling; a job no longer knows those scopes.
-        prompt: the stored one, as it was when the request came; takes the place of `instructions`.
+        schema: the unmodified JSON Schema.
+        instructions: additional instructions for the model.
+        model: name of the model.
+        max_attempts: most answers per text; None for the service's limit.
+        on_failure: whether an answer that never matches the schema is an error or goes to review.
+        max_tokens: most tokens per answer, if the caller's scopes set a limit; a job no longer knows the scopes.
+        prompt: the stored prompt as of the request; replaces `instructions`.
     """
 
     schema: Mapping[str, Any]
@@ -50,23 +51,23 @@ class Wish:
     prompt: FilledPrompt | None = None
 
     @property
-    def told(self) -> str | None:
-        """What the model is told beside the schema."""
+    def instruction_text(self) -> str | None:
+        """The instructions or the stored prompt, which precede the schema."""
         return self.prompt.text if self.prompt else self.instructions
 
 
-def read_wish(kept: Mapping[str, Any]) -> Wish:
-    """Read a wish as a batch keeps it, perhaps since an older release."""
+def read_options(kept: Mapping[str, Any]) -> ExtractionOptions:
+    """Restore the options that a batch has stored, possibly in an older release."""
     prompt = kept.get("prompt")
-    return Wish(**{**kept, "prompt": FilledPrompt(**prompt) if prompt else None})
+    return ExtractionOptions(**{**kept, "prompt": FilledPrompt(**prompt) if prompt else None})
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A wish that can be fulfilled."""
+    """Checked options, with the compiled schema, the model and its guardrails."""
 
-    form: Form
-    told: str | None
+    compiled: CompiledSchema
+    instructions: str | None
     prompt: FilledPrompt | None
     language_model: LanguageModel
     guardrails: Guardrails
@@ -76,14 +77,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it.
+    """The result of an extraction.
 
     Attributes:
-        data: fits the form if there are no faults; None if the answer is not even JSON.
-        faults: what is wrong with the last answer.
-        answer: the last one, as it was written.
-        usage: of all attempts together.
-        prompt: the stored one that the model was told.
+        data: the last answer as JSON, which matches the schema if there are no faults; None if it is not JSON.
+        faults: errors of the last answer.
+        answer: unmodified text of the last answer.
+        model: the model that answered.
+        attempts: number of answers.
+        usage: tokens of all attempts together.
+        prompt: the stored prompt that was used.
     """
 
     data: Any
@@ -97,10 +100,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Has a language model write JSON, and tells it what is wrong.
+    """Extracts data with a language model, and has it correct wrong answers.
 
     Attributes:
-        language_models: by each name that they can be asked for.
+        language_models: models by every name under which they can be requested.
     """
 
     language_models: Mapping[str, LanguageModel]
@@ -108,57 +111,58 @@ class Extractor:
     settings: ExtractionSettings
     guardrails: Guardrails = field(default_factory=Guardrails)
 
-    async def plan(self, wish: Wish) -> Plan:
-        """See whether a wish can be fulfilled.
+    async def plan(self, options: ExtractionOptions) -> Plan:
+        """Check the options and return the plan of the extraction.
 
         Raises:
-            SchemaRefusedError: the schema is wrong, or more than the service takes.
+            SchemaRefusedError: the schema is invalid, unsupported or too large.
             ModelNotFoundError: there is no such model.
-            UnsupportedParameterError: so many attempts are not allowed.
+            UnsupportedParameterError: `max_attempts` exceeds the service's limit.
         """
-        if wish.model not in self.language_models:
+        if options.model not in self.language_models:
             names = ", ".join(self.language_models)
             raise ModelNotFoundError(f"There is no such language model; this service has {names}.")
         most = self.settings.max_attempts
-        if wish.max_attempts is not None and wish.max_attempts > most:
+        if options.max_attempts is not None and options.max_attempts > most:
             raise UnsupportedParameterError(f"There may be at most {most} attempts here.", param="max_attempts")
-        form = await asyncio.to_thread(read_form, wish.schema)
+        compiled = await asyncio.to_thread(compile_schema, options.schema)
         longest = self.settings.max_output_tokens
         return Plan(
-            form,
-            wish.told,
-            wish.prompt,
-            self.language_models[wish.model],
-            self.guardrails.of(wish.model),
-            wish.max_attempts or most,
-            min(longest, wish.max_tokens or longest),
+            compiled,
+            options.instruction_text,
+            options.prompt,
+            self.language_models[options.model],
+            self.guardrails.of(options.model),
+            options.max_attempts or most,
+            min(longest, options.max_tokens or longest),
         )
 
     async def extract(self, text: str, plan: Plan, *, caller: Caller) -> Outcome:
-        """Ask until the answer fits, as often as the plan allows; every answer is on the caller's account.
+        """Ask the model until its answer matches the schema or the attempts are used up; every answer is metered.
 
         Raises:
-            UnsupportedParameterError: the model cannot write JSON.
-            GuardrailRefusedError: a check refuses the text, or an answer.
-            RefusedByModelError: the model's provider finds fault with the request, such as the schema.
+            UnsupportedParameterError: the model does not support JSON output.
+            GuardrailRefusedError: a check refuses the text or an answer.
+            RefusedByModelError: the model's provider rejects the request, such as its schema.
+            TooManyRequestsError: a rate limit or the month's budget of the caller is exhausted.
             UpstreamError: the model failed.
         """
-        opening = compose(text, plan.form, plan.told)
+        opening = compose(text, plan.compiled, plan.instructions)
         messages, spent, attempts = opening, Usage(0, 0), 0
         while True:
             request = ModelRequest(
                 messages=messages,
                 max_tokens=plan.max_tokens,
-                response_format=JsonSchema(NAME, plan.form.schema),
+                response_format=JsonSchema(NAME, plan.compiled.schema),
             )
             answer, end = await self._ask(plan, request, caller, is_retry=attempts > 0)
             attempts, spent = attempts + 1, _sum(spent, end.usage)
-            data, faults = await asyncio.to_thread(judge, answer, plan.form)
+            data, faults = await asyncio.to_thread(judge, answer, plan.compiled)
             if faults and end.reason != "stop":
                 faults = [*faults, Fault(WHOLE, f"The answer ended early (finish reason: {end.reason}).")]
             if not faults or attempts == plan.max_attempts:
                 return Outcome(data, faults, answer, end.model, attempts, spent, plan.prompt)
-            # The last wrong answer is enough to learn from; all of them would cost more with each attempt.
+            # Only the last wrong answer is sent back: sending all would cost more with each attempt.
             messages = [*opening, *correct(answer, faults)]
 
     async def _ask(self, plan: Plan, request: ModelRequest, caller: Caller, *, is_retry: bool) -> tuple[str, Finished]:

@@ -1,4 +1,4 @@
-"""The job that goes through a batch."""
+"""The job handler of extraction batches."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from app.errors import (
     UpstreamError,
 )
 from app.extraction import repository
-from app.extraction.extractor import Extractor, Outcome, Plan, Wish, read_wish
+from app.extraction.extractor import ExtractionOptions, Extractor, Outcome, Plan, read_options
 from app.extraction.models import ExtractionBatch, ItemState
 from app.extraction.release import review_of
 from app.extraction.service import failure_of
@@ -30,41 +30,44 @@ GIVEN_UP = "job_failed"
 
 
 @dataclass(slots=True)
-class _Round:
-    """One attempt's way through what waits, shared by those who work on it.
+class _BatchRun:
+    """State of one job attempt, shared by its concurrent tasks.
 
     Attributes:
-        trouble: what went wrong last in a way that may pass.
-        in_a_row: how often it did, with no success in between.
+        waiting: positions and texts that are still to be processed.
+        total: number of texts in the batch.
+        done: number of finished texts, including those of earlier attempts.
+        last_error: the last transient error.
+        failures_in_a_row: number of transient errors since the last text that finished.
     """
 
     batch: ExtractionBatch
-    wish: Wish
+    options: ExtractionOptions
     plan: Plan
     waiting: Iterator[tuple[int, str]]
     total: int
     done: int
-    trouble: AppError | None = None
-    in_a_row: int = 0
+    last_error: AppError | None = None
+    failures_in_a_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractBatch:
-    """Extracts data from every text that still waits. What is settled is never asked for again."""
+    """Extracts data from the waiting texts of a batch; finished texts are never processed again."""
 
     database: Database
     extractor: Extractor
     reviews: ReviewService
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Go through the batch, some texts at a time.
+        """Process the waiting texts of a batch, several at a time.
 
         Raises:
-            DropJobError: the batch can no longer be worked on, for instance because its model is gone.
-            PauseJobError: the model failed in a way that may pass, or a quota is used up; some texts were settled.
-            UpstreamError: the model failed so, and not one text was settled.
-            TooManyRequestsError: the owner's quota is used up, and not one text was settled.
-            RetryJobError: the few texts that are left fail again, or the month's budget is used up.
+            DropJobError: the batch can no longer be processed, for example because its model was removed.
+            PauseJobError: a transient failure or an exhausted quota left texts waiting, but some were finished.
+            UpstreamError: the model failed temporarily, and no text was finished.
+            TooManyRequestsError: the owner's quota is exhausted, and no text was finished.
+            RetryJobError: the last few texts failed again, or the month's budget is exhausted.
         """
         batch_id = UUID(attempt.payload["batch_id"])
         async with self.database.transaction() as session:
@@ -73,12 +76,12 @@ class ExtractBatch:
             total = await repository.count_items(session, batch_id)
         if batch is None:
             return
-        wish = read_wish(batch.wish)
+        options = read_options(batch.wish)
         try:
-            plan = await self.extractor.plan(wish)
+            plan = await self.extractor.plan(options)
         except CallerError as error:
             raise DropJobError(error.detail) from error
-        work = _Round(batch, wish, plan, iter(waiting), total, total - len(waiting))
+        work = _BatchRun(batch, options, plan, iter(waiting), total, total - len(waiting))
         tasks = [asyncio.create_task(self._work(work, report)) for _ in range(self._concurrency)]
         try:
             await asyncio.gather(*tasks)
@@ -86,56 +89,57 @@ class ExtractBatch:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        if work.trouble is not None:
-            raise self._ending(work, work.trouble, total - len(waiting))
+        if work.last_error is not None:
+            raise self._final_error(work, work.last_error, total - len(waiting))
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Show the owner why nothing will become of what still waits."""
+        """Fail the waiting texts with the reason, which the owner can read."""
         result = {"code": GIVEN_UP, "detail": reason, "errors": []}
         async with self.database.transaction() as session:
             await repository.fail_waiting(session, UUID(attempt.payload["batch_id"]), result)
 
-    def _ending(self, work: _Round, trouble: AppError, before: int) -> AppError:
-        """Say how an attempt ends that leaves texts waiting, if so many were settled before it."""
+    def _final_error(self, work: _BatchRun, last_error: AppError, before: int) -> AppError:
+        """Return the error of an attempt that leaves texts waiting; `before` counts the texts finished before it."""
         if work.done > before:
-            return PauseJobError(trouble.detail, retry_after=trouble.retry_after)
-        # Where others were settled, a few texts that fail again and again are too much for the model.
-        is_text = isinstance(trouble, UpstreamError) and before > 0 and work.in_a_row < self._outage
-        if is_text or isinstance(trouble, BudgetExhaustedError):
-            return RetryJobError(trouble.detail)
-        return trouble
+            return PauseJobError(last_error.detail, retry_after=last_error.retry_after)
+        # If other texts succeeded, the few that keep failing are probably too much for the model.
+        is_outage = work.failures_in_a_row >= self._outage_threshold
+        is_text = isinstance(last_error, UpstreamError) and before > 0 and not is_outage
+        if is_text or isinstance(last_error, BudgetExhaustedError):
+            return RetryJobError(last_error.detail)
+        return last_error
 
     @property
-    def _outage(self) -> int:
-        """How many failures in a row are no text's fault."""
+    def _outage_threshold(self) -> int:
+        """Number of consecutive failures from which the model is considered down."""
         return max(2, self._concurrency)
 
     @property
     def _concurrency(self) -> int:
         return self.extractor.settings.batch_concurrency
 
-    async def _work(self, work: _Round, report: ReportProgress) -> None:
+    async def _work(self, work: _BatchRun, report: ReportProgress) -> None:
         caller = Caller(work.batch.owner_id, key_id=work.batch.key_id)
         for position, text in work.waiting:
             try:
                 outcome = await self.extractor.extract(text, work.plan, caller=caller)
             except (CallerError, UpstreamError) as error:
-                if _may_pass(error):
-                    work.trouble, work.in_a_row = error, work.in_a_row + 1
-                    # One text may be too much for the model; when nothing succeeds, it is the model.
-                    if work.in_a_row >= self._outage:
+                if _is_transient(error):
+                    work.last_error, work.failures_in_a_row = error, work.failures_in_a_row + 1
+                    # A single text may be too much for the model; if every text fails, the model is down.
+                    if work.failures_in_a_row >= self._outage_threshold:
                         return
                     continue
                 await self._settle(work, position, ItemState.FAILED, _failed(error))
             else:
-                await self._keep(work, position, text, outcome)
-            work.in_a_row = 0
+                await self._store(work, position, text, outcome)
+            work.failures_in_a_row = 0
             work.done += 1
             await report(work.done / work.total)
 
-    async def _keep(self, work: _Round, position: int, text: str, outcome: Outcome) -> None:
+    async def _store(self, work: _BatchRun, position: int, text: str, outcome: Outcome) -> None:
         if outcome.faults:
-            await self._keep_failure(work, position, text, outcome)
+            await self._store_failure(work, position, text, outcome)
             return
         result = {
             "data": outcome.data,
@@ -147,25 +151,25 @@ class ExtractBatch:
         }
         await self._settle(work, position, ItemState.DONE, result)
 
-    async def _keep_failure(self, work: _Round, position: int, text: str, outcome: Outcome) -> None:
+    async def _store_failure(self, work: _BatchRun, position: int, text: str, outcome: Outcome) -> None:
         failure = failure_of(outcome)
-        if work.wish.on_failure == "error":
+        if work.options.on_failure == "error":
             await self._settle(work, position, ItemState.FAILED, _failed(failure))
             return
-        new = review_of(text, work.wish, outcome, failure)
+        new = review_of(text, work.options, outcome, failure)
         result = {"review_id": str(new.id)}
         async with self.database.transaction() as session:
-            # Who comes second leaves no second review.
+            # Only the first attempt to finish a text records a review.
             if await repository.settle(session, work.batch.id, position, ItemState.IN_REVIEW, result):
                 await self.reviews.record(session, new, owner_id=work.batch.owner_id)
 
-    async def _settle(self, work: _Round, position: int, state: ItemState, result: dict[str, Any]) -> None:
+    async def _settle(self, work: _BatchRun, position: int, state: ItemState, result: dict[str, Any]) -> None:
         async with self.database.transaction() as session:
             await repository.settle(session, work.batch.id, position, state, result)
 
 
-def _may_pass(error: CallerError | UpstreamError) -> bool:
-    """Tell whether the same text may succeed later: the model was down, or the caller's quota used up."""
+def _is_transient(error: CallerError | UpstreamError) -> bool:
+    """Return whether the same text may succeed later: the model was down, or the caller's quota was exhausted."""
     return error.retryable if isinstance(error, UpstreamError) else isinstance(error, TooManyRequestsError)
 
 

@@ -1,4 +1,4 @@
-"""Keywords of JSON Schema that the service checks in its own way: the library's can take endless time or memory."""
+"""Replacements for JSON Schema keywords whose library implementation can take unbounded time or memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,24 +12,24 @@ from app.errors import SchemaRefusedError
 
 MOST_PATTERNS = 20
 LONGEST_PATTERN = 200
-# The worst of patterns take a tenth of a millisecond for a character, during which nothing else runs.
+# The slowest patterns take 0.1 ms per character, and block all other threads meanwhile.
 LONGEST_MATCHED = 10_000
 
-# As the library calls it: with the validator, the keyword's value, the value in question, and the schema around.
+# Arguments: the validator, the keyword's value, the value to check, and the enclosing schema.
 Keyword = Callable[[Validator, Any, Any, Any], Iterator[ValidationError]]
 
 
 def own_keywords(patterns: set[str]) -> dict[str, Keyword]:
-    """Make the keywords for a schema that has these patterns.
+    """Return the replaced keywords for a schema with these patterns.
 
     Raises:
-        SchemaRefusedError: a pattern is wrong, too large, or needs what the engine does not have; or they are too many.
+        SchemaRefusedError: a pattern is invalid, too large or not supported by the engine, or there are too many.
     """
     return {"anyOf": _any_of, "oneOf": _one_of, "pattern": _pattern_of(patterns), "uniqueItems": _unique_items}
 
 
 def _pattern_of(patterns: set[str]) -> Keyword:
-    """Match with an engine that takes linear time: expressions of Python's own can be made to hang."""
+    """Check `pattern` with a linear-time engine: expressions in Python's engine can hang."""
     if len(patterns) > MOST_PATTERNS:
         raise SchemaRefusedError(f"The schema has {len(patterns)} different patterns; {MOST_PATTERNS} are the most.")
     engines = {pattern: _compile(pattern) for pattern in patterns}
@@ -58,13 +58,13 @@ def _compile(pattern: str) -> SchemaValidator:
 
 
 def _any_of(validator: Validator, schemas: list[Any], value: object, _: Mapping[str, Any]) -> Iterator[ValidationError]:
-    """Check `anyOf` up to the first error of each schema; the library keeps every error of all of them."""
+    """Check `anyOf`, stopping at the first error of each schema; the library collects all errors of all schemas."""
     if not any(_fits(validator, schema, value) for schema in schemas):
         yield ValidationError(f"{value!r} is not valid under any of the given schemas")
 
 
 def _one_of(validator: Validator, schemas: list[Any], value: object, _: Mapping[str, Any]) -> Iterator[ValidationError]:
-    """Check `oneOf` up to the first error of each schema."""
+    """Check `oneOf`, stopping at the first error of each schema."""
     fitting = sum(_fits(validator, schema, value) for schema in schemas)
     if fitting == 0:
         yield ValidationError(f"{value!r} is not valid under any of the given schemas")
@@ -77,13 +77,13 @@ def _fits(validator: Validator, schema: Any, value: Any) -> bool:  # noqa: ANN40
 
 
 def _unique_items(_: Validator, wanted: bool, value: object, __: Mapping[str, Any]) -> Iterator[ValidationError]:  # noqa: FBT001 - the keyword's value
-    """Check `uniqueItems` by hashing; the library compares each with each."""
+    """Check `uniqueItems` by hashing; the library compares all pairs."""
     if wanted and isinstance(value, list) and len({_hashable(item) for item in value}) < len(value):
         yield ValidationError("there are equal items")
 
 
 def _hashable(value: object) -> object:
-    """Make values that are equal in JSON equal in Python, and no others."""
+    """Convert a value so that Python's equality matches that of JSON, for example `true` is not 1."""
     match value:
         case dict():
             return "object", frozenset((name, _hashable(item)) for name, item in value.items())

@@ -1,6 +1,6 @@
-"""The tables of batches and their texts.
+"""The tables of extraction batches and their texts.
 
-What people and models wrote is kept as `JSON`, not `JSONB`: that holds every string that JSON can write.
+Content of callers and models is stored as `JSON`, because `JSONB` cannot store every JSON string.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ from app.database import Record, Table
 
 
 class ItemState(StrEnum):
-    """What has become of a text."""
+    """The state of a text in a batch."""
 
     WAITING = "waiting"
     DONE = "done"
@@ -23,7 +23,7 @@ class ItemState(StrEnum):
 
 
 class ExtractionBatch(Record):
-    """Texts that are worked on together; `wish` is what is to be done with each."""
+    """A batch of texts; `wish` has the extraction options that apply to each."""
 
     __tablename__ = "extraction_batches"
     __table_args__ = (
@@ -39,7 +39,7 @@ class ExtractionBatch(Record):
 
 
 class ExtractionItem(Table):
-    """A text of a batch; `result` is null while it waits, then the data, what went wrong, or the review's id."""
+    """A text of a batch; `result` is null while it waits, then the data, the error, or the ID of the review."""
 
     __tablename__ = "extraction_items"
 

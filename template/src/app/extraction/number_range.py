@@ -1,10 +1,10 @@
-"""The range of numbers: what a double holds, as other readers of JSON expect."""
+"""The range of JSON numbers: that of a double, as other JSON parsers expect."""
 
 import sys
 
 
 def is_in_range(value: object) -> bool:
-    """Tell whether every number of a JSON value is finite as a double; Python's integers know no bounds."""
+    """Return whether every number in a JSON value fits a double; Python's integers are unbounded."""
     waiting = [value]
     while waiting:
         match waiting.pop():

@@ -1,10 +1,10 @@
-"""What a model is told when data is wanted from a text."""
+"""The messages of an extraction."""
 
 import json
 from collections.abc import Sequence
 
 from app.chat.ports import Message
-from app.extraction.form import Fault, Form
+from app.extraction.compiled_schema import CompiledSchema, Fault
 
 RULES = """\
 You extract data from a text. Answer with one JSON object that fits the schema below, and with nothing else: no \
@@ -14,15 +14,15 @@ CORRECTION = "Your answer does not fit the schema:\n{faults}\nAnswer again with 
 NOTHING = "(nothing)"  # providers refuse empty turns
 
 
-def compose(text: str, form: Form, instructions: str | None) -> list[Message]:
-    """Ask for data; the schema is among the words too, for servers that do not hold their models to it."""
-    schema = json.dumps(form.schema, ensure_ascii=False, separators=(",", ":"))
+def compose(text: str, compiled: CompiledSchema, instructions: str | None) -> list[Message]:
+    """Return the first messages; they contain the schema, because some servers do not enforce it."""
+    schema = json.dumps(compiled.schema, ensure_ascii=False, separators=(",", ":"))
     parts = [RULES, *([instructions] if instructions else []), f"Schema:\n{schema}"]
     return [Message("system", "\n\n".join(parts)), Message("user", text)]
 
 
 def correct(answer: str, faults: Sequence[Fault]) -> list[Message]:
-    """Go on after an answer that does not fit."""
+    """Return the messages that ask the model to correct an answer."""
     listed = "\n".join(f"- {fault.location}: {fault.message}" for fault in faults)
     return [
         Message("assistant", answer if answer.strip() else NOTHING),

@@ -1,4 +1,4 @@
-"""Batches in SQL. Everything but the job sees one owner's rows alone."""
+"""SQL queries for extraction batches. Those without an owner expect that the caller has checked it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,13 +26,13 @@ async def add(session: AsyncSession, batch: dict[str, Any], texts: Sequence[str]
 
 
 async def find(session: AsyncSession, owner_id: UUID, batch_id: UUID) -> ExtractionBatch | None:
-    """Find a batch of this owner."""
+    """Return a batch of this owner, or None."""
     statement = select(ExtractionBatch).where(ExtractionBatch.owner_id == owner_id, ExtractionBatch.id == batch_id)
     return await session.scalar(statement)
 
 
 async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: str) -> ExtractionBatch | None:
-    """Find the batch that an earlier request with this key made."""
+    """Return the batch that an earlier request with this key created, or None."""
     statement = select(ExtractionBatch).where(
         ExtractionBatch.owner_id == owner_id, ExtractionBatch.idempotency_key == key
     )
@@ -40,13 +40,13 @@ async def find_by_idempotency_key(session: AsyncSession, owner_id: UUID, key: st
 
 
 async def list_items(session: AsyncSession, batch_id: UUID) -> Sequence[ExtractionItem]:
-    """List what has become of the texts of a batch whose owner has been seen to, in their order, without the texts."""
+    """Return the items of a batch in order, without their texts."""
     statement = select(ExtractionItem).options(defer(ExtractionItem.text)).where(ExtractionItem.batch_id == batch_id)
     return (await session.scalars(statement.order_by(ExtractionItem.position))).all()
 
 
 async def list_waiting(session: AsyncSession, batch_id: UUID) -> list[tuple[int, str]]:
-    """List position and text of what is still to be done, in its order."""
+    """Return position and text of the waiting items, in order."""
     statement = select(ExtractionItem.position, ExtractionItem.text).where(
         ExtractionItem.batch_id == batch_id, ExtractionItem.state == ItemState.WAITING
     )
@@ -54,7 +54,7 @@ async def list_waiting(session: AsyncSession, batch_id: UUID) -> list[tuple[int,
 
 
 async def count_items(session: AsyncSession, batch_id: UUID) -> int:
-    """Count the texts of a batch."""
+    """Return the number of texts in a batch."""
     statement = select(func.count()).select_from(ExtractionItem).where(ExtractionItem.batch_id == batch_id)
     return await session.scalar(statement) or 0
 
@@ -62,7 +62,7 @@ async def count_items(session: AsyncSession, batch_id: UUID) -> int:
 async def settle(
     session: AsyncSession, batch_id: UUID, position: int, state: ItemState, result: dict[str, Any]
 ) -> bool:
-    """Write down what has become of a text; False if somebody was quicker."""
+    """Store the state and result of a waiting text; return False if it is no longer waiting."""
     statement = update(ExtractionItem).where(
         ExtractionItem.batch_id == batch_id,
         ExtractionItem.position == position,
@@ -73,7 +73,7 @@ async def settle(
 
 
 async def fail_waiting(session: AsyncSession, batch_id: UUID, result: dict[str, Any]) -> None:
-    """Write down for every text that still waits why nothing will become of it."""
+    """Set all waiting texts of a batch to failed, with this result."""
     statement = update(ExtractionItem).where(
         ExtractionItem.batch_id == batch_id, ExtractionItem.state == ItemState.WAITING
     )

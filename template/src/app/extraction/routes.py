@@ -1,4 +1,4 @@
-"""Extractions over HTTP."""
+"""HTTP routes for extractions."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,7 +22,10 @@ router = APIRouter(prefix="/v1/extractions", tags=["extractions"])
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ExtractionRead},
-    202: {"model": ReviewRead, "description": "With `on_failure: review`, an answer that does not fit waits here."},
+    202: {
+        "model": ReviewRead,
+        "description": "With `on_failure: review`: the review of an answer that does not match the schema.",
+    },
 }
 
 
@@ -30,9 +33,9 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 async def extract_data(
     body: ExtractionCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
 ) -> ExtractionRead | ReviewRead:
-    """Have a language model take data out of a text, in the shape of your JSON Schema."""
+    """Extract data from a text with a language model, according to your JSON Schema."""
     prompt = body.prompt.as_choice() if body.prompt else None
-    work = services.extractions.extract(body.text, body.as_wish(), prompt=prompt, caller=caller)
+    work = services.extractions.extract(body.text, body.as_options(), prompt=prompt, caller=caller)
     found = await while_connected(request, work)
     if isinstance(found, Review):
         response.status_code = status.HTTP_202_ACCEPTED
@@ -49,15 +52,15 @@ async def extract_batch(
         str | None, Header(max_length=200, description="repeats return the first result")
     ] = None,
 ) -> ExtractionBatchAccepted:
-    """Have a job take data out of many texts, each by itself."""
+    """Start a job that extracts data from each of the texts."""
     prompt = body.prompt.as_choice() if body.prompt else None
     batch, job = await services.extractions.submit(
-        body.items, body.as_wish(), prompt=prompt, idempotency_key=idempotency_key, caller=caller
+        body.items, body.as_options(), prompt=prompt, idempotency_key=idempotency_key, caller=caller
     )
     return ExtractionBatchAccepted(id=batch.id, job=JobRead.model_validate(job) if job else None)
 
 
 @router.get("/batch/{batch_id}")
 async def read_extraction_batch(batch_id: UUID, caller: CallerDep, services: ServicesDep) -> ExtractionBatchRead:
-    """Show a batch and what has become of each of its texts so far."""
+    """Return a batch with the state and result of each text."""
     return ExtractionBatchRead.of(await services.extractions.get_batch(batch_id, caller=caller))

@@ -1,4 +1,4 @@
-"""Extractions on the wire."""
+"""Request and response schemas of extractions."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from pydantic.config import JsonDict
 
 from app.chat.ports import DEFAULT
-from app.extraction.extractor import Outcome, Wish
+from app.extraction.extractor import ExtractionOptions, Outcome
 from app.extraction.models import ItemState
 from app.extraction.service import Batch
 from app.extraction.settings import MOST_ITEMS
@@ -32,23 +32,23 @@ EXAMPLE: JsonDict = {
 }
 
 
-class ExtractionWish(Payload):
-    """What is to be done with a text."""
+class ExtractionRequest(Payload):
+    """The options of an extraction."""
 
     schema_: JsonObject = Field(alias="schema", description="JSON Schema (draft 2020-12) of an object")
     instructions: str | None = Field(
         default=None, max_length=LONGEST_INSTRUCTIONS, description="what the schema does not say", examples=[None]
     )
     prompt: PromptUse | None = Field(
-        default=None, description="instead of `instructions`: a stored one, filled in once", examples=[None]
+        default=None, description="a stored prompt instead of `instructions`", examples=[None]
     )
     model: str | None = Field(default=None, description="one of /v1/models; the default if not given", examples=[None])
     max_attempts: int | None = Field(
-        default=None, ge=1, description="answers that the model may give; as many as the service allows if not given"
+        default=None, ge=1, description="most answers of the model per text; the service's limit if not given"
     )
 
     on_failure: Literal["error", "review"] = Field(
-        default="error", description="what becomes of an answer that never fits: an error, or an item for reviewers"
+        default="error", description="what happens if no answer matches the schema: an error or a review"
     )
 
     @model_validator(mode="after")
@@ -57,21 +57,22 @@ class ExtractionWish(Payload):
             raise ValueError("send either instructions or prompt")
         return self
 
-    def as_wish(self) -> Wish:
-        """Say the same in the terms of the service."""
-        return Wish(self.schema_, self.instructions, self.model or DEFAULT, self.max_attempts, self.on_failure)
+    def as_options(self) -> ExtractionOptions:
+        """Convert to the service's type."""
+        model = self.model or DEFAULT
+        return ExtractionOptions(self.schema_, self.instructions, model, self.max_attempts, self.on_failure)
 
 
-class ExtractionCreate(ExtractionWish):
-    """A text, and the shape of the data that is wanted from it."""
+class ExtractionCreate(ExtractionRequest):
+    """A text, and the JSON Schema of the data to extract."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     text: Text
 
 
-class ExtractionBatchCreate(ExtractionWish):
-    """Texts, and the shape of the data that is wanted from each."""
+class ExtractionBatchCreate(ExtractionRequest):
+    """Texts, and the JSON Schema of the data to extract from each."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"items": [EXAMPLE["text"]], "schema": EXAMPLE["schema"]}]}
@@ -87,22 +88,22 @@ class ExtractionUsage(BaseModel):
 
     input_tokens: int = Field(examples=[412])
     output_tokens: int = Field(examples=[23])
-    cached_tokens: int = Field(description="those of the input that the provider had in its cache", examples=[0])
+    cached_tokens: int = Field(description="input tokens that the provider read from its cache", examples=[0])
 
 
 class ExtractionRead(BaseModel):
-    """Data that fits the schema."""
+    """Extracted data, which matches the schema."""
 
     data: dict[str, Any] = Field(examples=[{"number": "2041", "total": 84.5}])
-    model: str = Field(description="who answered", examples=["openai:gpt-5"])
-    attempts: int = Field(description="answers that it took", examples=[1])
+    model: str = Field(description="the model that answered", examples=["openai:gpt-5"])
+    attempts: int = Field(description="number of answers", examples=[1])
     usage: ExtractionUsage
-    prompt_name: str | None = Field(default=None, description="the stored prompt that it was made by", examples=[None])
+    prompt_name: str | None = Field(default=None, description="the stored prompt that was used", examples=[None])
     prompt_version: int | None = Field(default=None, examples=[None])
 
     @classmethod
     def of(cls, outcome: Outcome) -> Self:
-        """Put an outcome without faults on the wire."""
+        """Build the response from an outcome without faults."""
         return cls(
             data=outcome.data,
             model=outcome.model,
@@ -114,32 +115,34 @@ class ExtractionRead(BaseModel):
 
 
 class ItemFailure(BaseModel):
-    """Why there is no data."""
+    """Why the extraction failed."""
 
     code: str = Field(examples=["extraction_failed"])
     detail: str
-    errors: list[FieldProblem] = Field(description="where the last answer does not fit")
+    errors: list[FieldProblem] = Field(description="where the last answer does not match the schema")
 
 
 class ExtractionItemRead(BaseModel):
-    """What has become of one text."""
+    """State and result of one text."""
 
-    index: int = Field(description="its place in the request, from 0")
+    index: int = Field(description="position of the text in the request, from 0")
     state: ItemState
-    extraction: ExtractionRead | None = Field(description="when it is done")
-    error: ItemFailure | None = Field(description="when it has failed")
-    review_id: UUID | None = Field(description="when a reviewer is to decide; what is released stands there")
+    extraction: ExtractionRead | None = Field(description="the result, if the state is `done`")
+    error: ItemFailure | None = Field(description="the error, if the state is `failed`")
+    review_id: UUID | None = Field(
+        description="the review, if the state is `in_review`; it also has the result that a reviewer releases"
+    )
 
 
 class ExtractionBatchAccepted(BaseModel):
-    """A batch that is being worked on; read it under its `id`, or follow `job`."""
+    """An accepted batch: poll it by its `id`, or follow its `job`."""
 
     id: UUID
     job: JobRead | None
 
 
 class ExtractionBatchRead(BaseModel):
-    """A batch, its texts in the order in which they came."""
+    """A batch with its texts in the order of the request."""
 
     id: UUID
     created_at: datetime
@@ -148,7 +151,7 @@ class ExtractionBatchRead(BaseModel):
 
     @classmethod
     def of(cls, found: Batch) -> Self:
-        """Put a batch on the wire."""
+        """Build the response from a batch."""
         items = [
             ExtractionItemRead(
                 index=item.position,

@@ -1,4 +1,4 @@
-"""Extracting data from callers' texts, at once or as a job."""
+"""The extraction service: data from a single text at once, or from many in a job."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +9,7 @@ from app.chat.ports import PromptSource
 from app.database import Database
 from app.errors import ExtractionFailedError, NotFoundError, UnprocessableError
 from app.extraction import repository
-from app.extraction.extractor import Extractor, Outcome, Wish
+from app.extraction.extractor import ExtractionOptions, Extractor, Outcome
 from app.extraction.models import ExtractionBatch, ExtractionItem
 from app.extraction.release import review_of
 from app.jobs.models import Job
@@ -23,7 +23,7 @@ BATCH = "extractions.batch"
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Many texts, in the order in which they came, and the job that goes through them; None if that is gone."""
+    """A batch, its items in order, and its job; None if the job was deleted."""
 
     batch: ExtractionBatch
     items: Sequence[ExtractionItem]
@@ -32,7 +32,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionService:
-    """Turns texts into data of the caller's shape."""
+    """Extracts data that matches the caller's JSON Schema."""
 
     database: Database
     extractor: Extractor
@@ -41,47 +41,48 @@ class ExtractionService:
     reviews: ReviewService
 
     async def extract(
-        self, text: str, wish: Wish, *, prompt: PromptChoice | None = None, caller: Caller
+        self, text: str, options: ExtractionOptions, *, prompt: PromptChoice | None = None, caller: Caller
     ) -> Outcome | Review:
-        """Extract data that fits the caller's schema; or have a reviewer look at what does not, if that is wished.
+        """Extract data that matches the caller's schema; return a review if no answer matches and one is requested.
 
         Raises:
-            ForbiddenError: the caller may not ask.
-            SchemaRefusedError: the schema is wrong, or more than the service takes.
+            ForbiddenError: the caller lacks the scope for extractions.
+            SchemaRefusedError: the schema is invalid, unsupported or too large.
             UnprocessableError: the text is too long.
-            CallerError: the prompt cannot be used like that.
-            UnsupportedParameterError: so many attempts are not allowed, or the model cannot write JSON.
+            CallerError: the stored prompt does not exist or is a draft, or its variables do not match.
+            UnsupportedParameterError: `max_attempts` exceeds the limit, or the model does not support JSON output.
             ModelNotFoundError: there is no such model.
-            ExtractionFailedError: no answer of the model fits, and no review is wished.
+            ExtractionFailedError: no answer matches the schema, and no review is requested.
             UpstreamError: the model failed.
         """
         caller.require(Scope.EXTRACTIONS)
         self._check_length(text)
-        wish = await self._complete(wish, prompt, caller)
-        plan = await self.extractor.plan(wish)
+        options = await self._complete(options, prompt, caller)
+        plan = await self.extractor.plan(options)
         outcome = await self.extractor.extract(text, plan, caller=caller)
         if not outcome.faults:
             return outcome
         failure = failure_of(outcome)
-        if wish.on_failure == "error":
+        if options.on_failure == "error":
             raise failure
         async with self.database.transaction() as session:
-            return await self.reviews.record(session, review_of(text, wish, outcome, failure), owner_id=caller.id)
+            return await self.reviews.record(session, review_of(text, options, outcome, failure), owner_id=caller.id)
 
     async def submit(
         self,
         texts: Sequence[str],
-        wish: Wish,
+        options: ExtractionOptions,
         *,
         prompt: PromptChoice | None = None,
         idempotency_key: str | None = None,
         caller: Caller,
     ) -> tuple[ExtractionBatch, Job | None]:
-        """Have many texts worked on by a job; a repeated idempotency key returns the first batch.
+        """Start a job that processes several texts; a repeated idempotency key returns the first batch.
 
         Raises:
-            ForbiddenError: the caller may not ask.
-            UnprocessableError: there are too many texts, or one is too long; or what `extract` raises of it.
+            ForbiddenError: the caller lacks the scope for extractions.
+            UnprocessableError: there are too many texts, or one is too long.
+            CallerError: as for `extract`, if the schema, the options or the prompt are invalid.
         """
         caller.require(Scope.EXTRACTIONS)
         most = self.extractor.settings.max_items
@@ -89,12 +90,12 @@ class ExtractionService:
             raise UnprocessableError(f"A batch may have at most {most} texts here.")
         for text in texts:
             self._check_length(text)
-        wish = await self._complete(wish, prompt, caller)
-        await self.extractor.plan(wish)
+        options = await self._complete(options, prompt, caller)
+        await self.extractor.plan(options)
         row = {
             "owner_id": caller.id,
             "key_id": caller.key_id,
-            "wish": asdict(wish),
+            "wish": asdict(options),
             "idempotency_key": idempotency_key,
         }
         async with self.database.transaction() as session:
@@ -109,7 +110,7 @@ class ExtractionService:
         return batch, job
 
     async def get_batch(self, batch_id: UUID, *, caller: Caller) -> Batch:
-        """Return a batch with what has become of each text so far.
+        """Return a batch with the state and result of each text.
 
         Raises:
             NotFoundError: the caller has no such batch.
@@ -120,10 +121,12 @@ class ExtractionService:
             items = await repository.list_items(session, batch.id)
             return Batch(batch, items, await self.jobs.find(session, batch.job_id))
 
-    async def _complete(self, wish: Wish, prompt: PromptChoice | None, caller: Caller) -> Wish:
-        """Put into a wish what may have changed when a job gets to it."""
+    async def _complete(
+        self, options: ExtractionOptions, prompt: PromptChoice | None, caller: Caller
+    ) -> ExtractionOptions:
+        """Add the token limit and the filled-in prompt now, since both may have changed when the job runs."""
         filled = await self.prompts.fill(prompt, caller=caller) if prompt else None
-        return replace(wish, max_tokens=self.extractor.usage.longest_answer(caller=caller), prompt=filled)
+        return replace(options, max_tokens=self.extractor.usage.longest_answer(caller=caller), prompt=filled)
 
     def _check_length(self, text: str) -> None:
         most = self.extractor.settings.max_characters
@@ -132,7 +135,7 @@ class ExtractionService:
 
 
 def failure_of(outcome: Outcome) -> ExtractionFailedError:
-    """Say that an outcome does not fit, and where; what the model wrote is not in it."""
+    """Build the error for an outcome with faults; it does not contain the model's answer."""
     times = "once" if outcome.attempts == 1 else f"{outcome.attempts} times"
     detail = f"The language model was asked {times} and gave no answer that fits the schema."
     return ExtractionFailedError(detail, faults=outcome.faults)

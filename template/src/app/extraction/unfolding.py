@@ -1,6 +1,6 @@
-"""How large a JSON Schema becomes once its references are followed, and the refusal of what has no end.
+"""Expansion of a JSON Schema's references: measures the expanded size and rejects recursive schemas.
 
-Each of the subschemas that it unfolds into looks at each value of an answer at most once.
+Each subschema of the expansion checks each value of an answer at most once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from app.errors import SchemaRefusedError
 SINGLE = ("additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then")
 LISTED = ("allOf", "anyOf", "oneOf", "prefixItems")
 NAMED = ("dependentSchemas", "properties")
-# They make a schema mean something else elsewhere, cost more than its size, or match by expressions that can hang.
+# These change what references mean, cost more than their size suggests, or match with expressions that can hang.
 REFUSED = (
     "$anchor",
     "$dynamicAnchor",
@@ -32,8 +32,8 @@ MOST_SUBSCHEMAS = 500
 DEEPEST = 32
 
 
-class Unfolding:
-    """Follows a schema from its root; what has been measured once is not followed again."""
+class SchemaExpansion:
+    """Walks a schema from its root; measures of subschemas are cached, and their patterns are collected."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
@@ -42,10 +42,11 @@ class Unfolding:
         self.patterns: set[str] = set()
 
     def measure(self) -> None:
-        """Pass if the schema ends, and is small enough.
+        """Check that the expanded schema is finite and small enough.
 
         Raises:
-            SchemaRefusedError: it refers to itself or elsewhere, unfolds into too much, or uses what is not offered.
+            SchemaRefusedError: it has recursive or external references, is too large or too deep, or uses unsupported
+                keywords.
         """
         size, _ = self._extent(self._root, "schema", 1)
         if size > MOST_SUBSCHEMAS:
@@ -54,7 +55,7 @@ class Unfolding:
             )
 
     def _extent(self, schema: Any, place: str, level: int) -> tuple[int, int]:  # noqa: ANN401 - whatever JSON holds
-        """Measure how many subschemas this one unfolds into, itself included, and how deep they are nested."""
+        """Return the number of subschemas in the expansion of this one, itself included, and their depth."""
         if not isinstance(schema, dict):
             return 1, 1
         if id(schema) in self._followed:

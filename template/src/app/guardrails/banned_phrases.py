@@ -1,4 +1,4 @@
-"""Banned phrases, found in complete texts and in streamed ones."""
+"""Detection of banned phrases in complete and streamed texts."""
 
 import re
 from collections.abc import Sequence
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from app.guardrails.spans import Scan, Span
 
 KIND = "removed"
-# Letters and digits of scripts that put spaces between words: there, a phrase begins and ends where words do.
+# Letters and digits of scripts with spaces between words: there, phrases match only at word boundaries.
 _SPACED = r"[^\W\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 _STARTS_SPACED = re.compile(_SPACED)
 
 
 @dataclass(frozen=True, slots=True)
 class BannedPhrases:
-    """Finds phrases whatever their case; every white space in them stands for one character of white space."""
+    """Finds phrases, ignoring case; white space in a phrase matches one white-space character."""
 
     phrases: Sequence[str]
     _pattern: re.Pattern[str] = field(init=False, repr=False)
@@ -22,7 +22,7 @@ class BannedPhrases:
     _longest: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Prepare the search; where two phrases begin alike the longer one is found."""
+        """Compile the pattern; if several phrases match at a position, the longest wins."""
         folded = sorted({_fold(" ".join(phrase.split())) for phrase in self.phrases}, key=len, reverse=True)
         object.__setattr__(self, "_pattern", re.compile("|".join(map(_whole_words, folded))))
         beginnings = frozenset(phrase[:end] for phrase in folded for end in range(1, len(phrase) + 1))
@@ -30,7 +30,7 @@ class BannedPhrases:
         object.__setattr__(self, "_longest", max(map(len, folded)))
 
     def __call__(self, text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
-        """Find the phrases from an offset on."""
+        """Find the phrases in a text, starting at an offset."""
         folded = _fold(text)
         spans: list[Span] = []
         while True:
@@ -42,7 +42,7 @@ class BannedPhrases:
             start = match.end()
 
     def _open_end(self, folded: str, start: int) -> int:
-        """Find where a phrase may have begun that is not over yet."""
+        """Return the offset at which an incomplete phrase may begin, or the end of the text."""
         for position in range(max(start, len(folded) - self._longest), len(folded)):
             if folded[position:] in self._beginnings:
                 return position
@@ -50,11 +50,11 @@ class BannedPhrases:
 
 
 def _fold(text: str) -> str:
-    """Lower the case and make white space plain without changing the length."""
+    """Lower the case and replace white space with spaces, without changing the length."""
     lowered = text.lower()
     if len(lowered) != len(text):
         lowered = "".join(small if len(small := character.lower()) == 1 else character for character in text)
-    # A sigma is written otherwise where a word ends, which is not known while the text grows.
+    # A sigma has another form at the end of a word, which is unknown while the text still grows.
     return re.sub(r"\s", " ", lowered.replace("ς", "σ"))  # noqa: RUF001 - these are Greek
 
 

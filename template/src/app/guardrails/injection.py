@@ -1,9 +1,9 @@
 """Detection of prompt injection by a few readable rules.
 
-No rule judges what a text is about. Each looks for the form that such orders take: an imperative at the start of a
-clause that is aimed at earlier instructions, a demand for the hidden prompt, a new self without limits, a feigned
-system message, words addressed to a model that reads along, an order to send away what was said. What only talks about
-such orders mostly lacks that form. docs/guardrails.md says how often the rules are right.
+No rule judges what a text is about. Each matches a typical form of injected instructions: an imperative at the start of
+a clause against earlier instructions, a demand for the hidden prompt, a persona without limits, a fake system message,
+an address to a model that processes the text, an instruction to send data away. Texts that only talk about injection
+mostly lack that form. docs/guardrails.md has the measured accuracy.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from app.guardrails.injection_rules import RULES
 from app.guardrails.injection_rules_by_language import RULES_BY_LANGUAGE
 from app.guardrails.normalization import find_hidden, readings
 
-WINDOW = 20_000  # characters that are searched in one go; longer texts leave other threads a turn in between
-OVERLAP = 400  # no rule reaches further
+WINDOW = 20_000  # characters per search; between searches, other threads can run
+OVERLAP = 400  # longest possible match
 
 
 def find_injection(text: str) -> list[str]:

@@ -1,6 +1,6 @@
-"""The rules of the injection screen for English, on texts in small plain letters.
+"""The English rules for prompt injection. They expect normalized text in lower case.
 
-Every repetition has a limit, so a hostile text takes no longer than another of its length.
+Every repetition is bounded, so hostile texts take no longer than others of the same length.
 """
 
 # ruff: noqa: ISC004 - each rule is a pattern that is too long for one line
@@ -8,8 +8,8 @@ Every repetition has a limit, so a hostile text takes no longer than another of 
 import re
 from collections.abc import Mapping, Sequence
 
-# Where an order begins: at the start of a clause, or after a word that introduces one. Not after a quotation mark,
-# for who quotes an order does not give it.
+# Where an instruction begins: at the start of a clause, or after a word that introduces one, but not after a quotation
+# mark, because a quoted instruction is not meant for the model.
 ORDER = (
     r"(?:^|[\n.!?:;,(>*»\])=-]\s{0,3}|\b(?:please|kindly|now|then|and|also|just|so|must|should|will|instead|you|may"
     r"|need to|have to|going to|but|could you|let's)\s)(?:please\s|just\s|now\s|also\s)?"
@@ -36,7 +36,7 @@ UNBOUND = (
 )
 TAKEN = r"(?:passwords?|secrets?|api\skeys?|cookies?|conversation|chat|earlier\smessages?|everything\sthe\suser|inbox)"
 
-# What stands in the rules for the patterns above; the first ones are made of the others.
+# Placeholders in the rules for the patterns above; the first ones contain others.
 PARTS = {
     "<ASSISTANT>": ASSISTANT,
     "<UNBOUND>": UNBOUND,
@@ -51,7 +51,7 @@ PARTS = {
 }
 
 _RULES: Mapping[str, tuple[str, ...]] = {
-    # Orders to give up what the model was told before.
+    # Instructions to ignore earlier instructions.
     "override": (
         r"<ORDER>(?:ignore|disregard|forget|neglect|discard|drop|override|overrule|bypass|skip|cancel|erase|delete"
         r"|abandon|disable|suspend|switch|turn|put|lay|set\saside|(?:do\snot|don't|stop)\s(?:follow|obey)(?:ing)?"
@@ -68,7 +68,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
         r"\bopposite\sof\swhat\s(?:the|your)\s(?:\w{1,9}\s)?<LIMIT>",
         r"\b(?:pretend|imagine|assume|act\sas\sif)\s(?:that\s)?you\s(?:never|had\sno|have\sno)\s<FEW><LIMIT>",
     ),
-    # Demands to see what the operator told the model.
+    # Demands to reveal the operator's prompt.
     "extraction": (
         r"<ORDER>(?:reveal|repeat|print|show|output|display|tell|give|write|paste|quote|translate|summari[sz]e|encode"
         r"|list|copy|dump|disclose|leak|share|recite|expose|return|be\shonest)\s(?:[\w'’-]{1,20},?\s){0,8}<PROMPT>",  # noqa: RUF001 - as above
@@ -80,7 +80,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
         r"\bmy\s(?:hidden\s|secret\s)?system\sprompt\s(?:is|reads|says)|\bpassword\s(?:that\s)?(?:were\s)?"
         r"you\s(?:were|are)\s(?:told|asked|instructed)|\bpassword\swere\syou\stold",
     ),
-    # A new self that has no limits.
+    # Personas without limits.
     "persona": (
         r"\byou(?:\sare|'re)\s(?:\w{1,12}\s)?(?:an?\s|in\s|now\s)[^\n]{0,80}?\b<UNBOUND>",
         r"(?:<ORDER>|\b)(?:act|pretend|roleplay|role-play|simulate|become|imagine|impersonate|speak|hypothetically,"
@@ -89,7 +89,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
         r"|\benter\s(?:dan|developer|jailbreak|god)\smode",
         r"\brespond\sfreely\b|\b(?:answer|respond)\s[^\n]{0,40}\bwith(?:out|\sno)\s(?:any\s)?(?:limits|<LIMIT>|filtering)",
     ),
-    # What looks like a message of the system or of the operator.
+    # Fake messages of the system or the operator.
     "authority": (
         r"<\|im_start\|>\s?system|<<sys>>|</?system>|\[system\s(?:override|message)|^#{1,6}\s?system\s(?:message|prompt)"
         r"|\b(?:begin|new)\snew\ssystem\sprompt|^system:\s[^\n]{0,80}\b(?:user|assistant|rules|policy)\b",
@@ -97,7 +97,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
         r"\byour\sdevelopers?\s(?:has\s|have\s)?allowed|\b(?:safety|content)\s(?:rules|filters?|policy)\s(?:are|is)\ssuspended",
         r"\badmin\scommand:|\bsudo\smode\benabled|^assistant\sinstructions:|\bthe\sassistant\smust\sobey\b",
     ),
-    # Words for a model that comes by, in a text that somebody else gave it.
+    # Text addressed to any model that processes it.
     "addressed_to_model": (
         r"\b(?:note|notice|message|instructions?|attention|dear|hint)[\s:,]{1,3}(?:to\s|for\s)?(?:any\s|all\s|the\s|an\s)?"
         r"(?:<MODEL>\b|assistant,)|^ai:\s|\bto:\sthe\sai\b|\bfor\sautomated\sagents\b",
@@ -107,7 +107,7 @@ _RULES: Mapping[str, tuple[str, ...]] = {
         r"\b(?:don't|do\snot)\s(?:mention\sthis|tell\sthe\s(?:user|reader|customer)s?\b)|\binstead,?\stell\sthe\suser",
         r"\bchatbots?,\sstop\b|\b(?:reviewer|screening)\smodels\smust\b",
     ),
-    # Orders to send away what was said, or to put a link before the reader.
+    # Instructions to send data away, or to show a link to the reader.
     "exfiltration": (
         r"<ORDER>(?:send|post|forward|upload|include|transmit|call|render)\s[^\n]{0,60}\b<TAKEN>\b[^\n]{0,60}"
         r"(?:https?://|\bquery\sparameter|\blink\b)",

@@ -1,6 +1,6 @@
-"""The rules of the injection screen for other languages, on texts in small letters; Latin ones without accents.
+"""Rules for prompt injection in other languages. They expect normalized lower-case text; Latin letters have no accents.
 
-They know the plainest ways to say "ignore the instructions", "show the prompt" and "you have no limits", no more.
+They cover only the plainest forms of "ignore the instructions", "show the prompt" and "you have no limits".
 """
 
 # ruff: noqa: RUF001 - letters of other scripts are what these rules are about

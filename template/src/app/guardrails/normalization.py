@@ -1,4 +1,4 @@
-"""Normalization of texts that are disguised from machines but still readable for people and models."""
+"""Normalization of obfuscated texts, which people and models can still read."""
 
 import base64
 import binascii
@@ -8,17 +8,17 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal
 
-MOST_DECODED = 4000  # characters of one encoded stretch that are read
+MOST_DECODED = 4000  # characters decoded of each encoded section
 
-# The time to normalize a run of combining marks grows with its square, so texts are normalized in pieces. They are cut
-# before characters that never join the one before them, anywhere only where 200 characters hold none of these.
+# Normalizing a run of combining marks takes quadratic time, so texts are normalized in pieces of up to 200 characters.
+# They are cut before characters that never combine with the previous one, or after 200 characters without any.
 _PIECE = re.compile(r"(?s).{1,200}(?=[ -~\u30a1-\u30fa\u3400-\u9fff]|\Z)|.{200}")
 _ACCENTS = re.compile("(?<=[A-Za-z])[\u0300-\u036f]+")
-# Zero-width signs, soft hyphens, marks of direction, variation selectors, and tags, which spell ASCII unseen.
+# Zero-width characters, soft hyphens, directional marks, variation selectors; then tags, which are invisible ASCII.
 _INVISIBLE = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
 _TAGS = re.compile("[\U000e0020-\U000e007e]{4,}")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
-# Letters of other scripts that look like Latin ones; only in words that mix the scripts.
+# Letters of other scripts that look like Latin ones; replaced only in words that mix scripts.
 _LOOKALIKES = str.maketrans("аеорсухікмнтвѕјһԁɡαεορυικντ", "aeopcyxikmhtbsjhdgaeopuiknt")
 _OTHER_SCRIPT = re.compile("[\u0370-\u04ff]")
 _WORD = re.compile(r"[\w@$]{2,40}")
@@ -29,26 +29,26 @@ _SPACES = re.compile(r"[^\S\n]+")
 _SPELLED = re.compile(r"(?<![^\W_])[a-z](?:[ ._-][a-z]){2,}(?![^\W_])")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{24,}={0,2}")
 _HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{2}){16,}(?![0-9A-Za-z])")
-# Words that instructions need, written backwards and in rot13.
+# Words that injections typically contain, reversed and in ROT13.
 _BACKWARDS = ("snoitcurtsni", "selur", "tpmorp")
 _ROT13 = ("vafgehpgvbaf", "ehyrf", "cebzcg")
 
 
 def unmask(text: str) -> str:
-    """Normalize a text: lower case, one form of each character, nothing invisible, no look-alikes, no accents."""
+    """Normalize a text: lower case, Unicode compatibility forms, no invisible characters, look-alikes or accents."""
     plain = _INVISIBLE.sub("", _normalize("NFKC", text))
     plain = _normalize("NFC", _ACCENTS.sub("", _normalize("NFD", plain))).casefold()
     return _WORD.sub(_without_lookalikes, plain) if _OTHER_SCRIPT.search(plain) else plain
 
 
 def find_hidden(text: str) -> str:
-    """Decode text hidden in invisible tag characters; those that form flags are left out."""
+    """Return the text in invisible tag characters, except those that form flags."""
     hidden = _TAGS.findall(_FLAG.sub("", text)) if max(text, default="") >= "\U000e0020" else []
     return " ".join(tags.translate({code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}) for tags in hidden)
 
 
 def readings(text: str) -> Iterator[str]:
-    """Yield every reading that a model may see in a text: plain, spelled out, digits for letters, decoded."""
+    """Yield the normalized text and its possible readings: spelled-out words joined, leetspeak, reversed, decoded."""
     unmasked = unmask(text)
     plain = _SPACES.sub(" ", unmasked)
     yield plain
@@ -81,7 +81,7 @@ def _without_digits(match: re.Match[str]) -> str:
 
 
 def _decode(stretch: str) -> str:
-    """Decode hexadecimal digits or base64 to text; empty if it is neither."""
+    """Decode hexadecimal or base64 text; return an empty string if it is neither."""
     try:
         if _HEX.fullmatch(stretch):
             return bytes.fromhex(stretch).decode()

@@ -1,4 +1,4 @@
-"""Checks on a model's output while it is streamed."""
+"""Checks of a model's output while it streams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,25 +11,25 @@ from app.guardrails.triggers import Trigger, report
 
 @dataclass(slots=True)
 class OutputCheck:
-    """One check of one answer: holds back the end of the text while it may still become a match.
+    """A check of one answer; it holds back the end of the text while that may still become a match.
 
     Attributes:
-        name: the check's name in settings.
-        scan: finds what the check objects to; never holds back more than a few hundred characters.
-        action: what becomes of such a text: `redact`, `refuse` or `review`.
+        name: name of the check in the settings.
+        scan: finds matches; it leaves at most a few hundred characters unsettled.
+        action: action on a match: `redact`, `refuse` or `review`.
     """
 
     name: str
     scan: Scanner
     action: Action
     _held: str = ""
-    _is_context: bool = False  # whether the first character held is there to be looked back at, and was passed on
+    _is_context: bool = False  # whether the first held character was already returned and only serves as context
 
     def feed(self, text: str, *, is_whole: bool = False) -> str:
-        """Take the next piece and give what may be passed on; with the last piece, give everything.
+        """Check the next piece and return the text that is cleared; with `is_whole`, return all that is left.
 
         Raises:
-            GuardrailRefusedError: the text must not be passed on.
+            GuardrailRefusedError: the text has a match, and the action is not `redact`.
         """
         self._held += text
         start = int(self._is_context)
@@ -48,20 +48,21 @@ class OutputCheck:
 
 @dataclass(frozen=True, slots=True)
 class OutputGuard:
-    """All checks of one answer, in order: each sees what the previous one let through.
+    """All checks of one answer, in order; each checks the output of the previous one.
 
     Attributes:
-        pieces: what the model has written so far.
+        checks: the enabled checks.
+        pieces: output of the model so far.
     """
 
     checks: Sequence[OutputCheck] = field(default_factory=tuple)
     pieces: list[str] = field(default_factory=list)
 
     def feed(self, text: str, *, is_whole: bool = False) -> str:
-        """Take the next piece of the answer and give what may be passed on, perhaps nothing yet.
+        """Check the next piece of the answer and return the text that is cleared, possibly an empty string.
 
         Raises:
-            GuardrailRefusedError: the answer must not be given.
+            GuardrailRefusedError: a check refuses the answer.
         """
         self.pieces.append(text)
         for check in self.checks:
@@ -69,7 +70,7 @@ class OutputGuard:
         return text
 
     def redacted(self) -> str:
-        """Return the text so far as a reader may see it, redacted."""
+        """Return the output so far, redacted by the checks that redact."""
         text = "".join(self.pieces)
         for check in self.checks:
             if check.action == "redact":

@@ -1,7 +1,7 @@
-"""Personal data in a text: e-mail addresses, telephone numbers, card numbers, bank accounts.
+"""Detection of personal data: e-mail addresses, phone numbers, card numbers and IBANs.
 
-A text is cut into clusters: words, and numbers that are written in groups. Each is looked at on its own, so what is
-found does not hang on how much of the rest is known, and a stream is judged exactly as the whole text is.
+A text is split into clusters: words, and numbers that are written in groups. Each cluster is searched on its own, so
+the result does not depend on the text that follows, and is the same for a stream and for the complete text.
 """
 
 import re
@@ -11,19 +11,19 @@ from app.guardrails.checksums import IBAN_LENGTHS, is_iban, passes_luhn
 from app.guardrails.spans import Scan, Span, redact
 
 LONGEST_WORD = 320  # characters: the longest address that mail allows (RFC 3696)
-LONGEST_CLUSTER = 2 * LONGEST_WORD  # so that a number's first groups are joined to any word behind them
-FEWEST_DIGITS = 8  # of any number that is looked for
+LONGEST_CLUSTER = 2 * LONGEST_WORD  # long enough to join a number's first groups to any word after them
+FEWEST_DIGITS = 8  # of any number that can match
 
 _GAP = " \u00a0\u202f"
 _WORD = re.compile(r"[A-Za-z\u00c0-\u024f0-9_.%+@()/'-]{1,320}")
 # A word that can be a part of a number in groups: it has a digit, or is a group of letters in an account number.
 _GROUP = re.compile(r"[^0-9]*[0-9]|[A-Z]{1,4}[.)]?\Z")
-# Nearly all texts hold none of this; they are not looked at any closer.
+# Nearly all texts do not match this and are not searched further.
 _PROMISING = re.compile(r"@|[0-9](?:[^0-9]{0,64}[0-9]){7}")
 
 _EMAIL = re.compile(
     r"(?<![A-Za-z\u00c0-\u024f0-9@._%+-])(?!git@)[A-Za-z\u00c0-\u024f0-9_%+-][A-Za-z\u00c0-\u024f0-9._%+'-]{0,63}"
-    # Versions (`pkg@1.2.rc`) and pictures for fine screens (`logo@2x.png`) are no addresses.
+    # Versions (`pkg@1.2.rc`) and high-resolution images (`logo@2x.png`) are not addresses.
     r"@(?!\d+\.\d|\dx\.)(?:[A-Za-z\u00c0-\u024f0-9](?:[A-Za-z\u00c0-\u024f0-9-]{0,62})\.){1,6}[A-Za-z]{2,24}(?![A-Za-z\u00c0-\u024f0-9_@-])"
 )
 _IBAN_START = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z]{2}[0-9]{2}(?![a-z])")
@@ -36,11 +36,11 @@ _CARDS = tuple(
         r"3[0-9]{3}([ \u00a0\u202f.-])[0-9]{6}\1[0-9]{4,5}",
     )
 )
-# Patterns, and how many digits a number has, at least and at most. Groups are always parted: there is one way to match.
+# Patterns with the least and the most digits. Groups always have separators, so each number matches in only one way.
 _PHONES = tuple(
     (re.compile(r"(?<![A-Za-z0-9_.+-])" + number + r"(?![A-Za-z0-9_]|[.-][A-Za-z0-9])"), fewest, most)
     for number, fewest, most in (
-        # +49 (0)30 123456, 0049 30 123456; E.164 has 15 digits, beside the zeros that are not dialled
+        # +49 (0)30 123456, 0049 30 123456; E.164 has up to 15 digits, plus zeros that are not dialled
         (r"(?:\+|00)[1-9][0-9]{0,14}(?:[ \u00a0\u202f./()-]{1,3}[0-9]{1,12}){0,8}", 8, 17),
         # (555) 123-4567, 1-555-123-4567
         (r"(?:1[ \u00a0\u202f.-])?\([2-9][0-9]{2}\)[ \u00a0\u202f]?[2-9][0-9]{2}[ \u00a0\u202f.-][0-9]{4}", 10, 11),
@@ -55,7 +55,7 @@ _UUID = re.compile(r"(?<![A-Za-z0-9])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-
 
 
 def scan_personal_data(text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
-    """Find personal data from an offset on; unless the text is whole, what may still grow stays unsettled."""
+    """Find personal data from an offset on; unless `is_whole`, a cluster that may still grow stays unsettled."""
     spans: list[Span] = []
     if is_whole and _PROMISING.search(text, start) is None:
         return Scan(spans, len(text))
@@ -65,18 +65,18 @@ def scan_personal_data(text: str, start: int = 0, *, is_whole: bool = True) -> S
             return Scan(spans, first)
         found = _find_all(text, first, last)
         spans += found
-        # What follows a number may begin another: it is cut into clusters anew.
+        # The text after a match may begin another number, so it is split again.
         start = found[-1].end if found else last
     return Scan(spans, len(text))
 
 
 def redact_personal_data(text: str) -> str:
-    """Write `[email]`, `[phone]`, `[card]` or `[iban]` in place of each."""
+    """Replace each match with `[email]`, `[phone]`, `[card]` or `[iban]`."""
     return redact(text, scan_personal_data(text).spans)
 
 
 def redact_values(value: object) -> object:
-    """Redact every string in nested mappings and sequences; numbers, booleans and None stay."""
+    """Redact every string in nested mappings and collections; numbers, booleans and None stay unchanged."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -87,7 +87,7 @@ def redact_values(value: object) -> object:
 
 
 def _next_cluster(text: str, start: int, *, is_whole: bool) -> tuple[int, int | None] | None:
-    """Find the next words that belong together; the end is None where what follows the text decides it."""
+    """Return start and end of the next cluster; the end is None while it depends on text to come."""
     word = _WORD.search(text, start)
     if word is None:
         return None
@@ -111,16 +111,16 @@ def _next_cluster(text: str, start: int, *, is_whole: bool) -> tuple[int, int | 
 
 
 def _find_all(text: str, first: int, last: int) -> list[Span]:
-    """Find the surest kind of what a cluster holds, and whatever stands to the left of that."""
+    """Return the match of the most reliable kind in a cluster, and all matches to its left."""
     cluster = text[first:last]
     if "@" not in cluster and sum(map(str.isdigit, cluster)) < FEWEST_DIGITS:
         return []
-    # The digits of a UUID are no number; letters in their place leave everything else where it is.
+    # The digits of a UUID are not a number; placeholders keep the offsets.
     cluster = _UUID.sub(lambda uuid: "x" * len(uuid.group()), cluster)
     for find in (_find_email, _find_iban, _find_card, _find_phone):
         span = find(cluster)
         if span is not None:
-            # Without what was found, the rest falls into clusters of its own.
+            # The text before the match is split into clusters again.
             spans = [*scan_personal_data(cluster[: span.start]).spans, span]
             return [Span(each.kind, first + each.start, first + each.end) for each in spans]
     return []

@@ -1,4 +1,4 @@
-"""The ports of guardrails."""
+"""The ports of the guardrails: embeddings for topics, and the review queue."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
@@ -21,13 +21,13 @@ class TextEmbedder(Protocol):
 
     @property
     def deadline(self) -> float:
-        """Seconds in which somebody who waits for an answer must have it."""
+        """Seconds within which an interactive request must be answered."""
 
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> TextVectors:
         """Embed texts.
 
         Raises:
-            OverloadedError: it cannot be done in so many seconds.
+            OverloadedError: the texts cannot be embedded within that many seconds.
         """
 
 
@@ -35,8 +35,8 @@ class ReviewDesk(Protocol):
     """Submits refusals for human review."""
 
     async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
-        """Put it into the queue and give the item's identifier; None where too much of this owner's waits already.
+        """Submit a refusal and return the ID of its review; None if too many of this owner are already waiting.
 
         Raises:
-            UnavailableError: the queue cannot be reached.
+            UnavailableError: the review queue is unreachable.
         """

@@ -17,8 +17,8 @@ from app.guardrails.topics import TopicPolicy, make_topics
 from app.guardrails.triggers import Trigger, report
 from app.threads import run_in_thread_if_large
 
-AT_ONCE = 500  # characters, of all texts together, that are read without a thread
-BYTES_PER_TOKEN = 4  # of UTF-8, about: four letters of English, one and a half signs of Chinese
+AT_ONCE = 500  # characters of all texts together, up to which no thread is used
+BYTES_PER_TOKEN = 4  # of UTF-8, approximate: four letters of English, one and a half Chinese characters
 STOPPING = ("refuse", "review")
 
 Item = TypeVar("Item")
@@ -30,9 +30,9 @@ class Guardrails:
     """Refuses or redacts the input and output of models, as configured.
 
     Attributes:
-        desk: where refusals to be reviewed go; None if there is no review, so that they are only refused.
-        by_model: guardrails of models that have their own, by the name in requests.
-        banned: the phrases of the settings, made ready once for all answers; None without any.
+        desk: receives refusals for review; None disables reviews.
+        by_model: guardrails of models with their own settings, by the name in requests.
+        banned: the compiled banned phrases; None if there are none.
     """
 
     settings: CheckSettings = field(default_factory=CheckSettings)
@@ -42,7 +42,7 @@ class Guardrails:
     banned: BannedPhrases | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Make the banned phrases ready."""
+        """Compile the banned phrases."""
         phrases = self.settings.banned_phrases
         object.__setattr__(self, "banned", BannedPhrases(phrases) if phrases else None)
 
@@ -53,17 +53,17 @@ class Guardrails:
     async def check_input(
         self, texts: Sequence[str], written: Sequence[str], said: str | None, *, owner: Hashable
     ) -> None:
-        """Pass if a model may be given these texts.
+        """Check the texts of a request before they go to a model.
 
         Args:
-            texts: all that the model will read.
-            written: those among them that a user or a tool wrote: they are not trusted.
-            said: what a user newly says, whose topic is judged; None where that has been judged already.
-            owner: who asks.
+            texts: all texts that the model will read.
+            written: the untrusted ones among them, written by a user or a tool.
+            said: the user's new message, whose topic is checked; None if it was checked before.
+            owner: account of the caller.
 
         Raises:
-            GuardrailRefusedError: a check refuses them.
-            OverloadedError: the topic cannot be found out in time.
+            GuardrailRefusedError: a check refuses the texts.
+            OverloadedError: the topic cannot be determined in time.
         """
         for name, action in self.settings.input.items():
             if action not in STOPPING:
@@ -73,11 +73,11 @@ class Guardrails:
                 case "length":
                     reasons = self._find_excess(texts)
                 case "injection":
-                    reasons = await read_beside(partial(_screen, written), written)
+                    reasons = await process_texts(partial(_screen, written), written)
                 case "topics":
                     reasons = await self._find_topics(said, owner)
                 case "pii":
-                    reasons = await read_beside(partial(_find_kinds, texts), texts)
+                    reasons = await process_texts(partial(_find_kinds, texts), texts)
             if reasons:
                 rules = sorted(set(reasons))
                 report(Trigger(name, "input", action, len(reasons), rules))
@@ -90,24 +90,24 @@ class Guardrails:
         return self.settings.input.get("pii") == "redact"
 
     def redact_input(self, text: str) -> str:
-        """Redact what the model must not see."""
+        """Redact personal data, if the settings say so."""
         spans = scan_personal_data(text).spans if self.redacts_input else ()
         if spans:
             report(Trigger("pii", "input", "redact", len(spans), sorted({span.kind for span in spans})))
         return redact(text, spans)
 
     async def leave_out_suspicious(self, passages: Sequence[Item], text_of: Callable[[Item], str]) -> list[Item]:
-        """Return the passages without prompt injection."""
+        """Return the passages without those that match a rule for prompt injection."""
         if not self.settings.screen_passages:
             return list(passages)
         texts = [text_of(passage) for passage in passages]
-        screened = await read_beside(lambda: [find_injection(text) for text in texts], texts)
+        screened = await process_texts(lambda: [find_injection(text) for text in texts], texts)
         for reasons in filter(None, screened):
             report(Trigger("injection", "passage", "leave_out", len(reasons), reasons))
         return [passage for passage, reasons in zip(passages, screened, strict=True) if not reasons]
 
     def open_output(self) -> OutputGuard | None:
-        """Start checking an answer; None if no check is enabled."""
+        """Return the checks for a new answer; None if none is enabled."""
         checks = []
         for name, action in self.settings.output.items():
             if action != "off" and name == "pii":
@@ -123,7 +123,7 @@ class Guardrails:
         return ["tokens"] if tokens > self.settings.max_input_tokens else []
 
     async def _find_topics(self, said: str | None, owner: Hashable) -> list[str]:
-        """Judge the newest text alone: what an earlier one was about has been answered or refused."""
+        """Check the topic of the new message only; earlier ones were checked in their own requests."""
         if self.topics is None or said is None:
             return []
         fault = await self.topics.find_fault(said, owner=owner)
@@ -142,9 +142,9 @@ def make_guardrails(
     return make(settings, {name: own[alias] for name, alias in aliases.items() if alias in own})
 
 
-async def read_beside(work: Callable[[], Result], texts: Sequence[str]) -> Result:
-    """Process texts in a thread unless they are short."""
-    # An empty text takes time as well.
+async def process_texts(work: Callable[[], Result], texts: Sequence[str]) -> Result:
+    """Run work on texts, in a thread unless they are short."""
+    # Empty texts take time as well.
     return await run_in_thread_if_large(work, size=sum(map(len, texts)) + len(texts), at_once=AT_ONCE)
 
 

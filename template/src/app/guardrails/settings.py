@@ -1,4 +1,4 @@
-"""Which checks run, in which order, and what each does with a match."""
+"""Settings for guardrails: the checks, their order and their actions."""
 
 from typing import Annotated, Literal, Self
 
@@ -21,19 +21,19 @@ class CheckSettings(BaseModel):
 
     input: dict[InputCheck, Action] = Field(
         default={"length": "refuse", "injection": "refuse", "topics": "refuse", "pii": "off"},
-        description="checks on what callers send, in their order; those that redact come after those that refuse",
+        description="checks of requests, in order; checks that redact run after those that refuse",
     )
     output: dict[OutputCheck, Action] = Field(
         default={"schema": "off", "pii": "off", "banned": "refuse"},
-        description="checks on what models write, in their order; `schema` is the last, of the whole answer",
+        description="checks of answers, in order; `schema` runs last, on the complete answer",
     )
-    screen_passages: bool = Field(default=True, description="leave passages out that try to give the model orders")
-    max_input_characters: int = Field(default=400_000, ge=1, description="of all that the model reads together")
-    max_input_tokens: int = Field(default=100_000, ge=1, description="the same in tokens, estimated")
-    banned_phrases: list[Phrase] = Field(default=[], description="what answers must not say, whatever its case")
-    allowed_topics: list[Sentence] = Field(default=[], description="sentences as callers may write; empty allows all")
-    denied_topics: list[Sentence] = Field(default=[], description="sentences as callers may not write")
-    topic_similarity: float = Field(default=0.4, ge=0, le=1, description="cosine from which a text has the topic")
+    screen_passages: bool = Field(default=True, description="leave out passages that contain prompt injection")
+    max_input_characters: int = Field(default=400_000, ge=1, description="limit for all texts that the model reads")
+    max_input_tokens: int = Field(default=100_000, ge=1, description="the same in estimated tokens")
+    banned_phrases: list[Phrase] = Field(default=[], description="phrases that answers must not contain, ignoring case")
+    allowed_topics: list[Sentence] = Field(default=[], description="examples of allowed topics; empty allows all")
+    denied_topics: list[Sentence] = Field(default=[], description="examples of denied topics")
+    topic_similarity: float = Field(default=0.4, ge=0, le=1, description="cosine similarity that counts as a match")
 
     @model_validator(mode="after")
     def _check_actions(self) -> Self:
@@ -47,7 +47,7 @@ class GuardrailSettings(CheckSettings):
     """The checks of all language models, with overrides by alias."""
 
     by_alias: dict[str, CheckSettings] = Field(
-        default={}, description="what differs for the models of an alias; all else is as it is for every model"
+        default={}, description="overrides for the models of an alias; other settings apply as for every model"
     )
 
     def of(self, alias: str) -> CheckSettings:

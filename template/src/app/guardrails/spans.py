@@ -1,4 +1,4 @@
-"""Spans of a text that a check matches, found alike in complete and streamed texts."""
+"""Matches of checks in complete and streamed texts, and their redaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ class Scanner(Protocol):
     """Finds spans of one kind."""
 
     def __call__(self, text: str, start: int = 0, *, is_whole: bool = True) -> Scan:
-        """Look through a text from an offset on; what stands before it is context.
+        """Search a text from an offset on; the text before it is only context.
 
         Args:
             text: the text.
-            start: where to begin.
-            is_whole: that nothing follows the text.
+            start: the offset.
+            is_whole: whether the text is complete.
         """
 
 
 def redact(text: str, spans: Sequence[Span], start: int = 0, end: int | None = None) -> str:
-    """Replace spans between two offsets of the text by their kind in brackets."""
+    """Return the text between two offsets, with each span replaced by its kind in brackets."""
     pieces: list[str] = []
     for span in spans:
         pieces += (text[start : span.start], f"[{span.kind}]")

@@ -15,9 +15,9 @@ class TopicPolicy:
     """Allows and denies topics.
 
     Attributes:
-        allowed: a text must be like one of these; empty allows all.
-        denied: a text must be like none of these.
-        similarity: the cosine from which texts are alike.
+        allowed: example sentences; a text must be similar to one of them; empty allows all.
+        denied: example sentences; a text must not be similar to any of them.
+        similarity: cosine from which texts are similar.
     """
 
     embedder: TextEmbedder
@@ -30,7 +30,7 @@ class TopicPolicy:
         """Return `denied`, `not_allowed`, or None if the topic is acceptable.
 
         Raises:
-            OverloadedError: the embedding model has too much to do; nothing is known about the text.
+            OverloadedError: the embedding model is overloaded, so the topic is unknown.
         """
         if self._examples is None:
             examples = [*self.allowed, *self.denied]

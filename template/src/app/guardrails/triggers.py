@@ -1,4 +1,4 @@
-"""What is told when a guardrail acts: a line in the log and a counter, neither of which holds any of the text."""
+"""Log events and metrics for actions of guardrails; neither contains any of the text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _triggers = get_meter("app.guardrails").create_counter(
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """That a check has found something.
+    """A match of a check.
 
     Attributes:
-        check: its name in settings.
-        side: where the text was.
-        action: what was done about it: `refuse`, `review`, `redact` or `leave_out`.
-        found: how many places.
-        reasons: the rules that applied, where the check has several.
+        check: name of the check in the settings.
+        side: where the text came from.
+        action: the action taken: `refuse`, `review`, `redact` or `leave_out`.
+        found: number of matches.
+        reasons: the rules that matched, if the check has several.
     """
 
     check: str

@@ -1,1 +1,1 @@
-"""Probes for orchestrators and operators."""
+"""Health probes and metrics."""

@@ -1,4 +1,4 @@
-"""What this process measures, for Prometheus."""
+"""The route for Prometheus metrics."""
 
 import asyncio
 import secrets
@@ -9,17 +9,17 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.dependencies import CredentialsDep, ServicesDep
 from app.errors import UnauthenticatedError
-from app.jobs.backlog import look_at_backlog
+from app.jobs.backlog import refresh_backlog
 from app.observability.metrics import MetricsSettings
 
 router = APIRouter(tags=["health"], include_in_schema=False)
 
 
 async def admit(request: Request, credentials: CredentialsDep) -> None:
-    """Let in whoever brings the token of the settings, if they have one.
+    """Check the token, if one is configured.
 
     Raises:
-        UnauthenticatedError: it is missing, or another one.
+        UnauthenticatedError: it is missing or wrong.
     """
     settings: MetricsSettings = request.app.state.metrics
     if settings.token is None:
@@ -31,7 +31,7 @@ async def admit(request: Request, credentials: CredentialsDep) -> None:
 
 @router.get("/metrics", dependencies=[Depends(admit)])
 async def metrics(request: Request, services: ServicesDep) -> Response:
-    """Tell what was counted and timed since the process began, and how many jobs there are to do now."""
-    await look_at_backlog(services.jobs.count_backlog)
+    """Return the metrics of this process, and the current backlog of jobs."""
+    await refresh_backlog(services.jobs.count_backlog)
     written = await asyncio.to_thread(generate_latest, request.app.state.collected)
     return Response(written, media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,4 +1,4 @@
-"""Probes: is it alive, has it started, can it serve."""
+"""HTTP routes for the liveness, startup and readiness probes."""
 
 from fastapi import APIRouter, Response, status
 
@@ -10,19 +10,19 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 @router.get("/live")
 async def live() -> Alive:
-    """Look at the process alone: restarting it is the only cure for a failure here."""
+    """Liveness probe: check only the process itself. A failure means that it has to be restarted."""
     return Alive()
 
 
 @router.get("/startup")
 async def startup(_: ServicesDep) -> Alive:
-    """Answer once the models are loaded and warm."""
+    """Startup probe: answer once the models are loaded and warmed up."""
     return Alive()
 
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(services: ServicesDep, response: Response) -> Readiness:
-    """Look at what serving needs: database, vector store, models; and at the queue, which it can do without."""
+    """Readiness probe: check the database, the vector store, the models and the queue, which is optional."""
     readiness = await services.health.readiness()
     if readiness.status == "not_ready":
         response.status_code = status.HTTP_503_SERVICE_UNAVAILABLE

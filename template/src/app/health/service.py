@@ -1,4 +1,4 @@
-"""What a process can tell of itself: whether its dependencies answer, and what it serves with."""
+"""Health of a process: whether its dependencies answer, and which models it serves."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -21,27 +21,27 @@ Ping = Callable[[], Awaitable[None]]
 
 
 class Equipment(Protocol):
-    """What requests are served with: some of the ports."""
+    """The ports whose state the readiness probe reports."""
 
     @property
     def circuit_breaker(self) -> CircuitBreaker:
-        """Knows which language models fail."""
+        """The circuits of the language models."""
 
     @property
     def detector(self) -> Detector:
-        """Finds objects in pictures."""
+        """The object detector."""
 
     @property
     def embedder(self) -> Embedder:
-        """Turns texts into vectors."""
+        """The embedding model."""
 
     @property
     def language_models(self) -> Mapping[str, LanguageModel]:
-        """By every name that they can be asked for."""
+        """The language models by all their names."""
 
     @property
     def models(self) -> ModelRepository:
-        """The operator's own."""
+        """The registered models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class HealthService:
     """Pings the dependencies, each for at most `timeout` seconds.
 
     Attributes:
-        optional: those without which requests are served all the same.
+        optional: dependencies that serving does not need.
     """
 
     pings: Mapping[str, Ping]
@@ -58,8 +58,8 @@ class HealthService:
     timeout: float = 2.0
 
     async def readiness(self) -> Readiness:
-        """Tell whether requests can be served, with what, and what stands in the way."""
-        errors, circuits = await self.check(), await self._look_at_circuits()
+        """Return whether requests can be served, with the state of dependencies and models."""
+        errors, circuits = await self.check(), await self._read_circuits()
         checks = {
             name: Check(ok=error is None, needed=name not in self.optional, error=error)
             for name, error in errors.items()
@@ -78,7 +78,7 @@ class HealthService:
         )
 
     async def check(self) -> dict[str, str | None]:
-        """Ping all at once; gives a word about what is wrong, or None, for each."""
+        """Ping all dependencies concurrently; return an error code, or None, for each."""
         words = await asyncio.gather(*(self._ping(name, ping) for name, ping in self.pings.items()))
         return dict(zip(self.pings, words, strict=True))
 
@@ -91,7 +91,7 @@ class HealthService:
             return error.code if isinstance(error, AppError) else "unavailable"
         return None
 
-    async def _look_at_circuits(self) -> dict[str, CircuitState]:
+    async def _read_circuits(self) -> dict[str, CircuitState]:
         names = sorted({model.name for model in self.equipment.language_models.values()})
         return {name: (await self.equipment.circuit_breaker.look(name)).state for name in names}
 

@@ -1,1 +1,1 @@
-"""ONNX models: loading, checking, running."""
+"""Load, check, batch and run ONNX models; embeddings API."""

@@ -1,4 +1,4 @@
-"""Finding out, by trying, how a graph runs and whether rows of different requests may run together."""
+"""Trial runs that check whether a graph works and whether rows of different requests can share a batch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,22 +12,22 @@ from app.inference.tensor_types import DTYPES, is_float
 
 Shapes = Mapping[str, Sequence[int]]
 
-# Batches of other sizes are summed in another order; in half precision that shows.
+# Tolerances: the summation order depends on the batch size, which is visible in half precision.
 RELATIVE, ABSOLUTE = 1e-2, 1e-3
 
 
 def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, *, name: str, rows: int) -> Signature:
-    """Run a graph once, and settle whether its rows are independent; blocks.
+    """Run a graph once and return its signature with `by_rows` set if its rows are independent; blocks.
 
     Args:
         session: the graph.
-        signature: what it takes and gives.
-        warm_up: shapes to try; where one is missing, 1 stands for what varies.
-        name: of the model, for errors.
-        rows: how many may run together; 1 settles that none do.
+        signature: its inputs and outputs.
+        warm_up: input shapes to try; without one, dimensions that vary are 1.
+        name: the model's name, for error messages.
+        rows: the most rows of a batch; 1 disables batching.
 
     Raises:
-        StartupError: it cannot be served, or the shapes are not of its inputs.
+        StartupError: the graph cannot be served, or a declared shape belongs to none of its inputs.
     """
     unknown = signature.unknown_types()
     if unknown:
@@ -44,12 +44,12 @@ def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, 
     return replace(signature, by_rows=rows > 1 and varies and _independent(session, signature, warm_up))
 
 
-# What a second row is tried with where the first has a one: twos, or zeros if the graph has no such token.
+# Values of the second row in the trial, where the first has ones: twos, or zeros if the graph rejects twos.
 OTHERS = (2, 0)
 
 
 def sample(signature: Signature, warm_up: Shapes, rows: int | None = None) -> dict[str, Tensor]:
-    """Make inputs to try a graph with, the same each time; `rows` replaces the first dimension."""
+    """Return deterministic inputs for a trial run; `rows` replaces the first dimension."""
     random = np.random.default_rng(0)
     return {spec.name: _sample_one(spec, warm_up.get(spec.name), rows, random) for spec in signature.inputs}
 
@@ -62,25 +62,25 @@ def _sample_one(
         shape[0] = rows
     if is_float(spec.datatype):
         return random.random(shape).astype(DTYPES[spec.datatype])
-    # A one is a token, a mask that hides nothing, a length.
+    # A one is valid as a token id, an attention mask and a length.
     return np.full(shape, "" if spec.datatype == "BYTES" else 1, DTYPES[spec.datatype])
 
 
 def _independent(session: ModelSession, signature: Signature, warm_up: Shapes) -> bool:
-    """Tell whether two rows that differ give together what each gives by itself."""
+    """Return whether two different rows give the same outputs in one batch as one by one."""
     for other in OTHERS:
         pair = {name: _differ(tensor, other) for name, tensor in sample(signature, warm_up, rows=2).items()}
         try:
             together = session.run(pair)
             apart = [session.run({name: tensor[at : at + 1] for name, tensor in pair.items()}) for at in (0, 1)]
-        except Exception:  # noqa: BLE001, S112 - whatever the reason, such rows do not run, or not together
+        except Exception:  # noqa: BLE001, S112 - whatever the reason, these rows cannot run in one batch
             continue
         return _same(together, apart)
     return False
 
 
 def _differ(pair: Tensor, other: int) -> Tensor:
-    """Fill the second row with something else, unless both are random; `other` is for whole numbers."""
+    """Change the second row so that it differs from the first, in place; random floats already differ."""
     if pair.dtype.kind != "f":
         pair[1] = {"O": "another text", "b": False}.get(pair.dtype.kind, other)
     return pair

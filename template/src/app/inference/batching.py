@@ -1,4 +1,4 @@
-"""Requests that arrive together run together: queueing, admission, deadlines and draining around a model's lanes."""
+"""Dynamic batching: queueing, admission control, deadlines and draining around a model's lanes."""
 
 import asyncio
 import math
@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 
 from app.errors import UnavailableError, UpstreamTimeoutError
-from app.inference.company import Company
+from app.inference.batch_policy import BatchPolicy
 from app.inference.fair_queue import BatchLimit, FairQueue, Item
 from app.inference.forecast import Forecast
-from app.inference.lanes import Lanes, Ran, Run
+from app.inference.lanes import BatchResult, Lanes, Run
 from app.inference.latency_curve import LatencyCurve
 from app.inference.metrics import BatchMetrics
 from app.inference.submission import Outcome, Submission, overloaded
@@ -25,53 +25,53 @@ log = structlog.get_logger(__name__)
 
 
 class Batcher:
-    """Shares lanes between callers: a free lane takes at once what is queued, in fair turns, up to a limit.
+    """Share a model's lanes between callers: a free lane at once takes a batch of what is queued, in fair turns.
 
     Args:
-        name: of the model, for logs and metrics.
-        runs: what each lane computes with.
-        curve: how long how much takes.
-        rows: items that may run together.
+        name: the model's name, for logs and metrics.
+        runs: the function that each lane runs batches with.
+        curve: the model's latency by batch size.
+        rows: the most items of a batch.
     """
 
     def __init__(self, name: str, runs: Sequence[Run], curve: LatencyCurve, *, rows: int) -> None:
         self._name = name
         self._loop = asyncio.get_running_loop()
-        self._company = Company(BatchLimit(rows, curve.limit, curve))
+        self._policy = BatchPolicy(BatchLimit(rows, curve.limit, curve))
         self._queue = FairQueue()
         self._forecast = Forecast(curve)
-        # Guards the queue and the forecast, which the event loop and the lanes share.
+        # Guards the queue and the forecast, which are shared by the event loop and the lanes.
         self._ready = Condition()
         self._open: set[Submission] = set()
         self._draining = False
         self._closed = False
         self._stuck = False
         self._waking = False
-        self._lanes = Lanes(runs, self._take, self._report, self._company)
+        self._lanes = Lanes(runs, self._take, self._report, self._policy)
         self._metrics = BatchMetrics(name, lambda: self.waiting)
         self._lanes.start()
 
     @property
     def waiting(self) -> int:
-        """How many items no lane has taken yet."""
+        """Number of items that no lane has taken yet."""
         return len(self._queue)
 
     async def submit(
         self, payloads: Sequence[Any], sizes: Sequence[int], *, owner: Hashable = None, within: float | None = None
     ) -> Outcome:
-        """Run payloads, with whatever else waits, and return their results.
+        """Run payloads, batched with other queued work, and return their results.
 
         Args:
-            payloads: what the model is given, one for each row.
+            payloads: model inputs, one per row.
             sizes: the length of each, in the unit of the latency curve.
-            owner: who takes turns with other owners.
-            within: seconds in which the answer is wanted; the time that it needs beyond one batch is added.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; extended if the payloads need more than one batch. None waits indefinitely.
 
         Raises:
-            OverloadedError: the answer cannot be, or was not, ready in time; nothing of it runs any more.
-            UnavailableError: the service is going down.
+            OverloadedError: the deadline cannot be met, or has passed before a lane took the last payloads.
+            UnavailableError: the service is shutting down.
             RequestRefusedError: the model failed on this input.
-            UpstreamError: the model runs elsewhere, and gave no answer for a reason of its own.
+            UpstreamError: the model did not answer, or the remote server that runs it failed.
         """
         with span("run model", {"app.model": self._name, "app.rows": len(payloads)}) as opened:
             outcome = await self._submit(payloads, sizes, owner, within)
@@ -90,7 +90,7 @@ class Batcher:
         self._open.add(work)
         with self._ready:
             self._queue.add(work.items(payloads, sizes), owner)
-        if not self._waking:  # when the loop has taken its turn, so that what arrives in the same turn runs together
+        if not self._waking:  # deferred, so that submissions of the same iteration of the loop can share a batch
             self._waking = True
             self._loop.call_soon(self._wake)
         if within is not None:
@@ -102,32 +102,28 @@ class Batcher:
             self._open.discard(work)
             if work.left:
                 self._withdraw(work)
-            # An error has this frame in its traceback: what is named here would hold the error that it holds.
+            # An error's traceback refers to this frame: avoid the cycle of frame, submission and error.
             del work
 
     def admit(self, units: int, *, owner: Hashable, within: float) -> float:
-        """Return the seconds that so many units, submitted now, would have: ask before making them is dear.
+        """Return the deadline in seconds that a submission of this size would get now; call before costly preparation.
 
         Raises:
-            OverloadedError: they could not be done in time.
-            UnavailableError: the service is going down.
+            OverloadedError: the submission could not be done in time.
+            UnavailableError: the service is shutting down.
         """
         self._check_open()
         with self._ready:
             late = self._forecast.lateness(units, owner, self._queue, within=within, now=time.monotonic())
             if not late:
-                # Twice, because others take turns with a large submission.
+                # Twice, because a large submission takes turns with other owners' work.
                 return within + 2 * self._forecast.beyond_a_batch(units)
             self._forecast.learn_refusal()
         self._metrics.rejected("overloaded")
         raise overloaded(late)
 
     def ping(self) -> None:
-        """Pass while work is taken and done.
-
-        Raises:
-            UnavailableError: the service is going down, or every lane is at a batch that does not end.
-        """
+        """Raise UnavailableError if the service is shutting down or every lane is stuck in a batch."""
         self._check_open()
         if self._stuck and not self._forecast.is_idle():
             raise UnavailableError("The model does not answer.")
@@ -137,7 +133,7 @@ class Batcher:
             raise UnavailableError("The service is going down.")
 
     async def close(self, grace: float) -> None:
-        """Refuse new work, finish what was taken within the grace period, fail the rest, end the lanes."""
+        """Reject new work, let submitted work finish within `grace` seconds, fail the rest and stop the lanes."""
         self._draining = True
         left = set(self._open)
         if left:
@@ -161,7 +157,7 @@ class Batcher:
     def _take(self, lane: int) -> Sequence[Item]:
         with self._ready:
             while True:
-                items = self._queue.take(self._company.limit(), self._company.beside)
+                items = self._queue.take(self._policy.limit(), self._policy.compatible)
                 now = time.monotonic()
                 if live := self._drop_late(items, now):
                     if self._queue:
@@ -175,40 +171,40 @@ class Batcher:
 
     def _drop_late(self, items: Sequence[Item], now: float) -> Sequence[Item]:
         for late in {item.group for item in items if item.group.expires <= now}:
-            self._tell(partial(self._drop, late))
+            self._call_on_loop(partial(self._drop, late))
         return [item for item in items if item.group.expires > now]
 
-    def _report(self, ran: Ran) -> None:
+    def _report(self, result: BatchResult) -> None:
         with self._ready:
-            if not ran.more:
-                self._forecast.ended(ran.lane)
-            if ran.results is not None:
-                self._forecast.learn(sum(item.size for item in ran.items), ran.ended - ran.started)
-        self._tell(partial(self._settle, ran))
+            if not result.more:
+                self._forecast.ended(result.lane)
+            if result.results is not None:
+                self._forecast.learn(sum(item.size for item in result.items), result.ended - result.started)
+        self._call_on_loop(partial(self._settle, result))
 
-    def _tell(self, call: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    def _call_on_loop(self, call: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: no caller is left
             self._loop.call_soon_threadsafe(call)
 
-    def _settle(self, ran: Ran) -> None:
-        """Hand results to those who wait; on the event loop, while the lane is at its next batch."""
+    def _settle(self, result: BatchResult) -> None:
+        """Deliver results to the callers; runs on the event loop while the lane continues with its next batch."""
         now = time.monotonic()
         self._stuck = False
         with self._ready:
-            self._forecast.learn_lag(now - ran.ended)
-        self._metrics.ran(len(ran.items), ran.ended - ran.started, failed=ran.results is None)
-        for at, item in enumerate(ran.items):
+            self._forecast.learn_lag(now - result.ended)
+        self._metrics.ran(len(result.items), result.ended - result.started, failed=result.results is None)
+        for at, item in enumerate(result.items):
             work: Submission = item.group
-            work.started = min(work.started, ran.started)
-            if ran.results is None:
-                work.fail(ran.failure())
+            work.started = min(work.started, result.started)
+            if result.results is None:
+                work.fail(result.failure())
                 continue
-            if work.put(item.index, ran.results[at], ran.ended):
+            if work.put(item.index, result.results[at], result.ended):
                 self._metrics.waited(work.started - work.submitted)
                 self._learn_outcome(work, now)
 
     def _expire(self, work: Submission, seconds: float) -> None:
-        """Fail what was not begun in time; what runs may finish in as long again."""
+        """Drop a submission that has items in the queue; one that is running gets the same time once more."""
         if self._withdraw(work):
             self._drop(work)
         else:
@@ -241,7 +237,7 @@ class Batcher:
 async def open_batcher(
     name: str, runs: Sequence[Run], curve: LatencyCurve, *, rows: int, grace: float
 ) -> AsyncIterator[Batcher]:
-    """Start lanes; at the end let what is queued finish within the grace period."""
+    """Open a batcher; on exit submitted work may finish within `grace` seconds."""
     batcher = Batcher(name, runs, curve, rows=rows)
     try:
         yield batcher

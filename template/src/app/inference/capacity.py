@@ -1,4 +1,4 @@
-"""Choosing, by measuring, how many batches run at once and how many threads each may use."""
+"""Measurements that choose how many batches run concurrently and how many threads each may use."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.inference.latency_curve import LatencyCurve, measure_curve
-from app.inference.memory import give_back
+from app.inference.memory import trim_memory
 from app.inference.ports import ModelSession, SpreadModel
 
 log = structlog.get_logger(__name__)
@@ -20,38 +20,38 @@ log = structlog.get_logger(__name__)
 CPU = "CPUExecutionProvider"
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
-# How much the speed of a request alone counts beside the throughput of many, as an exponent: lanes that take four times
-# as long for one must do 1.4 times as much.
+# Weight of a single request's latency against throughput, as an exponent: if one request takes four times as long,
+# throughput must be 1.4 times as high.
 ALONE_WEIGHT = 0.25
-# How many times as much lanes must do where each has a copy of the model.
+# Factor of throughput that lanes must gain if each needs its own copy of the model.
 COPIES_WORTH = 1.2
-# A batch may take this share of the deadline, as a request waits for one that runs before its own.
+# A batch may take this fraction of the deadline, because a request may first wait for a running batch.
 LONGEST_BATCH = 0.1
-# What stands for a measurement that was skipped, until batches have shown how long they take.
+# Latency assumed when measuring is skipped, until real batches correct it.
 ASSUMED_SECONDS = 0.01
 
 OpenSession = Callable[[int], AbstractAsyncContextManager[ModelSession]]
-"""Opens a session whose runs may use so many threads."""
+"""Opens a session whose runs may use this many threads."""
 
 
 class BatchingSettings(BaseModel):
-    """How a model is shared by the requests that need it."""
+    """Settings for batching requests to a model."""
 
     model_config = ConfigDict(extra="forbid")
 
-    deadline: float = Field(default=30.0, gt=0, description="seconds in which a request must have its answer")
-    shutdown_grace: float = Field(default=20.0, ge=0, description="seconds for what is queued at shutdown")
-    lanes: int = Field(default=0, ge=0, le=64, description="batches that run at the same time; 0 measures")
-    measure_seconds: float = Field(default=0.6, ge=0, le=60, description="time for measuring at start-up; 0 skips it")
+    deadline: float = Field(default=30.0, gt=0, description="seconds within which a request must be answered")
+    shutdown_grace: float = Field(default=20.0, ge=0, description="seconds to finish queued work on shutdown")
+    lanes: int = Field(default=0, ge=0, le=64, description="batches that run concurrently; 0 measures")
+    measure_seconds: float = Field(default=0.6, ge=0, le=60, description="time for measuring at startup; 0 skips it")
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a model is measured with.
+    """Synthetic load for measuring a model.
 
     Attributes:
-        probe: runs a batch of so many units on a session.
-        sizes: units to try, ascending.
+        probe: runs a batch of the given number of units on a session.
+        sizes: batch sizes to try, in units, ascending.
     """
 
     probe: Callable[[ModelSession, int], object]
@@ -59,7 +59,7 @@ class Workload:
 
 
 def doubling(first: int, last: int) -> Iterator[int]:
-    """Give sizes to try: the first, twice as much and so on, and the last."""
+    """Yield `first`, doubled until it reaches `last`, then `last`."""
     while first < last:
         yield first
         first *= 2
@@ -68,14 +68,14 @@ def doubling(first: int, last: int) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Sessions, one for each lane (it may be the same), and what they can do."""
+    """The sessions of a model's lanes, which may share one session, and their measured latency."""
 
     sessions: Sequence[ModelSession]
     curve: LatencyCurve
 
 
 def available_cores() -> int:
-    """Count the cores that this process may use: by affinity, and by a container's quota."""
+    """Return the number of cores that this process may use, limited by CPU affinity and the container's quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CGROUP_QUOTA.read_text().split()
@@ -85,7 +85,7 @@ def available_cores() -> int:
 
 
 def threads_of(lanes: int, cores: int) -> int:
-    """Return the threads that each lane may use within so many cores."""
+    """Return the number of threads per lane, at least 1."""
     return max(1, cores // lanes)
 
 
@@ -93,10 +93,10 @@ def threads_of(lanes: int, cores: int) -> int:
 async def open_capacity(
     settings: BatchingSettings, open_session: OpenSession, workload: Workload, *, cores: int
 ) -> AsyncIterator[Capacity]:
-    """Open sessions for the lanes that were asked for, or for those that do most within so many cores.
+    """Open sessions for the configured number of lanes, or for the number that measures best on these cores.
 
     Raises:
-        StartupError: the model cannot be opened.
+        StartupError: the model cannot be opened or does not run.
     """
     async with AsyncExitStack() as stack:
         first = settings.lanes or 1
@@ -108,30 +108,30 @@ async def open_capacity(
         measure = partial(_measure, workload=workload, seconds=seconds, longest=LONGEST_BATCH * settings.deadline)
         curve = await asyncio.to_thread(measure, sessions)
         if others:
-            # One copy of the model at a time: there may not be memory for two.
+            # Close the first session: there may not be enough memory for two copies of the model.
             sessions = []
             await stack.aclose()
             curves = [curve]
             for lanes in others:
-                await asyncio.to_thread(give_back)
+                await asyncio.to_thread(trim_memory)
                 curves.append(await _measure_lanes(partial(_open_sessions, open_session, lanes, cores), measure))
             curve = max(curves, key=partial(_worth, cores=cores))
-            await asyncio.to_thread(give_back)
+            await asyncio.to_thread(trim_memory)
             sessions = await stack.enter_async_context(_open_sessions(open_session, curve.lanes, cores))
             await asyncio.to_thread(_warm, sessions, workload, curve.limit)
-        await asyncio.to_thread(give_back)
+        await asyncio.to_thread(trim_memory)
         log.info("model_session.measured", lanes=curve.lanes, limit=curve.limit, throughput=round(curve.throughput))
         yield Capacity(sessions, curve)
 
 
 def _worth(curve: LatencyCurve, cores: int) -> float:
-    """Weigh what many callers get done, what one alone waits, and what memory that takes."""
+    """Return a score from throughput, the latency of a single request and the memory for copies of the model."""
     alone: float = curve(1) ** ALONE_WEIGHT
     return curve.throughput / alone / (COPIES_WORTH if _copies(curve.lanes, cores) > 1 else 1)
 
 
 def _copies(lanes: int, cores: int) -> int:
-    # Runs that use one thread each do not meet in a session's thread pool: they can share its memory.
+    # Single-threaded runs do not compete for a session's thread pool, so that lanes can share one session.
     return 1 if threads_of(lanes, cores) == 1 else lanes
 
 
@@ -141,7 +141,7 @@ async def _open_sessions(open_session: OpenSession, lanes: int, cores: int) -> A
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(open_session(threads))
         if isinstance(first, SpreadModel):
-            # One copy is on every device already, each of which can be at work.
+            # The session already has a copy on every device; devices run concurrently.
             yield [first] * max(lanes, first.devices)
             return
         sessions = [first, *[await stack.enter_async_context(open_session(threads)) for _ in range(count - 1)]]

@@ -1,4 +1,4 @@
-"""Texts to vectors with an ONNX encoder."""
+"""Text embeddings with an ONNX encoder."""
 
 import asyncio
 import time
@@ -18,21 +18,21 @@ from app.errors import StartupError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
 from app.inference.encoder import encode, encoder_workload
+from app.inference.feature_model import FeatureModel
 from app.inference.manifest import EmbeddingModel
 from app.inference.ports import ModelSession
-from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
 from app.inference.token_input import open_tokenizer, read_inputs
 from app.inference.token_thread import TokenThread, open_token_thread
 
 log = structlog.get_logger(__name__)
 
-# Rows of callers' own tensors that run together.
+# The most rows of callers' own tensors in a batch.
 TENSOR_ROWS = 32
 
 
 class EmbeddingSettings(BaseModel):
-    """Which embedding model is used, and how much it is given at a time."""
+    """Settings for the embedding model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -42,13 +42,13 @@ class EmbeddingSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What the model made of some texts.
+    """Vectors of a list of texts.
 
     Attributes:
         vectors: float32, one row of unit length per text, in the order of the texts.
-        tokens: tokens that were read, after cutting.
-        queue_seconds: until the first of the texts ran.
-        run_seconds: from then until the last had run.
+        tokens: number of tokens read, after truncation.
+        queue_seconds: time until the first text started to run.
+        run_seconds: time from then until the last text had run.
     """
 
     vectors: NDArray[np.float32]
@@ -58,13 +58,15 @@ class Embeddings:
 
 
 class Embedder:
-    """Runs the embedding model for everybody who asks, together, so that the event loop stays free.
+    """Embed texts in batches shared by all callers, without blocking the event loop.
 
     Args:
-        batcher: takes lists of token ids, gives vectors.
-        thread: tokenizes what is long.
-        session: the model.
-        deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
+        batcher: turns lists of token ids into vectors.
+        tokenizer: truncates texts at the model's limit.
+        model: the model's manifest data.
+        thread: tokenizes long texts.
+        session: a session of the model.
+        deadline: the deadline for requests in seconds, which callers pass as `within`.
     """
 
     def __init__(  # noqa: PLR0913 - its parts
@@ -91,31 +93,32 @@ class Embedder:
 
     @property
     def passage_tokens(self) -> int:
-        """The most tokens of a passage that the model reads, beside those that go with every passage."""
+        """The most tokens that a passage may have, without the prefix and special tokens."""
         prefix = self.tokenizer.encode(self.model.passage_prefix, add_special_tokens=False)
         return self.model.max_tokens - self.tokenizer.num_special_tokens_to_add(is_pair=False) - len(prefix)
 
     async def embed_query(
         self, query: str, *, owner: Hashable = None, within: float | None = None
     ) -> NDArray[np.float32]:
-        """Embed what passages are searched for, as `embed` would, but with what the model reads before queries."""
+        """Embed a search query with the model's query prefix; see `embed`."""
         embedded = await self.embed([self.model.query_prefix + query], owner=owner, within=within)
         return embedded.vectors.reshape(-1)
 
     async def embed_passages(self, texts: Sequence[str], *, owner: Hashable = None) -> Embeddings:
-        """Embed what is to be found by queries, as `embed` would, but with what the model reads before passages."""
+        """Embed passages with the model's passage prefix; see `embed`."""
         return await self.embed([self.model.passage_prefix + text for text in texts], owner=owner)
 
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
-        """Embed texts together with what others have asked for.
+        """Embed texts, truncated at the model's limit.
 
         Args:
-            texts: any number.
-            owner: who takes turns with other owners.
-            within: seconds in which the answer is wanted; None waits for as long as it takes.
+            texts: any number of texts.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; None waits indefinitely.
 
         Raises:
-            OverloadedError: it cannot be had in time.
+            OverloadedError: the deadline cannot be met.
+            UnavailableError: the service is shutting down.
         """
         started = time.monotonic()
         if within is None:
@@ -125,19 +128,19 @@ class Embedder:
         return await self.embed_tokens(ids, owner=owner, within=started + within - time.monotonic())
 
     async def read(self, inputs: Sequence[str | list[int]], *, owner: Hashable, within: float) -> list[list[int]]:
-        """Tokenize inputs of which the model must read all, or check their token ids, for `embed_tokens`.
+        """Tokenize texts, or check token ids, for `embed_tokens`; inputs are not truncated.
 
         Args:
-            inputs: texts, or token ids.
-            owner: whose they are.
-            within: seconds in which they are to be embedded, too: what the model cannot do by then is not begun.
+            inputs: texts, or lists of token ids.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds for tokenizing and embedding.
 
         Raises:
-            OverloadedError: that cannot be done.
-            UnavailableError: the service is going down.
-            UnprocessableError: one is too long for the model or has an unknown id, or all are too long together.
+            OverloadedError: the deadline cannot be met.
+            UnavailableError: the service is shutting down.
+            UnprocessableError: an input is too long or has an unknown id, or the inputs are too long in total.
         """
-        # No input has less than one token.
+        # Every input has at least one token.
         self._batcher.admit(len(inputs), owner=owner, within=within)
         return await read_inputs(inputs, self.tokenizer, self.model, self._thread, within=within)
 
@@ -147,16 +150,16 @@ class Embedder:
     async def embed_tokens(
         self, ids: Sequence[list[int]], *, owner: Hashable = None, within: float | None = None
     ) -> Embeddings:
-        """Embed texts that are tokenized already, none longer than the model's limit; otherwise as `embed`."""
+        """Embed tokenized texts, none longer than the model's limit; otherwise like `embed`."""
         sizes = [max(1, len(tokens)) for tokens in ids]
         done = await self._batcher.submit(ids, sizes, owner=owner, within=within)
         vectors = np.array(done.results, dtype=np.float32).reshape(len(ids), self.model.dimension)
         return Embeddings(vectors, sum(map(len, ids)), done.queue_seconds, done.run_seconds)
 
-    def resident(self) -> Resident:
-        """Offer the model to callers who send tensors instead of texts."""
+    def feature_model(self) -> FeatureModel:
+        """Return the model as one that callers can send tensors to."""
         names = [each.name for each in self.session.inputs]
-        return Resident(
+        return FeatureModel(
             self.model.name,
             self.model.version,
             self.session,
@@ -166,16 +169,12 @@ class Embedder:
         )
 
     async def ping(self) -> None:
-        """Pass while texts are taken.
-
-        Raises:
-            UnavailableError: the service is going down.
-        """
+        """Raise UnavailableError if the service is shutting down or the model is stuck."""
         self._batcher.ping()
 
 
 def load_tokenizer(model: EmbeddingModel) -> Tokenizer:
-    """Open the model's tokenizer, set to cut texts at the model's limit."""
+    """Open the model's tokenizer, with truncation at the model's limit."""
     return open_tokenizer(model.folder, model.max_tokens)
 
 
@@ -188,17 +187,17 @@ async def open_embedder(
     *,
     cores: int = 0,
 ) -> AsyncIterator[Embedder]:
-    """Join a model's sessions with its tokenizer, warm and measured, so that the first request is as fast as the next.
+    """Open an embedder whose model is measured and warmed up.
 
     Args:
-        settings: how much the model is given at a time.
-        batching: how the model is shared.
-        open_session: opens the model.
-        model: what it is.
-        cores: what its lanes may use together; 0 is every core that this process may use.
+        settings: settings of the embedding model.
+        batching: settings for batching.
+        open_session: opens a session of the model.
+        model: the model's manifest data.
+        cores: cores for all lanes together; 0 means every core that this process may use.
 
     Raises:
-        StartupError: the graph does not do what the manifest says.
+        StartupError: the tokenizer cannot be read, or the graph does not fit the manifest.
     """
     tokenizer = await asyncio.to_thread(load_tokenizer, model)
     work = encoder_workload(model, settings.batch_size, tokenizer.get_vocab_size())

@@ -1,4 +1,4 @@
-"""Token ids to vectors: what one batch of texts is to an ONNX encoder."""
+"""Run one batch of token ids through an ONNX encoder."""
 
 from collections.abc import Sequence
 
@@ -11,16 +11,16 @@ from app.inference.manifest import EmbeddingModel, Pooling
 from app.inference.ports import ModelSession, Tensor
 from app.inference.token_input import IDS, MASK, TYPES
 
-# Tokens of the shortest text that is measured.
+# Tokens of the shortest text in measurements.
 SHORTEST = 16
-# Dimensions of an output that has a vector for each token of each text.
+# Rank of an output with one vector per token.
 TOKEN_VECTORS = 3
 
 
 def encode(session: ModelSession, ids: Sequence[Sequence[int]], pooling: Pooling | None = None) -> NDArray[np.float32]:
-    """Run token ids, padded to the longest of them, through an encoder; gives rows of unit length.
+    """Return one vector of unit length per text; token ids are padded to the longest text.
 
-    Without `pooling` the graph must give one vector for each text, else one for each of its tokens.
+    Without `pooling` the graph must return one vector per text, otherwise one per token.
     """
     longest = max(1, *map(len, ids))
     input_ids = np.zeros((len(ids), longest), dtype=np.int64)
@@ -32,11 +32,11 @@ def encode(session: ModelSession, ids: Sequence[Sequence[int]], pooling: Pooling
     if any(each.name == TYPES for each in session.inputs):
         inputs[TYPES] = np.zeros_like(input_ids)
     outputs = session.run(inputs)
-    return _to_unit_length(_one_for_each(outputs, attention_mask, pooling).astype(np.float32))
+    return _to_unit_length(_pool(outputs, attention_mask, pooling).astype(np.float32))
 
 
-def _one_for_each(outputs: Sequence[Tensor], mask: NDArray[np.int64], pooling: Pooling | None) -> Tensor:
-    """Choose the vectors of the texts, or make them of those of their tokens."""
+def _pool(outputs: Sequence[Tensor], mask: NDArray[np.int64], pooling: Pooling | None) -> Tensor:
+    """Return one vector per text: the graph's only output, or its token vectors, pooled."""
     if pooling is None:
         if len(outputs) != 1:
             raise ValueError(f"it has {len(outputs)} outputs; its manifest may declare `pooling` to choose one")
@@ -56,7 +56,7 @@ def _one_for_each(outputs: Sequence[Tensor], mask: NDArray[np.int64], pooling: P
 
 
 def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows in place to the unit length that vector stores rely on, and that not every exported model gives."""
+    """Scale rows in place to unit length, which vector stores require and not every exported model returns."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         raise ValueError("The model gave NaN or infinities.")
@@ -65,7 +65,7 @@ def _to_unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def encoder_workload(model: EmbeddingModel, batch_size: int, vocabulary: int) -> Workload:
-    """Say what to measure an encoder with: more and more short texts, then longer ones."""
+    """Return the workload for measuring an encoder: growing batches of short texts, then longer texts."""
 
     def probe(session: ModelSession, units: int) -> None:
         rows = min(batch_size, max(1, units // SHORTEST))

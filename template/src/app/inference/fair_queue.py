@@ -1,4 +1,4 @@
-"""Work that waits for a model: in turn between owners, handed out in batches of like length."""
+"""Queue of a model: fair between owners, with batches of items of similar length."""
 
 from bisect import bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-# A batch is put together from the first items of the queue, this many times as many as it may have rows: enough to
-# find like lengths, few enough to look through while lanes wait.
+# A batch is chosen from the first items of the queue, this many times its maximum rows: enough to find similar lengths,
+# few enough to scan while a lane waits.
 WINDOW = 4
-# A batch costs more than its model's time, and measured times are not exact: so much padding is cheaper than a batch.
+# Padding may cost this factor of running an item alone: a separate batch has overhead, and measured times are inexact.
 ALLOWANCE = 1.1
 
 _turn = attrgetter("turn")
@@ -17,15 +17,15 @@ _turn = attrgetter("turn")
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One row of a batch to come.
+    """One queued row.
 
     Attributes:
-        payload: what the model is given.
-        size: its length in the model's unit, such as tokens; 1 where all rows are alike.
-        group: whoever submitted it.
-        index: its place among what was submitted together.
-        turn: its place in the queue; set when it is added.
-        owner: whose turn that is; set when it is added.
+        payload: the model's input.
+        size: its length in the model's unit, such as tokens; 1 if all rows are of equal size.
+        group: the submission that it belongs to.
+        index: its position in the submission.
+        turn: its position in the queue; set when it is added.
+        owner: key for fair scheduling; set when it is added.
     """
 
     payload: Any
@@ -38,12 +38,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class BatchLimit:
-    """How much may run at once.
+    """Limits of a batch.
 
     Attributes:
-        rows: items of a batch.
-        units: rows times the longest of them, which is what the model computes. One item may always run.
-        seconds: what running so many units takes.
+        rows: the most items.
+        units: the most units, padding included (rows times the longest row). A single item may exceed it.
+        seconds: returns the seconds that a batch of so many units takes.
     """
 
     rows: int
@@ -51,7 +51,7 @@ class BatchLimit:
     seconds: Callable[[int], float]
 
     def joins(self, size: int, rows: int, longest: int) -> bool:
-        """Tell whether an item may join a batch of `rows`, and is no dearer there, padding counted, than by itself."""
+        """Return whether an item fits a batch of `rows` and costs no more there, with padding, than on its own."""
         width = max(size, longest)
         together = (rows + 1) * width
         if rows >= self.rows or together > self.units:
@@ -61,20 +61,23 @@ class BatchLimit:
         )
 
 
-Beside = Callable[[Item, Sequence[Item]], Sequence[Item]]
-"""Tells which of others may run with an item, whatever their sizes."""
+Compatible = Callable[[Item, Sequence[Item]], Sequence[Item]]
+"""Returns the items that may share a batch with the first item, regardless of size."""
 
 
-def everybody(_leader: Item, others: Sequence[Item]) -> Sequence[Item]:
-    """Let all run together."""
+def all_compatible(_leader: Item, others: Sequence[Item]) -> Sequence[Item]:
+    """Let all items share a batch."""
     return others
 
 
 class FairQueue:
-    """A queue in which an owner's turn comes by what that owner was given before, not by what others have queued.
+    """A queue in which no owner has to wait for everything that another owner has queued.
 
-    Start-time fair queueing: an item's turn is the later of now and the end of its owner's earlier items, where time
-    is work handed out. Of one owner's items, the first to come is the first to go.
+    Start-time fair queueing: an item's turn is its start in virtual time, which is measured in units of work: the
+    later of the current time and the end of its owner's previous item. Items of one owner stay in order.
+
+    Attributes:
+        units: units of all queued items.
     """
 
     def __init__(self) -> None:
@@ -87,15 +90,15 @@ class FairQueue:
         return len(self._items)
 
     def next_turn(self, owner: Hashable) -> float:
-        """Return the turn that the owner's next item would have."""
+        """Return the turn that the owner's next item would get."""
         return max(self._now, self._ends.get(owner, 0.0))
 
     def units_after(self, turn: float) -> int:
-        """Count the units that an item of this turn, added now, would go before."""
+        """Return the units that are queued behind an item with this turn."""
         return sum(item.size for item in self._items[bisect_right(self._items, turn, key=_turn) :])
 
     def add(self, items: Iterable[Item], owner: Hashable) -> None:
-        """Queue items of one owner in their order."""
+        """Add items of one owner, in order."""
         turn = self.next_turn(owner)
         for item in items:
             item.turn, item.owner = turn, owner
@@ -104,16 +107,16 @@ class FairQueue:
             insort(self._items, item, key=_turn)
         self._ends[owner] = turn
 
-    def take(self, limit: BatchLimit, beside: Beside = everybody) -> list[Item]:
-        """Take the item whose turn it is, and those of the nearest lengths that may join it; empty if none waits."""
+    def take(self, limit: BatchLimit, compatible: Compatible = all_compatible) -> list[Item]:
+        """Remove and return the next item with those of the most similar lengths that may join; may be empty."""
         if not self._items:
             return []
         window = self._items[: WINDOW * limit.rows]
         leader = window[0]
         longest = leader.size
         batch = [leader]
-        # A stable sort: among the equally near, turns decide.
-        for item in sorted(beside(leader, window[1:]), key=lambda item: abs(item.size - leader.size)):
+        # A stable sort: items of equal distance stay in turn.
+        for item in sorted(compatible(leader, window[1:]), key=lambda item: abs(item.size - leader.size)):
             if limit.joins(item.size, len(batch), longest):
                 batch.append(item)
                 longest = max(longest, item.size)
@@ -125,9 +128,9 @@ class FairQueue:
         return batch
 
     def discard(self, group: object) -> int:
-        """Drop what a group, which has one owner, still has in the queue, and tell how many items that were.
+        """Remove a group's queued items and return their number; the group has one owner.
 
-        To its owner it was not given: what the owner has queued after it moves up.
+        The owner is not charged for them: its later items move up.
         """
         dropped = [item for item in self._items if item.group is group]
         if dropped:
@@ -138,7 +141,7 @@ class FairQueue:
         return len(dropped)
 
     def _move_up(self, owner: Hashable, gone: object) -> None:
-        """Give an owner's items, and what comes after them, the turns that they have without a group."""
+        """Recompute the turns of an owner's queued and future items as if the group `gone` had not been added."""
         end, saved = self._now, 0
         for item in self._items:
             if item.group is gone:

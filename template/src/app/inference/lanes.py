@@ -1,4 +1,4 @@
-"""Threads that run batches, one after the other, each on a session."""
+"""Threads that run a model's batches concurrently."""
 
 import os
 import sys
@@ -14,14 +14,14 @@ import structlog
 from numpy.typing import NDArray
 
 from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError
-from app.inference.company import Company
+from app.inference.batch_policy import BatchPolicy
 from app.inference.fair_queue import Item
 
 log = structlog.get_logger(__name__)
 
-# A lane whose batch never ends must not keep the process alive.
+# On shutdown, the time to wait for a lane whose batch does not end.
 JOIN_SECONDS = 5.0
-# Where cores are short, whoever waits for an answer from the event loop, be it a refusal or a health probe, goes first.
+# Lanes run at lower priority, so that the event loop answers health probes and rejects requests even if cores are busy.
 NICENESS = 10
 
 Results = Sequence[Any] | NDArray[Any]
@@ -30,12 +30,13 @@ Run = Callable[[Sequence[Any]], Results]
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """What became of a batch; times are of the monotonic clock.
+class BatchResult:
+    """Result of a batch, or of a part of one that failed; times are of the monotonic clock.
 
     Attributes:
-        results: one for each item; None if it failed.
-        more: whether the lane is still at other parts of a batch that failed.
+        results: one per item; None if it failed.
+        error: why it failed.
+        more: whether the lane continues with other parts of a failed batch.
     """
 
     lane: int
@@ -47,14 +48,14 @@ class Ran:
     more: bool = False
 
     def failure(self) -> UpstreamError:
-        """Return what callers are told of the error; one that says nothing to them is its cause.
+        """Return the error for the callers: an UpstreamError itself, any other as cause of a RequestRefusedError.
 
-        Tracebacks are dropped: their frames hold the batch, and so the error itself, for whoever waits for it.
+        Tracebacks are removed: their frames refer to the batch and so to the error itself, a reference cycle.
         """
-        told = self.error
-        while told is not None:
-            told.__traceback__ = None
-            told = told.__cause__ or told.__context__
+        error = self.error
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
         if isinstance(self.error, UpstreamError):
             return self.error
         failure = RequestRefusedError("The model failed on this input.")
@@ -63,26 +64,26 @@ class Ran:
 
 
 class Lanes:
-    """One thread for each `run`; a thread that dies is replaced.
+    """Run batches in one thread per `run`; a thread that dies is replaced.
 
     Args:
-        runs: what each lane computes with.
-        take: blocks until there is a batch for the lane of this number; an empty one ends the thread.
-        report: is told how each batch ended, in the lane's thread, before the lane takes the next.
-        company: learns from batches that fail.
+        runs: the function that each lane runs batches with.
+        take: blocks until there is a batch for the lane with this number; an empty batch ends the thread.
+        report: called in the lane's thread with the result of each batch, before the lane takes the next.
+        policy: updated after batches that fail.
     """
 
     def __init__(
         self,
         runs: Sequence[Run],
         take: Callable[[int], Sequence[Item]],
-        report: Callable[[Ran], None],
-        company: Company,
+        report: Callable[[BatchResult], None],
+        policy: BatchPolicy,
     ) -> None:
         self._runs = runs
         self._take = take
         self._report = report
-        self._company = company
+        self._policy = policy
         self._threads: dict[int, Thread] = {}
 
     def __len__(self) -> int:
@@ -94,13 +95,13 @@ class Lanes:
             self._start(lane)
 
     def join(self) -> bool:
-        """Wait for the threads, which `take` has told to end, and let go of the runs; False if one is stuck."""
+        """Wait for the threads to end and release the runs; return False if a thread is stuck."""
         until = time.monotonic() + JOIN_SECONDS
         for thread in list(self._threads.values()):
             thread.join(max(0.0, until - time.monotonic()))
         if any(thread.is_alive() for thread in self._threads.values()):
             return False
-        # Whoever reports to the lanes' owner holds it as it holds them; what runs hold, a model, shall go at once.
+        # The lanes and their owner refer to each other: release the models that the runs hold without waiting for GC.
         self._runs = ()
         return True
 
@@ -111,55 +112,55 @@ class Lanes:
     def _live(self, lane: int) -> None:
         items: Sequence[Item] = ()
         started = time.monotonic()
-        _give_way()
+        _lower_priority()
         try:
             while items := self._take(lane):
                 started = time.monotonic()
                 self._serve(lane, items)
-                items = ()  # who waits for work holds none
+                items = ()  # keep no reference to the batch while waiting for the next
         except BaseException as error:
-            # Whatever ends this thread: callers are told, and another takes its place.
+            # Whatever ends this thread: fail the batch and start a new thread.
             log.exception("lane.died", lane=lane)
             try:
-                self._report(Ran(lane, items, started, time.monotonic(), None, error))
+                self._report(BatchResult(lane, items, started, time.monotonic(), None, error))
             finally:
                 self._start(lane)
 
     def _serve(self, lane: int, items: Sequence[Item]) -> None:
-        """Run items; where that fails, halves of them, so that one caller's input fails that caller alone."""
+        """Run a batch; if it fails, run halves, so that one caller's bad input fails only that caller."""
         rest = [items]
         too_large: Sequence[Item] = ()
         while rest:
             part, started = rest.pop(), time.monotonic()
             try:
-                ran = self._run(lane, part, started)
+                result = self._run(lane, part, started)
             except Exception as error:  # noqa: BLE001 - a model may raise anything
                 log.warning("model.batch_failed", lane=lane, rows=len(part), callers=_callers(part), error=repr(error))
                 if halves := _halves(part, error):
                     rest += reversed(halves)
                     too_large = part if isinstance(error, OutOfMemoryError) else too_large
                     continue
-                if not _is_away(error):
-                    self._company.keep_apart(part[0].owner)
-                ran = Ran(lane, part, started, time.monotonic(), None, error)
+                if not _is_unavailable(error):
+                    self._policy.isolate(part[0].owner)
+                result = BatchResult(lane, part, started, time.monotonic(), None, error)
                 rest = list(filter(None, (_without(each, part) for each in rest)))
-            self._report(replace(ran, more=True) if rest else ran)
-            if ran.results is None:
+            self._report(replace(result, more=True) if rest else result)
+            if result.results is None:
                 too_large = ()
         if too_large:
-            self._company.shrink(too_large)
+            self._policy.shrink(too_large)
 
-    def _run(self, lane: int, items: Sequence[Item], started: float) -> Ran:
+    def _run(self, lane: int, items: Sequence[Item], started: float) -> BatchResult:
         results = self._runs[lane]([item.payload for item in items])
         if len(results) != len(items):
             raise ValueError(f"The model gave {len(results)} results for {len(items)} inputs.")
-        return Ran(lane, items, started, time.monotonic(), results)
+        return BatchResult(lane, items, started, time.monotonic(), results)
 
 
-def _give_way() -> None:
-    """Let other threads of the process have the processor first; on Linux, where a thread has a priority of its own.
+def _lower_priority() -> None:
+    """Lower the scheduling priority of the current thread; Linux only, where priorities are per thread.
 
-    Sandboxes may forbid it; then lanes run as all others do.
+    Does nothing if the system forbids it.
     """
     if sys.platform == "linux":
         with suppress(OSError):
@@ -167,8 +168,8 @@ def _give_way() -> None:
 
 
 def _halves(items: Sequence[Item], error: Exception) -> list[Sequence[Item]]:
-    """Cut in two what may pass in parts: between callers, or one caller's rows where there was no memory for all."""
-    if _is_away(error):
+    """Split a failed batch between callers, or one caller's rows if memory ran out; empty if a retry is pointless."""
+    if _is_unavailable(error):
         return []
     groups = _by_group(items)
     if len(groups) > 1:
@@ -178,13 +179,13 @@ def _halves(items: Sequence[Item], error: Exception) -> list[Sequence[Item]]:
     return [items[:middle], items[middle:]] if isinstance(error, OutOfMemoryError) and middle else []
 
 
-def _is_away(error: BaseException) -> bool:
-    """Tell whether a model is away, for each caller alike; memory that does not do for all may do for some."""
+def _is_unavailable(error: BaseException) -> bool:
+    """Return whether the model is unavailable to all callers; running out of memory does not count."""
     return isinstance(error, UnavailableError) and not isinstance(error, OutOfMemoryError)
 
 
 def _without(items: Sequence[Item], failed: Sequence[Item]) -> Sequence[Item]:
-    """Leave out what belongs to those who have failed: nobody waits for it any more."""
+    """Return the items without those of submissions that have failed."""
     groups = {id(item.group) for item in failed}
     return [item for item in items if id(item.group) not in groups]
 

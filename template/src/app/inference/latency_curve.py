@@ -1,4 +1,4 @@
-"""How long a model takes for how much: measured at start-up, made monotone, asked for every decision."""
+"""A model's latency by batch size, measured at startup and made monotonic."""
 
 import math
 import time
@@ -8,29 +8,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import linear_regression
 
-# A larger batch must give this much more throughput to be worth the wait of those in it.
+# The factor of throughput that a larger batch must gain to be worth its latency.
 WORTH = 1.05
 REPEATS = 4
-# What a batch costs beside its model: threads that wake each other, answers that are handed over.
+# Overhead per batch besides the model: waking threads, delivering results.
 BATCH_SECONDS = 0.0005
-# Nobody minds a batch that is shorter: it may be as large, whatever a noisy measurement says of smaller ones.
+# Batches up to this time are always allowed, even if (noisy) measurements favour smaller ones.
 SHORT_SECONDS = 0.01
-# Twice the work should take at most about twice as long; more is likely somebody else's, and is measured again.
+# Twice the work should take at most about twice as long; a higher factor is likely other load and is measured again.
 SUSPICIOUS = 2.2
 
 Probe = Callable[[int], object]
-"""Runs one batch of so many units on a lane; blocks."""
+"""Runs one batch of this many units on a lane; blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyCurve:
-    """Seconds that a batch takes by its units (rows times the longest row), never falling.
+    """Seconds per batch as a non-decreasing function of its units (rows times the longest row).
 
     Attributes:
-        units: sizes that were measured, or reckoned from these, ascending.
-        seconds: what each takes.
-        lanes: how many such batches ran at the same time.
-        limit: the units beyond which larger batches do not pay.
+        units: measured and extrapolated batch sizes, ascending.
+        seconds: the time of a batch of each size.
+        lanes: number of batches that ran concurrently in the measurement.
+        limit: batch size in units beyond which larger batches do not pay.
     """
 
     units: tuple[int, ...]
@@ -40,18 +40,18 @@ class LatencyCurve:
 
     @classmethod
     def fit(cls, measured: Sequence[tuple[int, float]], *, lanes: int = 1) -> "LatencyCurve":
-        """Make a curve of measurements, ascending by units; what noise made fall is levelled (least squares)."""
+        """Return the curve of measurements in ascending units; decreases are noise and are levelled (least squares)."""
         units = tuple(size for size, _ in measured)
         seconds = _never_falling([taken for _, taken in measured])
         return cls(units, seconds, lanes, _limit(units, seconds))
 
     @classmethod
     def assumed(cls, limit: int, seconds: float, *, lanes: int = 1) -> "LatencyCurve":
-        """Stand in for a measurement: batches up to the limit take so long, larger ones in proportion."""
+        """Return a curve without measuring: batches up to the limit take `seconds`, larger ones in proportion."""
         return cls((limit, 2 * limit), (seconds, 2 * seconds), lanes, limit)
 
     def __call__(self, units: int) -> float:
-        """Return the seconds for a batch: between measurements on a straight line, beyond them on the last one."""
+        """Return the seconds for a batch: interpolated linearly, beyond the last size in proportion to it."""
         at = bisect_left(self.units, units)
         if at == 0:
             return self.seconds[0]
@@ -62,7 +62,7 @@ class LatencyCurve:
         return self.seconds[at - 1] + share * (self.seconds[at] - self.seconds[at - 1])
 
     def backlog(self, units: int) -> float:
-        """Return the seconds until that much is done in batches at the limit, all lanes working."""
+        """Return the seconds for these units in batches at the limit on all lanes."""
         return units * self(self.limit) / (self.limit * self.lanes)
 
     @property
@@ -74,19 +74,19 @@ class LatencyCurve:
 def measure_curve(
     probes: Sequence[Probe], sizes: Sequence[int], *, seconds: float, longest: float = math.inf
 ) -> LatencyCurve:
-    """Run growing batches on all lanes at once until they no longer pay, or the time is up.
+    """Measure growing batches on all lanes concurrently until larger ones no longer pay, or time is up.
 
-    When the time is up, larger batches are reckoned from those that ran: it says nothing of what pays.
+    When time is up, the remaining sizes are extrapolated.
 
     Args:
-        probes: one for each lane.
-        sizes: units to try, ascending.
-        seconds: time to take after a first run; two sizes are measured, however slow.
-        longest: seconds that a batch may take; larger ones are left out, except the first.
+        probes: one per lane.
+        sizes: batch sizes to try, in units, ascending.
+        seconds: time to spend after a first run; two sizes are always measured, however slow.
+        longest: the most seconds that a batch may take; slower sizes are left out, except the first.
     """
     measured: list[tuple[int, float]] = []
     with ThreadPoolExecutor(len(probes)) as pool:
-        # What a model loads, compiles or tunes when it first runs is not the time of a batch.
+        # Exclude what a model loads, compiles or tunes on its first run.
         _run(pool, probes, sizes[0])
         until = time.perf_counter() + seconds
         patience = seconds / (2 * len(sizes))
@@ -97,7 +97,7 @@ def measure_curve(
             measured.append((size, taken))
             if taken > longest or _is_level(measured):
                 break
-            # The next takes at most about twice as long, and runs twice at least.
+            # The next size takes up to about twice as long and runs at least twice.
             if at > 1 and time.perf_counter() + 4 * taken > until:
                 measured += _reckon(measured, sizes[at:])
                 break
@@ -106,16 +106,16 @@ def measure_curve(
 
 
 def time_batches(probes: Sequence[Probe], size: int, repeats: int) -> list[float]:
-    """Run batches of one size on all lanes at once, so many times, and return the seconds of each."""
+    """Run a batch of this size on all lanes concurrently, `repeats` times; return the seconds of each repeat."""
     with ThreadPoolExecutor(len(probes)) as pool:
-        _run(pool, probes, size)  # the first of a shape allocates
+        _run(pool, probes, size)  # the first run of a shape allocates memory
         return [_run(pool, probes, size) for _ in range(repeats)]
 
 
 def _best(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int, patience: float) -> float:
-    """Return the seconds of the fastest of several batches, as whatever else runs can only add; of slow ones, of two.
+    """Return the fastest time of several runs, because other load only adds time; slow batches run only twice.
 
-    The first of a shape allocates: patience begins after it.
+    The first run of a shape allocates memory, so `patience` counts from the second run.
     """
     best, repeated = _run(pool, probes, size), 0.0
     for _ in range(REPEATS):
@@ -133,7 +133,7 @@ def _run(pool: ThreadPoolExecutor, probes: Sequence[Probe], size: int) -> float:
 
 
 def _reckon(measured: Sequence[tuple[int, float]], sizes: Sequence[int]) -> Iterator[tuple[int, float]]:
-    """Go on from the last measurement as the straight line that is nearest to all of them rises."""
+    """Yield extrapolated times from the last measurement on, with the slope of a linear regression."""
     last, seconds = measured[-1]
     rise = max(0.0, linear_regression(*zip(*measured, strict=True)).slope)
     for size in sizes:
@@ -141,7 +141,7 @@ def _reckon(measured: Sequence[tuple[int, float]], sizes: Sequence[int]) -> Iter
 
 
 def _is_level(measured: Sequence[tuple[int, float]]) -> bool:
-    """Tell whether the last two steps brought too little; one alone may be noise."""
+    """Return whether the last two sizes gained too little throughput; a single one may be noise."""
     rates = [size / (taken + BATCH_SECONDS) for size, taken in measured]
     return len(rates) > 2 and max(rates[-2:]) < WORTH * rates[-3]  # noqa: PLR2004 - two steps have three ends
 
@@ -154,7 +154,7 @@ def _limit(units: Sequence[int], seconds: Sequence[float]) -> int:
 
 
 def _never_falling(values: Sequence[float]) -> tuple[float, ...]:
-    """Pool adjacent violators: the nearest sequence, by least squares, that does not fall."""
+    """Return the closest non-decreasing sequence by least squares (pool adjacent violators)."""
     blocks: list[tuple[float, int]] = []
     for value in values:
         blocks.append((value, 1))

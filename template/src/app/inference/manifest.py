@@ -1,4 +1,4 @@
-"""Model folders: an ONNX graph, what goes with it, and a manifest that says what they are."""
+"""Manifests of model folders (`model.json`), and checks of a folder's files against them."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -19,14 +19,14 @@ Pooling = Literal["mean", "cls", "last"]
 
 
 class ModelManifest(BaseModel):
-    """What every `model.json` declares."""
+    """Fields of every `model.json`."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     version: str = Field(pattern=r"^[A-Za-z0-9._-]+$")
     providers: list[Provider] = Field(
-        default=[], description="what it may run on, preferred first; as the settings say if there is none"
+        default=[], description="execution providers, preferred first; those in the settings if empty"
     )
     files: dict[str, str] = Field(description="sha256 of each file")
 
@@ -35,18 +35,18 @@ M = TypeVar("M", bound=ModelManifest)
 
 
 class Manifest(ModelManifest):
-    """What the `model.json` of an embedding model declares."""
+    """The `model.json` of an embedding model."""
 
     dimension: int = Field(ge=1, le=4000)
     max_tokens: int = Field(ge=8)
     matryoshka_dimensions: list[int] = Field(
-        default=[], description="shorter lengths that the model is trained to have its vectors cut to"
+        default=[], description="shorter lengths to which vectors may be truncated"
     )
 
-    query_prefix: str = Field(default="", description="what the model was trained to read before a query")
-    passage_prefix: str = Field(default="", description="what the model was trained to read before a passage")
+    query_prefix: str = Field(default="", description="text that the model expects before a query")
+    passage_prefix: str = Field(default="", description="text that the model expects before a passage")
     pooling: Pooling | None = Field(
-        default=None, description="what becomes of the vectors of a text's tokens; left out if the graph gives one"
+        default=None, description="how token vectors become one vector; null if the graph does it itself"
     )
 
     @model_validator(mode="after")
@@ -58,16 +58,16 @@ class Manifest(ModelManifest):
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingModel:
-    """An embedding model on disk whose files are the declared ones.
+    """An embedding model on disk, with verified files.
 
     Attributes:
         dimension: length of its vectors.
-        max_tokens: the most that it reads of a text.
-        matryoshka_dimensions: shorter lengths to which its vectors may be cut.
-        providers: what it may run on, preferred first; as the settings say if there is none.
-        query_prefix: what it was trained to read before a query.
-        passage_prefix: what it was trained to read before a passage.
-        pooling: what becomes of the vectors of a text's tokens; None if the graph gives one vector for the text.
+        max_tokens: the most tokens that it reads of a text.
+        matryoshka_dimensions: shorter lengths to which its vectors may be truncated.
+        providers: execution providers, preferred first; empty means those in the settings.
+        query_prefix: text that the model expects before a query.
+        passage_prefix: text that the model expects before a passage.
+        pooling: how token vectors become one vector; None if the graph returns one vector per text.
     """
 
     name: str
@@ -83,15 +83,15 @@ class EmbeddingModel:
 
     @property
     def identity(self) -> str:
-        """Name and version, as stored with every vector."""
+        """NAME@VERSION, as stored with every vector."""
         return f"{self.name}@{self.version}"
 
 
 def load_embedding_model(folder: Path) -> EmbeddingModel:
-    """Read a model folder and check its files against the manifest.
+    """Read a model folder and verify its files against the manifest.
 
     Raises:
-        StartupError: the folder, a file or a checksum is not what it should be.
+        StartupError: the manifest is missing or invalid, a file is missing, or a checksum does not match.
     """
     manifest = read_manifest(folder, Manifest, "embedding model")
     check_files(folder, manifest.files, {TOKENIZER})
@@ -110,10 +110,10 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
 
 
 def read_manifest(folder: Path, kind: type[M], what: str) -> M:
-    """Read the manifest of a folder that should hold `what`; its files are not looked at.
+    """Read a folder's manifest without checking the folder's files; `what` names the kind of model in errors.
 
     Raises:
-        StartupError: there is none, or none of this kind.
+        StartupError: the manifest cannot be read, or is not valid for this kind.
     """
     path = folder / MANIFEST
     try:
@@ -125,12 +125,12 @@ def read_manifest(folder: Path, kind: type[M], what: str) -> M:
 
 
 def check_files(folder: Path, declared: Mapping[str, str], needed: Collection[str] = ()) -> None:
-    """Pass if the files that a manifest declares, those that are needed and the graph are the declared ones.
+    """Check that the declared and the needed files and the graph exist and have the declared checksums.
 
-    A model that runs elsewhere needs no graph here; one that should have it is missed when it is opened.
+    The graph may be missing, because models on another server need none; opening a local model without one fails.
 
     Raises:
-        StartupError: one of them is missing, is another one, or is not in the folder itself.
+        StartupError: a file is missing, has another checksum, is not declared or is outside the folder.
     """
     elsewhere = [name for name in declared if Path(name).name != name]
     if elsewhere:

@@ -1,4 +1,4 @@
-"""How much memory is left for models, and giving back what they leave behind."""
+"""Memory available to the process, and returning freed memory to the system."""
 
 import ctypes
 import re
@@ -10,9 +10,9 @@ MEMINFO = Path("/proc/meminfo")
 
 
 def available_bytes(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int | None:
-    """Return the bytes that this process could still take: of the machine, or of its container if that has fewer.
+    """Return the bytes still available to this process, the lower of the machine's and the container's.
 
-    None where the system does not tell.
+    None if the system reports neither.
     """
     known = [each for each in (_of_container(cgroup), _of_machine(meminfo)) if each is not None]
     return min(known, default=None)
@@ -33,15 +33,15 @@ def _of_container(cgroup: Path) -> int | None:
         statistics = (cgroup / "memory.stat").read_text()
     except (OSError, ValueError):  # no control group, or "max"
         return None
-    # What was read of files is counted as used, but makes way.
+    # The page cache counts as used, but can be reclaimed.
     cached = sum(map(int, re.findall(r"^(?:in)?active_file (\d+)", statistics, re.MULTILINE)))
     return max(0, limit - used + cached)
 
 
-def give_back() -> None:
-    """Return to the system what glibc keeps of freed memory: loading a model leaves several times its size behind.
+def trim_memory() -> None:
+    """Return freed memory that glibc holds to the system: loading a model leaves several times its size behind.
 
-    Other C libraries keep less, and offer no such call; then nothing happens.
+    Does nothing with other C libraries, which hold less and have no such call.
     """
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

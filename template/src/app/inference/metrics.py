@@ -1,4 +1,4 @@
-"""What batching tells the meters of OpenTelemetry; where nobody collects it, it costs next to nothing."""
+"""OpenTelemetry metrics of batching; nearly free if no exporter is configured."""
 
 from collections.abc import Callable, Iterable
 from weakref import WeakSet
@@ -11,11 +11,11 @@ _live: "WeakSet[BatchMetrics]" = WeakSet()
 
 
 class BatchMetrics:
-    """The measurements of one model's queue and lanes.
+    """Metrics of one model's queue and lanes.
 
     Args:
-        model: its name, an attribute of every measurement.
-        depth: tells how many items wait.
+        model: the model's name, an attribute of every measurement.
+        depth: returns the number of queued items.
     """
 
     def __init__(self, model: str, depth: Callable[[], int]) -> None:
@@ -24,7 +24,7 @@ class BatchMetrics:
         _live.add(self)
 
     def ran(self, rows: int, seconds: float, *, failed: bool) -> None:
-        """Record a batch."""
+        """Record a batch with its run time, and whether it failed."""
         _rows.record(rows, self._attributes)
         _runs.record(seconds, self._attributes)
         if failed:
@@ -35,15 +35,15 @@ class BatchMetrics:
         _waits.record(seconds, self._attributes)
 
     def rejected(self, reason: str) -> None:
-        """Count a submission that was refused at once (`overloaded`) or dropped later (`expired`)."""
+        """Count a submission that was rejected at once (`overloaded`) or dropped later (`expired`)."""
         _rejections.add(1, self._attributes | {"reason": reason})
 
     def close(self) -> None:
-        """Observe no more: the model is gone."""
+        """Stop observing the queue of this model."""
         _live.discard(self)
 
     def observe(self) -> Observation:
-        """Read how many items wait."""
+        """Return the number of queued items as an observation."""
         return Observation(self._depth(), self._attributes)
 
 

@@ -1,4 +1,4 @@
-"""Models that the operator registers: each a folder with an ONNX graph and a manifest, found at start-up."""
+"""Registered models: folders with a manifest and usually an ONNX graph, found below the models folder."""
 
 import json
 from collections.abc import Sequence
@@ -11,49 +11,51 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import StartupError
 from app.inference.manifest import GRAPH, MANIFEST, TOKENIZER, ModelManifest, check_files, read_manifest
 
-# Of these tasks the service has one model each, which the settings name; all others are registered.
+# Tasks with exactly one model, which is configured in the settings; models of all other tasks are registered.
 CHOSEN = ("embedding", "detection")
-# Models of these tasks take more than tensors: the feature that needs them reads their manifests.
+# Tasks with their own manifests, which the feature that uses the model reads.
 FEATURES = (*CHOSEN, "rerank")
 
 Shape = list[Annotated[int, Field(ge=1)]]
 
 
 class ModelsSettings(BaseModel):
-    """Where the operator's own models are."""
+    """Settings for registered models."""
 
     model_config = ConfigDict(extra="forbid")
 
-    folder: Path = Field(default=Path("models"), description="has a folder with a model.json for each model")
+    folder: Path = Field(default=Path("models"), description="contains one folder with a model.json per model")
+    default_classifier: str = Field(default="", description="classifies texts that come without model and labels")
+    default_reranker: str = Field(default="", description="reranks documents that come without model")
 
 
 class TensorManifest(ModelManifest):
-    """What the `model.json` of a registered model declares."""
+    """The `model.json` of a registered model."""
 
     task: Literal["tensors"]
-    max_batch: int = Field(default=64, ge=1, le=4096, description="rows that run together; 1: each request by itself")
+    max_batch: int = Field(default=64, ge=1, le=4096, description="most rows of a batch; 1 disables batching")
     max_shape: dict[str, Shape] = Field(default={}, description="the longest that an input's dimensions may be")
     warm_up: dict[str, Shape] = Field(
-        default={}, description="shapes to try at start-up; 1 where one varies if not set"
+        default={}, description="shapes to try at startup; by default 1 for dimensions that vary"
     )
-    allow_nonfinite: bool = Field(default=False, description="whether inputs may hold NaN and infinities")
+    allow_nonfinite: bool = Field(default=False, description="whether inputs may contain NaN and infinities")
     labels: list[Annotated[str, Field(min_length=1)]] = Field(
-        default=[], description="of a classifier of texts, in the order of its first output; it needs tokenizer.json"
+        default=[], description="of a text classifier, in the order of its first output; needs tokenizer.json"
     )
-    activation: Literal["softmax", "sigmoid"] = Field(default="softmax", description="makes scores of its output")
-    max_tokens: int = Field(default=512, ge=8, description="the most that it reads of a text")
+    activation: Literal["softmax", "sigmoid"] = Field(default="softmax", description="turns its output into scores")
+    max_tokens: int = Field(default=512, ge=8, description="most tokens that it reads of a text")
 
 
 @dataclass(frozen=True, slots=True)
 class TensorModel:
-    """A registered model on disk whose files are the declared ones."""
+    """A registered model on disk, with verified files."""
 
     manifest: TensorManifest
     folder: Path
 
     @property
     def graph(self) -> Path:
-        """The ONNX file, which a model that runs elsewhere may lack."""
+        """Path of the ONNX file, which may be missing if the model runs on another server."""
         return self.folder / GRAPH
 
     @property
@@ -63,44 +65,40 @@ class TensorModel:
 
 
 def find_tensor_models(folder: Path, name: str | None = None) -> list[TensorModel]:
-    """Read every model below a folder whose task is `tensors`, or all versions of one, and check its files.
+    """Read the models with the task `tensors` below a folder, optionally of one name only, and verify their files.
 
     Raises:
-        StartupError: the folder, a manifest, a file or a checksum is not what it should be.
+        StartupError: the folder is missing, a manifest is invalid, or a file does not match its checksum.
     """
-    # What is of no known task is found fault with when it is loaded.
+    # Unknown tasks are included: loading them raises StartupError.
     found = find_manifests(folder, name).items()
     return [load_tensor_model(manifest.parent) for manifest, task in found if task not in FEATURES]
 
 
 def list_registered(folder: Path) -> list[tuple[str, str]]:
-    """List name and version of whatever is registered below a folder, be it in order or not.
+    """Return name and version of every model registered below a folder, valid or not.
 
     Raises:
-        StartupError: there is no such folder.
+        StartupError: the folder does not exist.
     """
     contents = [_read(each) for each, task in find_manifests(folder).items() if task not in CHOSEN]
     return sorted({(str(content["name"]), str(content.get("version"))) for content in contents if "name" in content})
 
 
 def check_identities(identities: Sequence[tuple[str, str]]) -> None:
-    """Pass if no two models have the same name and version.
-
-    Raises:
-        StartupError: two have.
-    """
+    """Raise StartupError if two models have the same name and version."""
     for name, version in identities:
         if identities.count((name, version)) > 1:
             raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")
 
 
 def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:
-    """Find the manifest of every model below a folder, or of every version of one, and the task that it declares.
+    """Return the task of each manifest below a folder, optionally only for models of one name.
 
-    The task is None where a manifest cannot be read; it may be a version of any model.
+    Manifests that cannot be read are always included, with the task None.
 
     Raises:
-        StartupError: there is no such folder.
+        StartupError: the folder does not exist.
     """
     if not folder.is_dir():
         raise StartupError(f"There is no folder {folder} to look for models in: set APP_MODELS__FOLDER.")
@@ -113,10 +111,10 @@ def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:
 
 
 def load_tensor_model(folder: Path) -> TensorModel:
-    """Read the folder of a registered model, and check its files.
+    """Read the folder of a registered model and verify its files.
 
     Raises:
-        StartupError: the manifest, a file or a checksum is not what it should be.
+        StartupError: the manifest is invalid, a file is missing, or a checksum does not match.
     """
     manifest = read_manifest(folder, TensorManifest, "model")
     check_files(folder, manifest.files, {TOKENIZER} if manifest.labels else ())
@@ -124,7 +122,7 @@ def load_tensor_model(folder: Path) -> TensorModel:
 
 
 def _read(manifest: Path) -> dict[str, Any]:
-    """Read a manifest; what is none is found fault with when it is loaded."""
+    """Read a manifest; the result has no task if it is invalid, which is reported when the model is loaded."""
     try:
         content = json.loads(manifest.read_bytes())
     except (OSError, ValueError):

@@ -1,8 +1,8 @@
-"""Headers that tell, with every answer of a model, what made it and how long that took."""
+"""Response headers with the model that produced an answer and its times."""
 
 
 def model_headers(model: str, provider: str, *, queue_seconds: float, run_seconds: float) -> dict[str, str]:
-    """Name a model by name and version, what it runs on, and its times, which are told in milliseconds."""
+    """Return headers with the model's identity and provider, and with the times converted to milliseconds."""
     return {
         "X-Model": model,
         "X-Model-Provider": provider,

@@ -1,4 +1,4 @@
-"""Opening a model so that callers may send it tensors: tried, measured and warm."""
+"""Open models for tensor inference: try, measure and warm them up."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,60 +19,60 @@ from app.inference.capacity import (
     doubling,
     open_capacity,
 )
+from app.inference.feature_model import FeatureModel
 from app.inference.latency_curve import LatencyCurve
 from app.inference.model_folders import TensorManifest, TensorModel, find_tensor_models
 from app.inference.placement import Placement, PlaceModel
 from app.inference.ports import ModelSession
 from app.inference.registration import Registration
-from app.inference.resident import Resident
 from app.inference.signature import Signature
 from app.inference.tensor_model import ServedModel, open_served_model
 
 log = structlog.get_logger(__name__)
 
-Join = Callable[[TensorModel, ServedModel], AbstractAsyncContextManager[None]]
-"""Opens what a feature makes of a model that takes tensors, before requests find that; closed when nobody holds it."""
+Attach = Callable[[TensorModel, ServedModel], AbstractAsyncContextManager[None]]
+"""Opens what a feature adds to a tensor model, before the model is served; closed with the model."""
 
 
-def join_nothing(_model: TensorModel, _served: ServedModel) -> AbstractAsyncContextManager[None]:
-    """Make nothing more of models that take tensors."""
+def attach_nothing(_model: TensorModel, _served: ServedModel) -> AbstractAsyncContextManager[None]:
+    """Add nothing to a tensor model."""
     return nullcontext()
 
 
 def find_registered_tensors(
-    place: PlaceModel, join: Join, folder: Path, name: str | None = None
+    place: PlaceModel, attach: Attach, folder: Path, name: str | None = None
 ) -> Sequence[Registration]:
-    """Find the registered models whose task is `tensors`, as `FindRegistered` says."""
-    return [register_tensors(place, join, model) for model in find_tensor_models(folder, name)]
+    """Find the registered models with the task `tensors`; implements `FindRegistered`."""
+    return [register_tensors(place, attach, model) for model in find_tensor_models(folder, name)]
 
 
-def register_tensors(place: PlaceModel, join: Join, model: TensorModel) -> Registration:
-    """Say how a model that takes tensors is opened.
+def register_tensors(place: PlaceModel, attach: Attach, model: TensorModel) -> Registration:
+    """Return the registration of a tensor model.
 
     Args:
-        place: tells where it runs.
-        join: opens what a feature makes of it.
-        model: its files are the declared ones.
+        place: returns where the model runs.
+        attach: opens what a feature adds to it.
+        model: the model, with verified files.
     """
     manifest = model.manifest
     return Registration(
-        manifest.name, manifest.version, manifest.task, manifest, partial(_open_joined, place, join, model)
+        manifest.name, manifest.version, manifest.task, manifest, partial(_open_attached, place, attach, model)
     )
 
 
 @asynccontextmanager
-async def _open_joined(place: PlaceModel, join: Join, model: TensorModel) -> AsyncIterator[ServedModel]:
+async def _open_attached(place: PlaceModel, attach: Attach, model: TensorModel) -> AsyncIterator[ServedModel]:
     home = place(*model.identity, model.graph, model.manifest.providers)
-    async with open_registered(model, home) as served, join(model, served):
+    async with open_registered(model, home) as served, attach(model, served):
         yield served
 
 
 @asynccontextmanager
 async def open_registered(model: TensorModel, place: Placement) -> AsyncIterator[ServedModel]:
-    """Open, try, measure and warm a registered model whose files are the declared ones.
+    """Open, try, measure and warm up a registered model.
 
     Raises:
-        StartupError: it cannot be opened, or does not run.
+        StartupError: the model cannot be opened or does not run.
     """
     manifest = model.manifest
     name = "@".join(model.identity)
@@ -89,10 +89,10 @@ async def open_registered(model: TensorModel, place: Placement) -> AsyncIterator
 
 
 async def try_registered(session: ModelSession, manifest: TensorManifest) -> Signature:
-    """Run a registered graph once, and settle what it takes and how it is batched.
+    """Run a registered graph once and return its signature, including whether rows can be batched.
 
     Raises:
-        StartupError: it cannot be served as its manifest says.
+        StartupError: the graph does not run, or does not fit its manifest.
     """
     signature = Signature.of(session, manifest.max_shape, allow_nonfinite=manifest.allow_nonfinite)
     trial = partial(try_signature, name=f"{manifest.name}@{manifest.version}", rows=manifest.max_batch)
@@ -100,11 +100,11 @@ async def try_registered(session: ModelSession, manifest: TensorManifest) -> Sig
 
 
 @asynccontextmanager
-async def open_resident(model: Resident, batching: BatchingSettings) -> AsyncIterator[ServedModel]:
-    """Let a feature's model take tensors.
+async def open_feature_model(model: FeatureModel, batching: BatchingSettings) -> AsyncIterator[ServedModel]:
+    """Open a feature's model for tensor inference, without measuring it.
 
     Raises:
-        StartupError: it does not run.
+        StartupError: the model does not run.
     """
     signature = Signature.of(model.session, model.max_shape, allow_nonfinite=False)
     trial = partial(try_signature, name=f"{model.name}@{model.version}", rows=model.max_batch)
@@ -121,7 +121,7 @@ async def open_resident(model: Resident, batching: BatchingSettings) -> AsyncIte
 
 
 def tensor_workload(signature: Signature, manifest: TensorManifest) -> Workload:
-    """Say what to measure a registered model with: more and more rows, if they run together."""
+    """Return the workload for measuring a registered model: growing batches, or single requests without batching."""
 
     def probe(session: ModelSession, rows: int) -> None:
         try:

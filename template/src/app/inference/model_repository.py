@@ -1,4 +1,4 @@
-"""Registered models, opened and closed while the service runs, so that no request is lost."""
+"""Repository of registered models, which are loaded and unloaded at runtime without failing requests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -10,10 +10,10 @@ import structlog
 
 from app.errors import ConflictError, ModelNotFoundError, StartupError
 from app.inference.capacity import BatchingSettings
+from app.inference.feature_model import FeatureModel
 from app.inference.model_folders import check_identities, list_registered
-from app.inference.model_opening import open_resident
+from app.inference.model_opening import open_feature_model
 from app.inference.registration import FindRegistered, Registration
-from app.inference.resident import Resident
 from app.inference.served_models import ServedModels
 from app.inference.tensor_model import ServedModel
 
@@ -22,11 +22,11 @@ log = structlog.get_logger(__name__)
 Identity = tuple[str, str]
 
 CheckChange = Callable[[str, Sequence[Registration]], None]
-"""Passes if a model may have these versions from now on; raises ConflictError if a feature needs another."""
+"""Checks the versions that a model name is to have; raises ConflictError if a feature needs another."""
 
 
 def allow_any(_name: str, _models: Sequence[Registration]) -> None:
-    """Let every change pass."""
+    """Accept every change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +37,18 @@ class _Open:
 
 
 class ModelRepository:
-    """Makes what is served what the folder says, one model name at a time.
+    """Load and unload registered models, one model name at a time.
 
-    Versions of one name may have different tasks. A version whose task changes is another model from then on: the
-    feature that used it finds it no more, and goes on with other versions of the name, if those have its task.
+    Versions of one name may have different tasks. If a version's task changes, the feature that used it continues with
+    other versions of the name that have the feature's task.
 
     Args:
-        folder: holds the registered models.
-        served: where requests find models.
-        finders: find what is registered, one for each task.
-        check: may refuse a change.
-        grace: seconds for requests that a model has when it is retired.
-        fixed: names of models that features need for themselves.
+        folder: the folder of registered models.
+        served: registry in which requests look up models.
+        finders: find registered models, one finder per task.
+        check: may reject a change.
+        grace: seconds that running requests have when their model is retired.
+        fixed: names of models that features own; they cannot be replaced or unloaded.
     """
 
     def __init__(  # noqa: PLR0913 - what a repository knows
@@ -71,28 +71,28 @@ class ModelRepository:
         self._turn = asyncio.Lock()
 
     def registered(self) -> list[ServedModel]:
-        """List the registered models that are open."""
+        """Return the registered models that are loaded."""
         return [each.served for _, each in sorted(self._open.items())]
 
     async def index(self) -> Mapping[Identity, bool]:
-        """Tell of every model, by name and version, whether it is served.
+        """Return for every model, by name and version, whether it is served.
 
         Raises:
-            ConflictError: a manifest cannot be read.
+            ConflictError: the models folder does not exist.
         """
         with _refused():
             known = dict.fromkeys(await asyncio.to_thread(list_registered, self._folder), False)
         return known | {(model.name, model.version): True for model in self.served.all()}
 
     async def load(self, name: str) -> None:
-        """Serve the versions of a model that its folders hold: new and changed ones are opened beside what is served.
+        """Serve the versions of a model that are on disk: open new and changed ones, then retire the others.
 
-        What is not as its manifest says, or does not run, changes nothing. Otherwise requests find the new versions at
-        once, and those that hold an old one may finish.
+        If a version is invalid or does not run, nothing changes. Otherwise new requests use the new versions at once;
+        running requests finish on the old ones, within the grace period.
 
         Raises:
-            ConflictError: it cannot be served, or a feature needs what it would replace; it says why.
-            ModelNotFoundError: no folder has it.
+            ConflictError: the model cannot be served, or a feature needs what it would replace.
+            ModelNotFoundError: no folder has this model.
         """
         async with self._turn:
             with _refused():
@@ -100,30 +100,30 @@ class ModelRepository:
                 check_identities([model.identity for model in found])
             if not found:
                 raise ModelNotFoundError(f"No folder has a model {name!r}.")
-            self._check_loose(name)
+            self._check_not_fixed(name)
             self._check(name, found)
             with _refused():
                 await self.replace(name, found)
 
     async def unload(self, name: str) -> None:
-        """Serve no version of a model any more; requests that hold one may finish.
+        """Stop serving a model, in all versions; running requests may finish within the grace period.
 
         Raises:
-            ConflictError: a feature needs it.
-            ModelNotFoundError: it is not served.
+            ConflictError: a feature needs the model.
+            ModelNotFoundError: the model is not loaded.
         """
         async with self._turn:
-            self._check_loose(name)
+            self._check_not_fixed(name)
             if not any(name == each for each, _ in self._open):
                 raise ModelNotFoundError(f"The model {name!r} is not loaded.")
             self._check(name, [])
             await self.replace(name, [])
 
     async def replace(self, name: str, models: Sequence[Registration]) -> None:
-        """Serve these versions of a model in place of those that were.
+        """Serve these versions of a model instead of the present ones; unchanged versions stay open.
 
         Raises:
-            StartupError: one cannot be opened or run; nothing has changed.
+            StartupError: a version cannot be opened or does not run; nothing has changed.
         """
         wanted = {model.identity: model for model in models}
         mine = {identity: each for identity, each in self._open.items() if identity[0] == name}
@@ -139,7 +139,7 @@ class ModelRepository:
         await asyncio.gather(*map(self._retire, retired))
 
     async def close(self) -> None:
-        """Close every registered model; what is queued may finish."""
+        """Close every registered model; queued work may finish within the grace period."""
         await asyncio.gather(*(each.stack.aclose() for each in self._open.values()))
 
     async def _open_all(self, models: Sequence[Registration]) -> list[_Open]:
@@ -157,18 +157,18 @@ class ModelRepository:
 
     async def _retire(self, model: _Open) -> None:
         try:
-            await self.served.unused(model.served, self._grace)
+            await self.served.wait_unused(model.served, self._grace)
         finally:
             await model.stack.aclose()
         log.info("model.retired", model=model.served.identity)
 
-    def _check_loose(self, name: str) -> None:
+    def _check_not_fixed(self, name: str) -> None:
         if name in self._fixed:
             raise ConflictError(f"The service needs the model {name!r} for itself: change it by a restart.")
 
 
 def find_registered(finders: Sequence[FindRegistered], folder: Path, name: str | None = None) -> list[Registration]:
-    """Find what is registered below a folder, for whatever task; raises what the finders raise."""
+    """Return the registered models of all tasks below a folder; raises what the finders raise."""
     return [model for find in finders for model in find(folder, name)]
 
 
@@ -184,31 +184,31 @@ def _refused() -> Iterator[None]:
 async def open_model_repository(  # noqa: PLR0913 - what a repository knows
     folder: Path,
     registered: Sequence[Registration],
-    residents: Sequence[Resident],
+    feature_models: Sequence[FeatureModel],
     batching: BatchingSettings,
     *,
     finders: Sequence[FindRegistered] = (),
     check: CheckChange = allow_any,
 ) -> AsyncIterator[ModelRepository]:
-    """Open, try, measure and warm registered models, and let residents take tensors.
+    """Open the repository with the given models; on exit all are closed.
 
     Args:
-        folder: holds registered models, those to come, too.
-        registered: what is opened now.
-        residents: what features have opened.
-        batching: how residents are shared.
-        finders: find what is registered later, one for each task.
-        check: may refuse a change.
+        folder: the folder of registered models, also of those that are loaded later.
+        registered: the models to open now.
+        feature_models: models that features have opened, served for tensor inference too.
+        batching: settings for batching `feature_models`, and for the grace period.
+        finders: find models that are loaded later, one finder per task.
+        check: may reject a change.
 
     Raises:
-        StartupError: a model cannot be opened or run, or two have the same name and version.
+        StartupError: a model cannot be opened or does not run, or two have the same name and version.
     """
-    check_identities([(each.name, each.version) for each in residents] + [each.identity for each in registered])
+    check_identities([(each.name, each.version) for each in feature_models] + [each.identity for each in registered])
     served = ServedModels()
-    fixed = frozenset(each.name for each in residents)
+    fixed = frozenset(each.name for each in feature_models)
     async with AsyncExitStack() as stack:
-        for resident in residents:
-            served.put(await stack.enter_async_context(open_resident(resident, batching)))
+        for feature_model in feature_models:
+            served.put(await stack.enter_async_context(open_feature_model(feature_model, batching)))
         repository = ModelRepository(folder, served, finders, check, grace=batching.shutdown_grace, fixed=fixed)
         stack.push_async_callback(repository.close)
         for name in dict.fromkeys(each.name for each in registered):

@@ -1,4 +1,4 @@
-"""Where a model runs: in this process, or on another server."""
+"""How a model is opened: in this process or on another server."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,12 @@ from app.inference.manifest import Provider
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How a model's sessions are opened and shared.
+    """How a model's sessions are opened and batched.
 
     Attributes:
-        cores: what its lanes may use of this machine together; 0 is every core that this process may use.
+        open_session: opens a session of the model.
+        batching: settings for batching.
+        cores: cores of this machine for all lanes together; 0 means every core that this process may use.
     """
 
     open_session: OpenSession
@@ -22,4 +24,4 @@ class Placement:
 
 
 PlaceModel = Callable[[str, str, Path, Sequence[Provider]], Placement]
-"""Tells where a model runs, by its name, version, graph, and the providers that its manifest names."""
+"""Returns the placement of a model by name, version, path of the graph and the manifest's providers."""

@@ -1,4 +1,4 @@
-"""What inference needs from the outside."""
+"""Ports of inference: model sessions, implemented by adapters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class TensorSpec:
     """An input or output of a graph.
 
     Attributes:
-        datatype: as the Open Inference Protocol names it, such as `FP32`; if it has no name there, the runtime's word.
-        shape: a number where a dimension is fixed, its symbol where it varies, None where it varies without one. Empty
-            for a scalar, and where the graph does not tell the rank.
+        datatype: element type of the Open Inference Protocol, such as `FP32`; the runtime's own name if it has none.
+        shape: a number for a fixed dimension, a symbol or None for one that varies. Empty for a scalar, and if the
+            graph does not declare the rank.
     """
 
     name: str
@@ -25,11 +25,11 @@ class TensorSpec:
 
 
 class ModelSession(Protocol):
-    """An ONNX model that is loaded and can run."""
+    """A loaded ONNX model."""
 
     @property
     def provider(self) -> str:
-        """The execution provider that the model really runs on, such as `CPUExecutionProvider`."""
+        """The execution provider that the model actually runs on, such as `CPUExecutionProvider`."""
 
     @property
     def output_names(self) -> list[str]:
@@ -37,20 +37,20 @@ class ModelSession(Protocol):
 
     @property
     def inputs(self) -> Sequence[TensorSpec]:
-        """What `run` must be given."""
+        """Inputs that `run` requires."""
 
     @property
     def outputs(self) -> Sequence[TensorSpec]:
-        """What `run` returns, in this order."""
+        """Outputs in the order in which `run` returns them."""
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute all outputs; blocks the calling thread, so never call it on the event loop."""
+        """Compute all outputs; blocks, so do not call it on the event loop."""
 
 
 @runtime_checkable
 class SpreadModel(ModelSession, Protocol):
-    """A model that is loaded on several devices; a batch runs on one of them."""
+    """A model that is loaded on several devices; each batch runs on one of them."""
 
     @property
     def devices(self) -> int:
-        """How many batches can run at once."""
+        """Number of devices, which is the number of batches that can run concurrently."""

@@ -1,4 +1,4 @@
-"""What a model repository knows of a registered model, whatever the model is for."""
+"""Registrations: how the model repository identifies and opens a registered model of any task."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -12,13 +12,13 @@ from app.inference.tensor_model import ServedModel
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """A model on disk whose files are the declared ones, and how it is opened.
+    """A registered model with verified files, and how to open it.
 
     Attributes:
-        name: what it is called; its versions may have different tasks.
-        task: what it is for.
-        manifest: what it declares; while this stays the same, so does the model.
-        open: tries, measures and warms it, with what a feature makes of it; raises StartupError.
+        name: the model's name; its versions may have different tasks.
+        task: the task that the manifest declares.
+        manifest: the model's manifest; the model is reopened only if it changes.
+        open: opens, tries, measures and warms up the model; raises StartupError.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Registration:
         return self.name, self.version
 
     def is_called(self, named: str) -> bool:
-        """Tell whether this is what somebody means who says a name, or NAME@VERSION."""
+        """Return whether the given name, or NAME@VERSION, refers to this model."""
         return named in {self.name, f"{self.name}@{self.version}"}
 
 
 FindRegistered = Callable[[Path, str | None], Sequence[Registration]]
-"""Finds models of one task below a folder, or all versions of one name, and checks their files; blocks.
+"""Finds models of one task below a folder, optionally of one name only, and verifies their files; blocks.
 
-Raises StartupError where a manifest, a file or a checksum is not what it should be.
+Raises StartupError if a manifest is invalid, a file is missing or a checksum does not match.
 """

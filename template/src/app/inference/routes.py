@@ -1,4 +1,4 @@
-"""Embeddings and models over HTTP, in OpenAI's shape."""
+"""Routes for embeddings and the list of models, compatible with OpenAI's API."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -22,9 +22,9 @@ router = APIRouter(prefix="/v1", tags=["inference"])
 async def create_embeddings(
     body: EmbeddingCreate, caller: CallerDep, services: ServicesDep, request: Request
 ) -> Response:
-    """Turn texts, or their token ids, into vectors; what the model cannot read whole is refused.
+    """Embed texts or token ids. Inputs that are too long for the model are rejected, not truncated.
 
-    Headers name what made them, and tell how long they waited and took.
+    Response headers give the model, what it ran on, and the time in the queue and in the model.
     """
     work = services.embeddings.embed(body.inputs, body.model, body.dimensions, caller=caller)
     result = await while_connected(request, work)
@@ -41,13 +41,13 @@ async def create_embeddings(
 
 @router.get("/models", responses=OPENAI_FAILURE)
 async def list_models(_: CallerDep, services: ServicesDep) -> ModelList:
-    """List the models that can be named in requests."""
+    """List the embedding and chat models that requests can use."""
     return ModelList(data=_models(services))
 
 
 @router.get("/models/{name:path}", responses=OPENAI_FAILURE)
 async def read_model(name: str, _: CallerDep, services: ServicesDep) -> ModelRead:
-    """Describe the model that has this name."""
+    """Return the model with this name."""
     for model in _models(services):
         if model.id == name:
             return model

@@ -1,4 +1,4 @@
-"""Embeddings and models in the wire shape of OpenAI's API."""
+"""Request and response schemas of embeddings and models, compatible with OpenAI's API."""
 
 import base64
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from app.payloads import Payload
 
 MAX_INPUTS = 2048
 MAX_LENGTH = 100_000
-# Numbers that are written in one go: about two milliseconds.
+# Numbers serialized before other requests get a turn: about two milliseconds.
 NUMBERS_AT_ONCE = 50_000
 Text = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH)]
 Token = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
-# A list that is wrong throughout is told of its first mistake, not of thousands.
+# fail_fast: report only the first error of a list, which may have thousands.
 Tokens = Annotated[list[Token], Field(min_length=1, max_length=MAX_LENGTH, fail_fast=True)]
 Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 TokenLists = Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 
 
 def kind_of(value: object) -> str | None:
-    """Tell the kinds of input apart by what comes first, so that a mistake is described for one of them."""
+    """Return the tag of an input's kind, judged by its first element, so that errors refer to one kind only."""
     match value:
         case str():
             return "text"
@@ -39,7 +39,7 @@ def kind_of(value: object) -> str | None:
 
 
 class EmbeddingCreate(Payload):
-    """What to embed. Fields that OpenAI's clients may add are accepted and ignored."""
+    """Inputs to embed. Unknown fields, which OpenAI's clients may send, are ignored."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -61,19 +61,19 @@ class EmbeddingCreate(Payload):
             custom_error_type="embedding_input",
             custom_error_message="Input should be a text, a list of texts, a list of token ids or a list of such lists",
         ),
-    ] = Field(description="texts, or token ids of the model's own tokenizer, with the special tokens that it reads")
+    ] = Field(description="texts, or token ids of the model's own tokenizer, including special tokens")
     model: str
     encoding_format: Literal["float", "base64"] = Field(
         default="float", description="numbers, or base64 of little-endian float32"
     )
     dimensions: int | None = Field(
-        default=None, ge=1, description="length of the vectors: the model's own, or one that it is trained to be cut to"
+        default=None, ge=1, description="length of the vectors: the model's own, or a shorter one that it supports"
     )
     user: str | None = Field(default=None, description="accepted and ignored")
 
     @property
     def inputs(self) -> Sequence[str | list[int]]:
-        """What each vector is of, in order."""
+        """The inputs as a list, one per vector."""
         single = isinstance(self.input, str) or isinstance(self.input[0], int)
         return cast("list[str | list[int]]", [self.input] if single else self.input)
 
@@ -87,7 +87,7 @@ class EmbeddingItem(BaseModel):
 
 
 class EmbeddingUsage(BaseModel):
-    """Tokens that were read."""
+    """Number of tokens read."""
 
     prompt_tokens: int
     total_tokens: int
@@ -103,18 +103,18 @@ class EmbeddingList(BaseModel):
 
 
 class ModelRead(BaseModel):
-    """A model that can be named in requests."""
+    """A model that requests can use."""
 
     id: str = Field(examples=["static-minilm"])
     object: Literal["model"] = "model"
     created: int = Field(description="always 0: a model's age is not recorded", examples=[0])
     owned_by: str = Field(examples=["local"])
-    version: str | None = Field(description="null where a provider keeps it to itself", examples=["1"])
-    provider: str = Field(description="what it runs on", examples=["CPUExecutionProvider"])
+    version: str | None = Field(description="null if the provider does not state it", examples=["1"])
+    provider: str = Field(description="execution or chat provider", examples=["CPUExecutionProvider"])
 
 
 class ModelList(BaseModel):
-    """Every model that is served."""
+    """All embedding and chat models of the service."""
 
     object: Literal["list"] = "list"
     data: list[ModelRead]
@@ -123,13 +123,13 @@ class ModelList(BaseModel):
 async def write_embeddings(
     vectors: NDArray[np.float32], encoding: Literal["float", "base64"], *, model: str, tokens: int
 ) -> bytes:
-    """Write an `EmbeddingList`, without the cost of checking every number of it first, and without keeping others.
+    """Serialize an `EmbeddingList` without validating every number and without blocking the event loop for long.
 
     Args:
         vectors: one row per input.
-        encoding: how the caller wants them.
-        model: the name that the caller used.
-        tokens: how many were read.
+        encoding: the requested encoding.
+        model: the model name as the caller wrote it.
+        tokens: number of tokens read.
     """
     rows = np.ascontiguousarray(vectors, np.float32)
     step = max(1, NUMBERS_AT_ONCE // max(1, rows.shape[1]))

@@ -1,4 +1,4 @@
-"""Every ONNX model that takes tensors from callers: those that are registered, and those that features use."""
+"""Registry of the models served for tensor inference: registered models and those of features."""
 
 import asyncio
 import re
@@ -9,9 +9,12 @@ from contextlib import contextmanager, suppress
 from app.errors import ModelNotFoundError
 from app.inference.tensor_model import ServedModel
 
+DEFAULT = "default"
+"""Requests name the default model of their task by this, or by no name."""
+
 
 class ServedModels:
-    """Finds models by name and version; without a version, the newest, 10 being newer than 9."""
+    """Look up models by name and version; the default is the newest version (10 is newer than 9)."""
 
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ServedModel]] = {}
@@ -19,10 +22,10 @@ class ServedModels:
         self._released = asyncio.Event()
 
     def find(self, name: str, version: str | None = None) -> ServedModel:
-        """Return the model.
+        """Return a model, by default its newest version.
 
         Raises:
-            ModelNotFoundError: there is none such.
+            ModelNotFoundError: there is no such model or version.
         """
         versions = self._models.get(name)
         if versions is None:
@@ -35,10 +38,10 @@ class ServedModels:
 
     @contextmanager
     def lease(self, name: str, version: str | None = None) -> Iterator[ServedModel]:
-        """Find a model that stays open until the block ends, even if another takes its place.
+        """Yield a model and hold it, so that `wait_unused` waits for the block to end even if the model is replaced.
 
         Raises:
-            ModelNotFoundError: there is none such.
+            ModelNotFoundError: there is no such model or version.
         """
         model = self.find(name, version)
         self._users[id(model)] += 1
@@ -51,28 +54,28 @@ class ServedModels:
                 self._released.set()
 
     def versions(self, name: str) -> list[str]:
-        """List the versions of a model, the oldest first."""
+        """Return the versions of a model, oldest first; empty if there is no such model."""
         return list(self._models.get(name, ()))
 
     def all(self) -> list[ServedModel]:
-        """List every version of every model."""
+        """Return all versions of all models, sorted by name and version."""
         return [model for name in sorted(self._models) for model in self._models[name].values()]
 
     def put(self, model: ServedModel) -> None:
-        """Let requests find the model from now on, in place of what had its name and version."""
+        """Add a model; it replaces one of the same name and version."""
         versions = self._models.get(model.name, {}) | {model.version: model}
         self._models[model.name] = dict(sorted(versions.items(), key=lambda each: version_order(each[0])))
 
     def remove(self, model: ServedModel) -> None:
-        """Let no request find the model any more, unless another has taken its place."""
+        """Remove a model, unless it has been replaced already."""
         versions = self._models.get(model.name, {})
         if versions.get(model.version) is model:
             del versions[model.version]
         if not versions:
             self._models.pop(model.name, None)
 
-    async def unused(self, model: ServedModel, within: float) -> None:
-        """Wait until nobody holds the model, for so many seconds at most."""
+    async def wait_unused(self, model: ServedModel, within: float) -> None:
+        """Wait until no lease holds the model, for at most `within` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while id(model) in self._users:
@@ -80,15 +83,11 @@ class ServedModels:
                     await self._released.wait()
 
     def ping(self) -> None:
-        """Pass while every model takes work.
-
-        Raises:
-            UnavailableError: the service is going down.
-        """
+        """Raise UnavailableError if the service is shutting down or a model is stuck."""
         for model in self.all():
             model.batcher.ping()
 
 
 def version_order(version: str) -> list[tuple[int, str]]:
-    """Return what versions are sorted by, 10 being newer than 9."""
+    """Return the sort key of a version; numbers compare as numbers, so that 10 is newer than 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", version)]

@@ -1,4 +1,4 @@
-"""Embedding texts for callers."""
+"""Embeddings for callers of the API."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,14 @@ from app.auth.caller import Caller, Scope
 from app.errors import ModelNotFoundError, UnprocessableError
 from app.inference.embedder import Embedder, Embeddings
 from app.inference.manifest import EmbeddingModel
+from app.inference.served_models import DEFAULT
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.recorder import PredictionRecorder
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingService:
-    """Gives callers the vectors that the service itself searches with."""
+    """Embed callers' inputs with the model that the service also searches with."""
 
     embedder: Embedder
     recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
@@ -32,22 +33,23 @@ class EmbeddingService:
         *,
         caller: Caller,
     ) -> Embeddings:
-        """Embed texts, or token ids, with the model of this name; nothing is cut off.
+        """Embed texts or token ids without truncating them.
 
         Args:
-            inputs: texts, or lists of ids of the model's own tokenizer.
-            model: name or identity of a model.
-            dimensions: how long the vectors shall be; by default as long as the model's.
-            caller: who asks.
+            inputs: texts, or lists of token ids of the model's own tokenizer.
+            model: NAME or NAME@VERSION of the model, or `default`.
+            dimensions: length of the vectors; None means the model's own.
+            caller: the caller, who needs the scope `embeddings`.
 
         Raises:
-            ModelNotFoundError: no such model is served.
-            OverloadedError: it has too much to do to answer in time.
-            UnprocessableError: the model cannot read all of the inputs, or has no vectors of this length.
+            ForbiddenError: the caller lacks the scope.
+            ModelNotFoundError: there is no such embedding model.
+            OverloadedError: the model cannot answer in time.
+            UnprocessableError: an input is too long or has unknown token ids, or the model has no such dimensions.
         """
         caller.require(Scope.EMBEDDINGS)
         served = self.embedder.model
-        if model not in {served.name, served.identity}:
+        if model not in {served.name, served.identity, DEFAULT}:
             raise ModelNotFoundError(f"There is no embedding model {model!r}; this service has {served.name!r}.")
         length = served.dimension if dimensions is None else dimensions
         if length not in {served.dimension, *served.matryoshka_dimensions}:
@@ -62,7 +64,7 @@ class EmbeddingService:
 
 
 def _outcomes(inputs: Sequence[str | list[int]], model: EmbeddingModel, length: int) -> Iterator[Outcome]:
-    """Tell what was embedded; a vector is not worth its space, as the model gives it again at any time."""
+    """Yield the outcomes to record; they omit the vectors, which the model can compute again at any time."""
     for each in inputs:
         checksum = sha256_of(each if isinstance(each, str) else to_json(each))
         yield Outcome("embeddings", model.name, model.version, checksum, {"shape": [length]})
@@ -74,7 +76,7 @@ def _no_such_length(model: EmbeddingModel, dimensions: int) -> str:
 
 
 def _shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
-    """Cut rows as Matryoshka models allow, and scale what is left to unit length."""
+    """Truncate vectors, which Matryoshka models allow, and scale them to unit length."""
     cut = vectors[:, :dimensions].copy()
     lengths = np.linalg.norm(cut, axis=1, keepdims=True)
     np.divide(cut, lengths, out=cut, where=lengths > 0)

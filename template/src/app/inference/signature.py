@@ -1,4 +1,4 @@
-"""What a graph takes and gives, and whether what a caller sends fits."""
+"""A graph's inputs and outputs, and checks of callers' tensors against them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from app.inference.ports import ModelSession, Tensor, TensorSpec
 from app.inference.tensor_types import DTYPES, is_float
 
 MAX_ROWS = 2048
-# Stands for the first dimension of all inputs; no graph calls one of its own so.
+# Symbol of the first dimension of all inputs; no graph uses the empty name.
 ROWS = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Inputs and outputs of a graph, with the operator's limits.
+    """Inputs and outputs of a graph, with the limits that the manifest sets.
 
     Attributes:
-        max_shape: the longest that dimensions may be, by input.
-        allow_nonfinite: whether inputs may hold NaN and infinities.
-        by_rows: whether the first dimension counts rows that may run together with those of other requests.
+        max_shape: the maximum of each dimension, by input.
+        allow_nonfinite: whether inputs may contain NaN and infinities.
+        by_rows: whether the first dimension counts rows that can be batched with rows of other requests.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -32,20 +32,20 @@ class Signature:
 
     @classmethod
     def of(cls, session: ModelSession, max_shape: Mapping[str, Sequence[int]], *, allow_nonfinite: bool) -> "Signature":
-        """Read a session's inputs and outputs."""
+        """Return the signature of a session; `by_rows` is False until a trial run has confirmed it."""
         return cls(tuple(session.inputs), tuple(session.outputs), max_shape, allow_nonfinite)
 
     def unknown_types(self) -> list[str]:
-        """Name the inputs and outputs that are no tensors that could travel."""
+        """Return the inputs and outputs whose type the Open Inference Protocol does not know, as NAME (TYPE)."""
         return [
             f"{each.name} ({each.datatype})" for each in (*self.inputs, *self.outputs) if each.datatype not in DTYPES
         ]
 
     def find_input(self, name: str) -> TensorSpec:
-        """Find an input by its name.
+        """Return an input by name.
 
         Raises:
-            UnprocessableError: the model has none such.
+            UnprocessableError: the model has no such input.
         """
         for each in self.inputs:
             if each.name == name:
@@ -53,10 +53,10 @@ class Signature:
         raise UnprocessableError(f"There is no input {name!r}; the model has {_names(self.inputs)}.")
 
     def find_output(self, name: str) -> int:
-        """Find the place of an output by its name.
+        """Return the index of an output by name.
 
         Raises:
-            UnprocessableError: the model has none such.
+            UnprocessableError: the model has no such output.
         """
         for at, each in enumerate(self.outputs):
             if each.name == name:
@@ -64,11 +64,7 @@ class Signature:
         raise UnprocessableError(f"There is no output {name!r}; the model has {_names(self.outputs)}.")
 
     def check_shape(self, spec: TensorSpec, shape: Sequence[int]) -> None:
-        """Pass if an input may have this shape; ask before making a tensor of it.
-
-        Raises:
-            UnprocessableError: it may not.
-        """
+        """Raise UnprocessableError if an input may not have this shape; call before creating the tensor."""
         fits = not spec.shape or len(shape) == len(spec.shape)
         fits &= all(not isinstance(fixed, int) or fixed == each for fixed, each in zip(spec.shape, shape, strict=False))
         if not fits:
@@ -83,10 +79,10 @@ class Signature:
             raise UnprocessableError(f"Input {spec.name!r} has {shape[0]:,} rows, but may have at most {MAX_ROWS:,}.")
 
     def check(self, tensors: Mapping[str, Tensor]) -> None:
-        """Pass if tensors, each of an allowed shape and of its type, are what the graph needs.
+        """Check tensors, whose shapes and types have been checked, as a complete set of inputs.
 
         Raises:
-            UnprocessableError: one is missing, they do not go together, or hold NaN or infinities.
+            UnprocessableError: an input is missing, shared dimensions differ, or values are NaN or infinite.
         """
         known: dict[str, tuple[int, str]] = {}
         for spec in self.inputs:

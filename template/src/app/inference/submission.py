@@ -1,4 +1,4 @@
-"""What a caller submits to a batcher, and what comes of it."""
+"""Submissions to a batcher and their results."""
 
 import asyncio
 import math
@@ -12,11 +12,11 @@ from app.inference.fair_queue import Item
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Results in the order of what was submitted.
+    """Results of a submission, in the order of its payloads.
 
     Attributes:
-        queue_seconds: from submission until the first of it ran.
-        run_seconds: from then until the last of it had run.
+        queue_seconds: time from submission until the first item started to run.
+        run_seconds: time from then until the last item had run.
     """
 
     results: list[Any]
@@ -26,14 +26,16 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class Submission:
-    """Items that are answered together; belongs to the event loop. Times are of the monotonic clock.
+    """Items that are answered together; used on the event loop only. Times are of the monotonic clock.
 
     Attributes:
-        future: what the caller waits for.
-        left: items without a result.
-        expires: when nobody wants the answer any more.
-        started: when the first item ran.
-        timer: what happens next if there is no answer.
+        future: awaited by the caller.
+        results: one per item, None until it has run.
+        left: number of items without a result.
+        submitted: when it was submitted.
+        expires: deadline for items to start; infinite without one.
+        started: when the first item started to run; infinite until then.
+        timer: pending call that ends the submission if it is late.
     """
 
     future: asyncio.Future[Outcome]
@@ -45,11 +47,11 @@ class Submission:
     timer: asyncio.TimerHandle | None = None
 
     def items(self, payloads: Sequence[Any], sizes: Sequence[int]) -> list[Item]:
-        """Make its rows of batches to come."""
+        """Return one queue item per payload."""
         return [Item(*each, self, at) for at, each in enumerate(zip(payloads, sizes, strict=True))]
 
     def put(self, index: int, result: Any, ended: float) -> bool:  # noqa: ANN401 - whatever the model gives
-        """Take in the result of one item; True when it was the last that somebody waited for."""
+        """Store the result of an item; return whether this completed the submission."""
         self.results[index] = result
         self.left -= 1
         if self.left or self.future.done():
@@ -58,16 +60,16 @@ class Submission:
         return True
 
     def stop(self) -> None:
-        """Let nothing more happen."""
+        """Cancel the timer."""
         if self.timer:
             self.timer.cancel()
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, unless there is an answer."""
+        """Fail the submission, unless it is already done."""
         if not self.future.done():
             self.future.set_exception(error)
 
 
 def overloaded(seconds: float) -> OverloadedError:
-    """Say that there is too much to do, and after how many seconds to come back."""
+    """Return an OverloadedError with a Retry-After of the given seconds, rounded up, at least 1."""
     return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))

@@ -1,4 +1,4 @@
-"""Any ONNX graph as a model that takes and gives tensors, shared by everybody who asks."""
+"""Models served for tensor inference, with requests batched by rows if the graph allows it."""
 
 from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from app.inference.ports import ModelSession, Tensor
 from app.inference.signature import Signature
 from app.threads import run_in_thread_if_large
 
-# So many bytes are checked, and so many rows put together, faster than a thread is reached.
+# Up to this many bytes to check, or rows to stack, the event loop does the work itself: faster than using a thread.
 AT_ONCE = 100_000
 ROWS_AT_ONCE = 100
 
@@ -23,7 +23,7 @@ Row = tuple[Tensor, ...]
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """What a model gave, one tensor for each of its outputs."""
+    """Outputs of a model, one tensor per output, and the time in the queue and in the model in seconds."""
 
     outputs: Sequence[Tensor]
     queue_seconds: float
@@ -32,10 +32,10 @@ class Inferred:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that is open, warm, and takes tensors.
+    """An open model that answers tensor requests.
 
     Attributes:
-        deadline: seconds in which an answer must be there.
+        deadline: default deadline of a request in seconds.
     """
 
     name: str
@@ -47,26 +47,26 @@ class ServedModel:
 
     @property
     def provider(self) -> str:
-        """What the model runs on."""
+        """The execution provider that the model runs on."""
         return self.session.provider
 
     @property
     def identity(self) -> str:
-        """Name and version, as answers carry them."""
+        """NAME@VERSION, as in responses."""
         return f"{self.name}@{self.version}"
 
     async def infer(self, tensors: Mapping[str, Tensor], *, owner: Hashable, within: float | None = None) -> Inferred:
-        """Run tensors, with those of others where rows may.
+        """Run tensors through the model, batched with other requests if rows are independent.
 
         Args:
-            tensors: by input; each of a shape that the signature allows, and of its type.
-            owner: who takes turns with other owners.
-            within: takes the place of `deadline`.
+            tensors: tensors by input name, with shapes and types checked against the signature.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; None means `deadline`.
 
         Raises:
-            OverloadedError: the answer cannot be had in time.
-            UnprocessableError: they are not what the model needs, or it cannot compute them.
-            UpstreamError: it runs elsewhere, and gave no answer.
+            OverloadedError: the deadline cannot be met.
+            UnprocessableError: an input is missing or not valid, or the model failed on these inputs.
+            UpstreamError: the remote server that runs the model did not answer.
         """
         size = sum(tensor.nbytes for tensor in tensors.values())
         payloads = await run_in_thread_if_large(partial(_split, tensors, self.signature), size=size, at_once=AT_ONCE)
@@ -74,7 +74,7 @@ class ServedModel:
         try:
             done = await self.batcher.submit(payloads, [1] * len(payloads), owner=owner, within=seconds)
         except RequestRefusedError as error:
-            # The tensors are the caller's own, untouched: what the graph finds fault with are those.
+            # The tensors come unmodified from the caller, so the caller's input is at fault.
             raise UnprocessableError(
                 "The model cannot compute these inputs: a value may be out of its range, or lengths do not go together."
             ) from error
@@ -87,12 +87,12 @@ class ServedModel:
 
 
 def run_whole(session: ModelSession, names: Sequence[str], payloads: Sequence[Row]) -> list[Row]:
-    """Run requests one by one."""
+    """Run each payload as one request, one by one."""
     return [tuple(session.run(dict(zip(names, payload, strict=True)))) for payload in payloads]
 
 
 def run_rows(session: ModelSession, names: Sequence[str], payloads: Sequence[Row]) -> list[Row]:
-    """Run rows, those of the same shapes together."""
+    """Run rows, batching those of equal shapes; results are in the order of the payloads."""
     alike: dict[object, list[int]] = {}
     for at, row in enumerate(payloads):
         alike.setdefault(tuple(map(np.shape, row)), []).append(at)
@@ -116,7 +116,7 @@ def _stack(rows: Sequence[Row]) -> list[Tensor]:
 
 
 def _stack_one(column: Sequence[Tensor | str]) -> Tensor:
-    # Numbers come out of arrays as numpy's scalars, which can be stacked; strings come out as themselves.
+    # Rows of a one-dimensional input are numpy scalars, which np.stack takes, or Python strings, which it does not.
     return np.array(column, dtype=object) if isinstance(column[0], str) else np.stack(column)
 
 
@@ -124,14 +124,14 @@ def _stack_one(column: Sequence[Tensor | str]) -> Tensor:
 async def open_served_model(
     identity: tuple[str, str], capacity: Capacity, signature: Signature, batching: BatchingSettings, *, max_batch: int
 ) -> AsyncIterator[ServedModel]:
-    """Start a model's lanes, one for each session; at the end what is queued may finish.
+    """Serve a model with one lane per session; on exit queued work may finish within the grace period.
 
     Args:
         identity: name and version.
-        capacity: sessions, and what they can do.
-        signature: what the model takes and gives.
-        batching: how it is shared.
-        max_batch: rows that run together, if they may.
+        capacity: the model's sessions and their latency.
+        signature: the model's inputs and outputs.
+        batching: settings for batching.
+        max_batch: the most rows of a batch, if rows can be batched.
     """
     name, version = identity
     run = run_rows if signature.by_rows else run_whole

@@ -1,11 +1,11 @@
-"""Element types of tensors, as the Open Inference Protocol names them."""
+"""Element types of tensors in the Open Inference Protocol."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-# Little-endian, as they travel; BYTES are Python strings in arrays of objects.
+# Little-endian, as in the protocol's binary format; BYTES are Python strings in object arrays.
 DTYPES: Mapping[str, "np.dtype[Any]"] = {
     "BOOL": np.dtype("?"),
     "BYTES": np.dtype("O"),
@@ -24,5 +24,5 @@ DTYPES: Mapping[str, "np.dtype[Any]"] = {
 
 
 def is_float(datatype: str) -> bool:
-    """Tell whether elements may be NaN or infinite."""
+    """Return whether the type is a floating-point type."""
     return datatype.startswith("FP")

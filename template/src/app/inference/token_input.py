@@ -1,4 +1,4 @@
-"""What callers want embedded, as token ids, refused where the model could not read all of it."""
+"""Tokenize callers' inputs, and reject those that are too long for the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,27 +11,27 @@ from app.errors import StartupError, UnprocessableError
 from app.inference.token_thread import TokenThread
 
 MAX_TOTAL_TOKENS = 300_000
-# What exported readers of texts take, at most; the last tells two texts apart, and is 0 throughout for a single one.
+# Inputs of exported text models. Token types, which not every model has, tell two texts apart; all 0 for one text.
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
 class TokenReader(Protocol):
-    """A model that reads texts."""
+    """A text model, as far as checks of its inputs need it."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The model's name."""
 
     @property
     def max_tokens(self) -> int:
-        """The most that it reads of a text."""
+        """The most tokens that it reads of a text."""
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
     """Read the `tokenizer.json` of a folder.
 
     Raises:
-        StartupError: it holds no tokenizer.
+        StartupError: the file is missing or not a valid tokenizer.
     """
     path = folder / "tokenizer.json"
     try:
@@ -41,10 +41,10 @@ def read_tokenizer(folder: Path) -> Tokenizer:
 
 
 def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
-    """Open the `tokenizer.json` of a folder, set to cut texts at a limit.
+    """Open the `tokenizer.json` of a folder with truncation at `max_tokens`.
 
     Raises:
-        StartupError: it holds no tokenizer.
+        StartupError: the file is missing or not a valid tokenizer.
     """
     tokenizer = read_tokenizer(folder)
     tokenizer.no_padding()
@@ -53,10 +53,10 @@ def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
 
 
 def open_counter(folder: Path) -> Tokenizer:
-    """Open the `tokenizer.json` of a folder, set to cut nothing, so that it counts all tokens of a text.
+    """Open the `tokenizer.json` of a folder without truncation, for counting tokens.
 
     Raises:
-        StartupError: it holds no tokenizer.
+        StartupError: the file is missing or not a valid tokenizer.
     """
     tokenizer = read_tokenizer(folder)
     tokenizer.no_padding()
@@ -72,37 +72,37 @@ async def read_inputs(
     *,
     within: float | None = None,
 ) -> list[list[int]]:
-    """Do what `read_whole` does, in the thread if it would keep the event loop, in so many seconds.
+    """Tokenize inputs like `read_whole`, long ones in the thread, within `within` seconds.
 
     Raises:
-        OverloadedError: it cannot be done in time.
-        UnavailableError: the service is going down.
-        UnprocessableError: as `read_whole`.
+        OverloadedError: the inputs cannot be tokenized in time.
+        UnavailableError: the service is shutting down.
+        UnprocessableError: see `read_whole`.
     """
     return await thread.read(inputs, InputReader(tokenizer, model).read, within=within)
 
 
 def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
-    """Tokenize texts and check token ids, in their order; blocks for as long as the texts are long.
+    """Return the token ids of texts and checked token ids, in order; blocks in proportion to the texts' length.
 
     Args:
-        inputs: texts, or token ids below 2**32, which are read as they are, special tokens and all.
-        tokenizer: cuts at the model's limit.
-        model: the model that reads them.
+        inputs: texts, or lists of token ids below 2**32, which must include the special tokens.
+        tokenizer: the model's tokenizer, with truncation at the model's limit.
+        model: the model that the inputs are for.
 
     Raises:
-        UnprocessableError: an input is longer than the model's limit or has an id that the tokenizer does not know, or
-            all have more than `MAX_TOTAL_TOKENS` tokens together.
+        UnprocessableError: an input exceeds the model's limit or has an id that the tokenizer does not know, or the
+            inputs have more than `MAX_TOTAL_TOKENS` tokens in total.
     """
     return InputReader(tokenizer, model).read(inputs, 0)
 
 
 @dataclass(slots=True)
 class InputReader:
-    """Reads the inputs of one request, one part after the other.
+    """Tokenize and check the inputs of one request, slice by slice.
 
     Attributes:
-        total: tokens so far.
+        total: number of tokens so far.
     """
 
     tokenizer: Tokenizer
@@ -110,12 +110,12 @@ class InputReader:
     total: int = 0
 
     def read(self, inputs: Sequence[str | list[int]], first: int) -> list[list[int]]:
-        """Do what `read_whole` does with a part of the inputs; `first` is the place of its first."""
+        """Tokenize a slice of the inputs like `read_whole`; `first` is the index of its first input."""
         encodings = iter(self.tokenizer.encode_batch_fast([each for each in inputs if isinstance(each, str)]))
         tokenized = [next(encodings) if isinstance(each, str) else each for each in inputs]
         for index, each in enumerate(tokenized, first):
             _check_length(index, _length(each, self.tokenizer), self.model)
-        # Nothing that is kept has been cut.
+        # The length check has rejected every text that was truncated.
         self.total += sum(map(len, tokenized))
         check_total(self.total, "The inputs")
         for index, each in enumerate(tokenized, first):
@@ -125,11 +125,7 @@ class InputReader:
 
 
 def check_total(tokens: int, what: str) -> None:
-    """Pass if a request has not too many tokens so far; `what` has them.
-
-    Raises:
-        UnprocessableError: it has.
-    """
+    """Raise UnprocessableError if a request has more than `MAX_TOTAL_TOKENS` tokens; `what` names the inputs."""
     if tokens > MAX_TOTAL_TOKENS:
         raise UnprocessableError(
             f"{what} have more than {MAX_TOTAL_TOKENS:,} tokens together, which is the most that a request may have: "
@@ -138,10 +134,10 @@ def check_total(tokens: int, what: str) -> None:
 
 
 def _length(text: Encoding | list[int], tokenizer: Tokenizer) -> int:
-    """Count all tokens, with those that the tokenizer has cut off."""
+    """Return the number of tokens, including those that the tokenizer has truncated."""
     if isinstance(text, list):
         return len(text)
-    # Every part that was cut off has special tokens of its own.
+    # Each truncated part has its own special tokens.
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
     return len(text) + sum(len(part) - special for part in text.overflowing)
 

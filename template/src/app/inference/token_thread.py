@@ -1,4 +1,4 @@
-"""Tokenizing what is long: in a thread of its own, so that neither the event loop nor other threads are kept by it."""
+"""A dedicated thread for tokenizing long inputs, so that they block neither the event loop nor other threads."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ from typing import TypeVar
 from app.errors import UnavailableError
 from app.inference.submission import overloaded
 
-# Characters, or token ids, that are read sooner than a thread is told to.
+# Up to this many characters or token ids are tokenized directly: faster than using the thread.
 AT_ONCE = 2000
-# Characters, or token ids, that are read in one go. A tokenizer makes a hundred bytes and more of each, of which the
-# ids alone are kept; and between two goes others have their turn, and who has gone is noticed.
+# Characters or token ids per slice. A tokenizer needs a hundred bytes and more for each, of which only the ids are
+# kept. Between slices other requests get their turn and cancellation takes effect.
 SLICE = 50_000
-# Weight of the newest slice in what is believed of the thread's speed.
+# Weight of the newest slice in the moving average of the thread's speed.
 NEWEST = 0.2
 
 Input = TypeVar("Input", bound=Sized)
@@ -23,12 +23,12 @@ Output = TypeVar("Output")
 
 
 class TokenThread:
-    """Reads the long inputs of everybody who asks, slices of each in turn."""
+    """Tokenize long inputs in one thread, alternating between slices of concurrent requests."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "tokenizer")
         self._closed = False
-        # What each who asks has still to be read, and the seconds that a character takes.
+        # Remaining characters per request, and the average seconds per character.
         self._left: dict[object, int] = {}
         self._pace = 0.0
 
@@ -37,22 +37,22 @@ class TokenThread:
         inputs: Sequence[Input],
         read: Callable[[Sequence[Input], int], Sequence[Output]],
         *,
-        beside: int = 0,
+        extra_tokens: int = 0,
         within: float | None = None,
     ) -> list[Output]:
-        """Read inputs in their order; what is short in all is read at once, without the thread.
+        """Tokenize inputs in order; if they are short in total, directly, without the thread.
 
         Args:
             inputs: texts, or lists of token ids.
-            read: gives something for each input of a slice; is told the place of the first. What it raises ends it all.
-            beside: token ids that are written beside each input, and take time as those do.
-            within: seconds in which all must be read; None waits for as long as it takes.
+            read: tokenizes a slice, given its inputs and the index of the first; its exceptions propagate.
+            extra_tokens: number of token ids added to each input, which take time as well.
+            within: deadline in seconds; None waits indefinitely.
 
         Raises:
-            OverloadedError: it cannot be, or was not, read in time.
-            UnavailableError: the service is going down.
+            OverloadedError: the deadline cannot be met, or has passed.
+            UnavailableError: the service is shutting down.
         """
-        length = _length(inputs, beside)
+        length = _length(inputs, extra_tokens)
         if length <= AT_ONCE:
             return list(read(inputs, 0))
         wait = self._wait(length)
@@ -60,43 +60,43 @@ class TokenThread:
             raise overloaded(wait - within)
         try:
             async with asyncio.timeout(within):
-                return await self._read_in_turn(inputs, read, beside)
+                return await self._read_in_turn(inputs, read, extra_tokens)
         except TimeoutError:
             raise overloaded(self._wait(length)) from None
 
     def _wait(self, length: int) -> float:
-        """Return the seconds until so much is read: while there is more of it, everybody else has a slice in turn."""
+        """Return the expected seconds for this length, while every other request gets as many slices in turn."""
         turns = max(length, SLICE)
         return self._pace * (length + sum(min(left, turns) for left in self._left.values()))
 
     async def _read_in_turn(
-        self, inputs: Sequence[Input], read: Callable[[Sequence[Input], int], Sequence[Output]], beside: int
+        self, inputs: Sequence[Input], read: Callable[[Sequence[Input], int], Sequence[Output]], extra_tokens: int
     ) -> list[Output]:
-        loop, asking = asyncio.get_running_loop(), object()
+        loop, request = asyncio.get_running_loop(), object()
         done: list[Output] = []
-        self._left[asking] = _length(inputs, beside)
+        self._left[request] = _length(inputs, extra_tokens)
         try:
-            for first, part in _slices(inputs, beside):
+            for first, part in _slices(inputs, extra_tokens):
                 if self._closed:
                     raise UnavailableError("The service is going down.")
                 results, seconds = await loop.run_in_executor(self._thread, _timed, read, part, first)
                 done += results
-                length = max(1, _length(part, beside))
-                self._left[asking] -= length
+                length = max(1, _length(part, extra_tokens))
+                self._left[request] -= length
                 self._pace += (NEWEST if self._pace else 1) * (seconds / length - self._pace)
         finally:
-            del self._left[asking]
+            del self._left[request]
         return done
 
     async def close(self) -> None:
-        """End the thread when it has done its slice."""
+        """Stop the thread after its current slice."""
         self._closed = True
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
 
 @asynccontextmanager
 async def open_token_thread() -> AsyncIterator[TokenThread]:
-    """Have a thread ready, which starts when it is first needed."""
+    """Open a tokenizer thread, which starts on first use; on exit it stops."""
     thread = TokenThread()
     try:
         yield thread
@@ -111,16 +111,16 @@ def _timed(
     return read(part, first), time.perf_counter() - started
 
 
-def _length(inputs: Sequence[Sized], beside: int) -> int:
-    return sum(map(len, inputs)) + beside * len(inputs)
+def _length(inputs: Sequence[Sized], extra_tokens: int) -> int:
+    return sum(map(len, inputs)) + extra_tokens * len(inputs)
 
 
-def _slices(inputs: Sequence[Input], beside: int) -> Iterator[tuple[int, Sequence[Input]]]:
-    """Cut inputs into slices, each with the place of its first; what is longer than a slice is one by itself."""
+def _slices(inputs: Sequence[Input], extra_tokens: int) -> Iterator[tuple[int, Sequence[Input]]]:
+    """Yield slices of inputs, each with the index of its first; an input longer than `SLICE` forms its own slice."""
     first = length = 0
     for at, each in enumerate(inputs):
-        if at > first and length + beside + len(each) > SLICE:
+        if at > first and length + extra_tokens + len(each) > SLICE:
             yield first, inputs[first:at]
             first, length = at, 0
-        length += beside + len(each)
+        length += extra_tokens + len(each)
     yield first, inputs[first:]

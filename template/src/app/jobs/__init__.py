@@ -1,1 +1,1 @@
-"""Durable work: recorded in SQL, carried by a queue, claimed by workers."""
+"""Durable background jobs: stored in SQL, dispatched through a queue, claimed by workers."""

@@ -1,4 +1,4 @@
-"""A file that shows from outside whether a worker makes progress."""
+"""The liveness file, by which a health check tells whether a worker makes progress."""
 
 import asyncio
 import os
@@ -11,12 +11,12 @@ from app.jobs.settings import JobsSettings
 
 @dataclass(frozen=True, slots=True)
 class AliveFile:
-    """A file that appears once the worker is ready and whose age is the time since the worker last made progress.
+    """The worker's liveness file: created once the worker is ready, and touched whenever it makes progress.
 
-    It depends on neither the database nor the queue: restarting a worker would not bring them back.
+    It depends on neither the database nor the queue, because restarting a worker would not bring them back.
 
     Attributes:
-        path: None if nobody asks for the file.
+        path: None if no file is configured; every method then does nothing.
         interval: seconds between two beats.
     """
 
@@ -24,17 +24,17 @@ class AliveFile:
     interval: float
 
     def remove(self) -> None:
-        """Remove what an earlier process left."""
+        """Remove the file of an earlier process."""
         if self.path:
             self.path.unlink(missing_ok=True)
 
     def create(self) -> None:
-        """Show that the worker is ready."""
+        """Create the file: the worker is ready."""
         if self.path:
             self.path.touch()
 
     def beat(self) -> None:
-        """Show that the worker makes progress; before it is ready, nothing is shown."""
+        """Touch the file, if it exists: the worker makes progress."""
         if self.path:
             with suppress(FileNotFoundError):
                 os.utime(self.path)
@@ -47,5 +47,5 @@ class AliveFile:
 
 
 def alive_file(settings: JobsSettings) -> AliveFile:
-    """Return the file that the settings name, or one that is never written."""
+    """Return the configured liveness file; without one, its methods do nothing."""
     return AliveFile(settings.alive_file, settings.heartbeat)

@@ -1,4 +1,4 @@
-"""How much work waits, as the meters of OpenTelemetry tell it."""
+"""The backlog of unfinished jobs, as OpenTelemetry metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -13,16 +13,17 @@ from app.jobs.models import JobState
 
 log = structlog.get_logger(__name__)
 
-# Prometheus waits ten seconds for everything, unless told otherwise.
-LOOK_SECONDS = 2.0
+# Prometheus times out a complete scrape after ten seconds by default.
+REFRESH_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Unfinished jobs of one kind, in one state.
+class BacklogEntry:
+    """The unfinished jobs of one kind and state.
 
     Attributes:
-        seconds: since the oldest of them might have run; below 0 if that is still to come.
+        jobs: their number.
+        seconds: since the oldest of them became due; negative if none is due yet.
     """
 
     kind: str
@@ -31,35 +32,35 @@ class Waiting:
     seconds: float
 
 
-Count = Callable[[], Awaitable[Sequence[Waiting]]]
+Count = Callable[[], Awaitable[Sequence[BacklogEntry]]]
 
-_backlog: list[Waiting] = []
+_backlog: list[BacklogEntry] = []
 
 
-async def look_at_backlog(count: Count) -> None:
-    """Let the meters tell from now on what `count` finds; nothing, if that takes long or fails."""
+async def refresh_backlog(count: Count) -> None:
+    """Update the metrics with what `count` returns; report no backlog if it fails or times out."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(REFRESH_TIMEOUT):
             _backlog[:] = await count()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with the database, the rest is wanted all the more
+    except Exception as error:  # noqa: BLE001 - if the database fails, the other metrics matter all the more
         _backlog.clear()
         log.warning("backlog.unknown", error=repr(error))
 
 
 @asynccontextmanager
-async def following_backlog(count: Count, interval: float) -> AsyncIterator[None]:
-    """Look at the backlog every so many seconds while the block runs."""
+async def polling_backlog(count: Count, interval: float) -> AsyncIterator[None]:
+    """Refresh the backlog metrics every `interval` seconds while the block runs."""
 
-    async def follow() -> None:
+    async def poll() -> None:
         while True:
-            await look_at_backlog(count)
+            await refresh_backlog(count)
             await asyncio.sleep(interval)
 
-    following = asyncio.create_task(follow())
+    polling = asyncio.create_task(poll())
     try:
         yield
     finally:
-        await cancel_and_wait(following)
+        await cancel_and_wait(polling)
 
 
 def _jobs(_: CallbackOptions) -> Iterable[Observation]:
@@ -72,7 +73,7 @@ def _oldest(_: CallbackOptions) -> Iterable[Observation]:
 
 
 _meter = get_meter("app.jobs")
-_meter.create_observable_gauge("app_unfinished_jobs", [_jobs], description="jobs in which there is work left")
+_meter.create_observable_gauge("app_unfinished_jobs", [_jobs], description="jobs that are not finished")
 _meter.create_observable_gauge(
     "app_oldest_queued_job_seconds", [_oldest], "s", "how long the first job that is due has waited for a worker"
 )

@@ -1,4 +1,4 @@
-"""Waiting until there is nothing left to do, before the queue or its workers are changed."""
+"""Waiting until all jobs are done, before the queue or its workers are replaced."""
 
 import asyncio
 import math
@@ -8,20 +8,20 @@ from app.database import Database
 from app.jobs import repository
 
 POLL_SECONDS = 0.5
-# What is tried again only after so many seconds, such as a webhook, is not waited for: until then it is in the database
-# alone, and goes to the queue that there is by then.
+# Retries further away than this many seconds, such as a webhook's, are not waited for: until they are due they exist
+# only in the database, and then go to whichever queue is configured.
 SOON = 600.0
 
 
 async def drain(database: Database, report: Callable[[int], None], *, within: float | None = None) -> int:
-    """Wait until no job is queued or running, and return how many are left: 0, unless the time was up first.
+    """Wait until no job is queued or running; return how many are left, which is 0 unless the time ran out.
 
-    Jobs whose next try is more than `SOON` away are left alone.
+    Jobs that are due more than `SOON` seconds from now are ignored.
 
     Args:
-        database: Where the jobs are; what the queue holds does not count.
-        report: Is told how many jobs are left whenever the number changes, but not of 0.
-        within: Seconds to wait at most after the first look; 0 looks once, None waits for as long as it takes.
+        database: Where the jobs are counted; ids in the queue do not matter.
+        report: Called with the number of jobs left whenever it changes, except to 0.
+        within: Longest wait in seconds; 0 checks once, None waits without limit.
     """
     clock = asyncio.get_running_loop().time
     left, reported = await _count(database), 0

@@ -1,4 +1,4 @@
-"""A worker's hold on a job: taken, kept by a heartbeat, given up with the outcome."""
+"""The lease that a worker holds on a job: claimed, extended by a heartbeat, ended with the outcome."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,19 @@ from app.jobs.settings import JobsSettings
 
 log = structlog.get_logger(__name__)
 
-# What owners may want to be told; what they have cancelled they know.
+# Outcomes that owners are notified of; a cancelled job they cancelled themselves.
 ANNOUNCED: Mapping[JobState, EventType] = {JobState.SUCCEEDED: "job.succeeded", JobState.FAILED: "job.failed"}
 
 
 @dataclass(slots=True)
 class Lease:
-    """An exclusive hold on one job. What is written through it has no effect once the hold is lost.
+    """Exclusive access to one job; its writes have no effect once the lease is lost.
 
     Attributes:
         job: the row as it was claimed.
-        began: when it was claimed, by the event loop's clock.
-        deadline: when the lease ends unless it is extended, by the same clock.
-        progress: what the next heartbeat writes, 0 to 1.
+        began: when the job was claimed, by the event loop's clock.
+        deadline: when the lease expires unless it is extended, by the same clock.
+        progress: written by the next heartbeat, 0 to 1.
     """
 
     job: Job
@@ -42,13 +42,13 @@ class Lease:
     _announced: Sequence[UUID] = ()
 
     async def report(self, fraction: float) -> None:
-        """Note progress from 0 to 1; the next heartbeat writes it."""
+        """Set the progress, clamped to 0 to 1; the next heartbeat writes it."""
         self.progress = min(max(fraction, 0.0), 1.0)
 
     async def watch(self) -> JobState | None:
-        """Keep the lease until the job is not to be worked on; returns its state, or None if the lease is lost.
+        """Send heartbeats until the job is no longer running; return its state, or None if the lease is lost.
 
-        Once `close` has begun, it alone finds out.
+        Once `close` has begun, a change of state no longer ends the watch: `close` returns the outcome.
         """
         clock = asyncio.get_running_loop().time
         while True:
@@ -57,7 +57,7 @@ class Lease:
             try:
                 async with asyncio.timeout_at(self.deadline):
                     state = await self.beat()
-            except Exception as error:  # noqa: BLE001 - whatever ails the database, the lease has until its deadline
+            except Exception as error:  # noqa: BLE001 - the database may recover before the lease expires
                 if clock() >= self.deadline:
                     return None
                 log.warning("job.heartbeat_failed", error=repr(error))
@@ -67,13 +67,13 @@ class Lease:
             self.deadline = started + self._settings.lease
 
     async def beat(self) -> JobState | None:
-        """Extend the lease once and write progress; returns the job's state, or None if the lease is lost."""
+        """Extend the lease once and write progress; return the job's state, or None if the lease is lost."""
         seconds = self._settings.lease
         async with self._database.transaction() as session:
             return await repository.heartbeat(session, self.job.id, self._id, seconds=seconds, progress=self.progress)
 
     async def close(self, state: JobState, error: str | None = None) -> bool:
-        """End the job for good; False if it was cancelled or the lease lost before."""
+        """Finish the job in this state; return False if it was cancelled or the lease lost before."""
         self._closing = True
         async with self._database.transaction() as session:
             closed = await repository.close(session, self.job.id, self._id, state, error)
@@ -83,24 +83,24 @@ class Lease:
         return closed
 
     async def announce(self) -> None:
-        """Start to tell the owner that the job was closed."""
+        """Start the notifications of the owner that `close` recorded."""
         if self._publisher:
             await self._publisher.start(self._announced)
 
     async def requeue(self, error: str, seconds: float) -> bool:
-        """Let the job be tried again after some seconds; False if it was cancelled or the lease lost before."""
+        """Schedule a retry in `seconds`; return False if the job was cancelled or the lease lost before."""
         async with self._database.transaction() as session:
             return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
 
     async def requeue_uncounted(self, error: str, seconds: float, *, is_away: bool) -> bool:
-        """As `requeue`, but without this try being counted; `is_away` if it failed for want of something else."""
+        """Requeue without counting this attempt; `is_away` means that something the job needs was unavailable."""
         async with self._database.transaction() as session:
             return await repository.requeue_uncounted(
                 session, self.job.id, self._id, error=error, seconds=seconds, is_away=is_away
             )
 
     async def release(self) -> bool:
-        """Give the job back untried; False if it was cancelled or the lease lost before."""
+        """Return the job to the queue uncounted; return False if it was cancelled or the lease lost before."""
         async with self._database.transaction() as session:
             return await repository.release(session, self.job.id, self._id)
 
@@ -108,7 +108,7 @@ class Lease:
 async def claim(
     database: Database, job_id: UUID, settings: JobsSettings, publisher: EventPublisher | None = None
 ) -> Lease | None:
-    """Take a job, or the one that goes before it; None if there is nothing to do, or somebody else does it."""
+    """Claim a job, or one that takes precedence; return None if there is nothing to do or another worker has it."""
     lease = uuid4()
     began = asyncio.get_running_loop().time()
     async with database.transaction() as session:
@@ -117,7 +117,7 @@ async def claim(
         job = job or await repository.claim(session, job_id, lease, settings.lease)
     if job is not None and job.id != job_id:
         log.info("job.gave_way", job_id=str(job_id), to=str(job.id))
-        # The id has left the queue. In a transaction of its own, as nobody may hold two jobs and wait for a third.
+        # Its id has left the queue. A separate transaction: one that holds two rows must not wait for a third.
         async with database.transaction() as session:
             await repository.mark_not_enqueued(session, [job_id])
     return None if job is None else Lease(job, began, began + settings.lease, lease, database, settings, publisher)

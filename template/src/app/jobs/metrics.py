@@ -1,4 +1,4 @@
-"""How attempts at jobs end, as the meters of OpenTelemetry tell it."""
+"""Outcomes and durations of job attempts, as OpenTelemetry metrics."""
 
 from typing import Literal
 
@@ -7,11 +7,11 @@ from opentelemetry.metrics import get_meter
 from app.observability.buckets import SECONDS
 
 Outcome = Literal["succeeded", "failed", "retried", "cancelled", "released", "lost"]
-"""For good or for bad; to be tried again; ended by its owner; given back by a worker that stops; taken by another."""
+"""`cancelled`: by the owner. `released`: by a worker that shut down. `lost`: the lease expired or was taken over."""
 
 
 def record_attempt(kind: str, outcome: Outcome, seconds: float) -> None:
-    """Record an attempt at a job of this kind, and how long it took from when a worker claimed it."""
+    """Record how an attempt at a job ended, and its seconds since a worker claimed the job."""
     _attempts.record(seconds, {"kind": kind, "outcome": outcome})
 
 

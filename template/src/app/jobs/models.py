@@ -13,7 +13,7 @@ from app.database import Record
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """The state of a job; the last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -23,15 +23,14 @@ class JobState(StrEnum):
 
 
 class Job(Record):
-    """A piece of durable work. This row is the truth; the queue carries nothing but its id.
+    """A durable background job. This row is authoritative; the queue carries only its id.
 
-    `attempt` counts claims, but none that was given back or failed for want of something else. A
-    running job belongs to the worker that holds `lease`, until `lease_until` passes without a
-    heartbeat. A queued job waits for `run_after`; `enqueued_at` is null until its id has been handed
-    to the queue. `finished_at` is null while there is work left: a job that was cancelled keeps it
-    null until a worker has left everything in order. `away_since` is when the first of its last tries
-    failed that were not counted, for want of something else; null if the last one was counted
-    or did a part of the job. `trace_parent` names the span in which the job was asked for, if that was traced.
+    `attempt` counts claims, except those that were released or that failed because something the job needs was
+    unavailable. A running job belongs to the worker that holds `lease`, until `lease_until` passes without a heartbeat.
+    A queued job waits for `run_after`; `enqueued_at` is null until its id has been handed to the queue. `finished_at`
+    is null while there is work left: for a cancelled job, until a worker has cleaned up. `away_since` is when the
+    current run of uncounted failures began (something was unavailable); null if the last attempt was counted or did a
+    part of the job. `trace_parent` is the span in which the job was created, if it was traced.
     """
 
     __tablename__ = "jobs"

@@ -1,4 +1,4 @@
-"""What jobs need from the outside."""
+"""Ports of jobs: the queue, and the handlers that do the work."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -6,16 +6,16 @@ from uuid import UUID
 
 
 class JobQueue(Protocol):
-    """Carries the ids of jobs to the workers, at least once, in no promised order.
+    """Delivers the ids of jobs to the workers, at least once and in no guaranteed order.
 
     Attributes:
-        keeps_copies: an id that waits already is kept once more when it is handed over again.
+        keeps_copies: whether enqueueing an id that already waits adds a duplicate.
     """
 
     keeps_copies: bool
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Hand an id over.
+        """Enqueue an id.
 
         Raises:
             UnavailableError: the queue cannot be reached.
@@ -27,7 +27,7 @@ class JobQueue(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a job, as its handler sees it."""
+    """One attempt at a job, as its handler sees it."""
 
     job_id: UUID
     owner_id: UUID
@@ -36,25 +36,25 @@ class Attempt:
 
 
 class ReportProgress(Protocol):
-    """Tells how far an attempt has come."""
+    """Reports the progress of an attempt."""
 
     async def __call__(self, fraction: float) -> None:
         """Record progress from 0 to 1."""
 
 
 class JobHandler(Protocol):
-    """Does the work of one kind of job. An attempt may be repeated: doing it twice must equal doing it once."""
+    """Does the work of one kind of job. It must be idempotent, because an attempt may be repeated."""
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
         """Do the work.
 
         Raises:
-            DropJobError: trying again cannot help.
-            PauseJobError: there is less to do than before; the job goes on later.
-            UpstreamError: if it is retryable, the job is tried again for a day, unless its kind has a schedule.
-            TooManyRequestsError: the same, as long as the owner's quota is one of minutes.
-            Exception: anything else; the job is tried again until its attempts are used up.
+            DropJobError: a retry cannot help; the job fails.
+            PauseJobError: a part is done; the job resumes later, and this attempt does not count.
+            UpstreamError: if it is retryable, the job is retried for a day, unless its kind has a schedule.
+            TooManyRequestsError: the same, if it is retryable, such as for a quota per minute.
+            Exception: anything else; the job is retried until its attempts are used up.
         """
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Leave everything in order after the last attempt has failed; `reason` is fit for the owner's eyes."""
+        """Clean up after the job has failed or been cancelled; `reason` may be shown to the owner."""

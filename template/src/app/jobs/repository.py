@@ -1,4 +1,4 @@
-"""Jobs in SQL. Every time is the database's own, so workers need not agree on the clock."""
+"""SQL for jobs. All times are the database's, so the clocks of workers may differ."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ from sqlalchemy import CTE, ColumnElement, and_, case, delete, func, not_, or_, 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from app.jobs.backlog import Waiting
+from app.jobs.backlog import BacklogEntry
 from app.jobs.models import Job, JobState
 from app.observability.spans import trace_parent
 from app.pages import PageRequest, read_page
@@ -31,7 +31,7 @@ async def add(
     payload: Mapping[str, Any],
     run_after: datetime | None = None,
 ) -> Job:
-    """Record a job that may run at once, or from a time on."""
+    """Insert a job that is due now, or at `run_after`."""
     job = Job(owner_id=owner_id, kind=kind, payload=dict(payload), trace_parent=trace_parent())
     job.run_after = run_after or func.now()
     session.add(job)
@@ -46,7 +46,7 @@ async def find(session: AsyncSession, owner_id: UUID, job_id: UUID) -> Job | Non
 
 
 async def load(session: AsyncSession, job_id: UUID) -> Job | None:
-    """Load a job whose owner has been seen to."""
+    """Load a job by its id; the caller has checked its owner."""
     return await session.get(Job, job_id)
 
 
@@ -58,7 +58,7 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 async def cancel(
     session: AsyncSession, owner_id: UUID, job_id: UUID, *, except_kinds: Collection[str] = ()
 ) -> Job | None:
-    """Cancel a job that has not ended; None if this owner has no such job, it has ended or is of one of these kinds."""
+    """Cancel a job; return None if the owner has no such job, it has ended, or its kind is in `except_kinds`."""
     statement = update(Job).where(
         Job.owner_id == owner_id,
         Job.id == job_id,
@@ -71,7 +71,7 @@ async def cancel(
 async def delay_queued(
     session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
 ) -> None:
-    """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least."""
+    """Delay an owner's queued jobs of a kind whose payloads contain `payload` by at least `seconds` from now."""
     waiting = (
         select(Job.id)
         .where(Job.finished_at.is_(None), Job.state == JobState.QUEUED, Job.run_after < _in(seconds))
@@ -83,9 +83,9 @@ async def delay_queued(
 
 
 async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:
-    """Note that the queue has the id of a new job.
+    """Record that the queue took the id of a new job.
 
-    A worker may have been quicker: what it has written about the job's first try, counted or not, stays.
+    No effect if a worker was quicker and has already recorded the first attempt, counted or not.
     """
     untried = (Job.state == JobState.QUEUED, Job.attempt == 0, Job.error.is_(None), Job.run_after <= func.now())
     statement = update(Job).where(Job.id == job_id, *untried)
@@ -93,14 +93,14 @@ async def mark_enqueued(session: AsyncSession, job_id: UUID) -> None:
 
 
 async def mark_not_enqueued(session: AsyncSession, job_ids: Collection[UUID]) -> None:
-    """Note that the queue did not take these ids."""
+    """Record that the queue did not take these ids."""
     await session.execute(update(Job).where(Job.id.in_(job_ids)).values(enqueued_at=None))
 
 
 async def find_fairer(session: AsyncSession, job_id: UUID) -> UUID | None:
-    """Find the job that goes before this one, as it is due and its owner has fewer jobs running; None if there is none.
+    """Find the due job that takes precedence because its owner has fewer jobs running; None if there is none.
 
-    Of several it is the one that has waited longest.
+    Of several, return the one that has been due longest.
     """
     owner_id = await session.scalar(select(Job.owner_id).where(Job.id == job_id, Job.state == JobState.QUEUED))
     running = select(Job.owner_id, func.count()).where(Job.finished_at.is_(None), Job.state == JobState.RUNNING)
@@ -115,9 +115,9 @@ async def find_fairer(session: AsyncSession, job_id: UUID) -> UUID | None:
 
 
 async def claim(session: AsyncSession, job_id: UUID, lease: UUID, seconds: float) -> Job | None:
-    """Take a job that is due, or a cancelled one that is to be left in order; None if there is nothing to take.
+    """Claim a job that is due, or a cancelled one that needs cleaning up; None if there is nothing to claim.
 
-    Of several workers that try at the same time one succeeds.
+    If several workers try concurrently, one succeeds.
     """
     statement = update(Job).where(Job.id == job_id, _has_work())
     due = Job.state == JobState.QUEUED
@@ -133,14 +133,14 @@ async def claim(session: AsyncSession, job_id: UUID, lease: UUID, seconds: float
 async def heartbeat(
     session: AsyncSession, job_id: UUID, lease: UUID, *, seconds: float, progress: float
 ) -> JobState | None:
-    """Extend a lease and write progress; returns the job's state, or None if the lease is somebody else's now."""
+    """Extend a lease and write progress; return the job's state, or None if the lease was lost."""
     statement = update(Job).where(Job.id == job_id, Job.lease == lease)
     state = await session.scalar(statement.values(lease_until=_in(seconds), progress=progress).returning(Job.state))
     return None if state is None else JobState(state)
 
 
 async def close(session: AsyncSession, job_id: UUID, lease: UUID, state: JobState, error: str | None) -> bool:
-    """End a job for good; tells whether the lease still held and nobody had cancelled it meanwhile."""
+    """Finish a job in this state; return whether the lease still held and the job was not cancelled meanwhile."""
     expected = JobState.CANCELLED if state is JobState.CANCELLED else JobState.RUNNING
     values: dict[str, Any] = {"state": state, "error": error, "finished_at": func.now(), "lease": None}
     if state is JobState.SUCCEEDED:
@@ -149,28 +149,28 @@ async def close(session: AsyncSession, job_id: UUID, lease: UUID, state: JobStat
 
 
 async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float) -> bool:
-    """Let a job wait for its next try; tells whether the lease still held."""
+    """Schedule the next attempt in `seconds`; return whether the lease still held and the job was not cancelled."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "away_since": None}
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
-async def requeue_uncounted(  # noqa: PLR0913 - each is named where it is called
+async def requeue_uncounted(  # noqa: PLR0913 - the caller names each
     session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float, is_away: bool
 ) -> bool:
-    """Let a job wait, its try not counted, for want of something else or not; tells whether the lease still held."""
+    """Requeue without counting this attempt; `is_away` marks that something the job needs was unavailable."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
     values["away_since"] = func.coalesce(Job.away_since, func.now()) if is_away else None
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
 async def release(session: AsyncSession, job_id: UUID, lease: UUID) -> bool:
-    """Give a job back as if it had not been claimed; tells whether the lease still held."""
+    """Requeue a job as if it had not been claimed; return whether the lease still held and it was not cancelled."""
     values = _UNENQUEUED | {"attempt": Job.attempt - 1}
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 
 async def requeue_expired(session: AsyncSession, limit: int) -> Sequence[UUID]:
-    """Put jobs back whose worker has fallen silent; what another sweep has in hand is left to it."""
+    """Requeue jobs whose lease has expired, and return their ids; skip rows that another sweep has locked."""
     expired = (
         select(Job.id)
         .where(Job.finished_at.is_(None), Job.state == JobState.RUNNING, Job.lease_until < func.now())
@@ -182,9 +182,9 @@ async def requeue_expired(session: AsyncSession, limit: int) -> Sequence[UUID]:
 
 
 async def take_due(session: AsyncSession, *, requeue_after: float, longest: float, limit: int) -> Sequence[UUID]:
-    """Mark as enqueued what is due and the queue never had, or had so long ago that it may have lost it.
+    """Mark due jobs as enqueued that the queue never had, or has had so long that it may have lost them.
 
-    What the queue never had comes first. The wait for the others doubles until it is the longest.
+    Those that it never had come first. The wait for the others starts at `requeue_after` and doubles up to `longest`.
     """
     waited = func.least(Job.enqueued_at - Job.run_after, timedelta(seconds=longest))
     patience = func.greatest(timedelta(seconds=requeue_after), waited)
@@ -196,28 +196,27 @@ async def take_due(session: AsyncSession, *, requeue_after: float, longest: floa
 
 
 async def count_unfinished(session: AsyncSession, *, within: float) -> int:
-    """Count the jobs, of every owner, in which there is work left; cancelled ones until they are left in order.
+    """Count the unfinished jobs of all owners, cancelled ones included until they are cleaned up.
 
-    Those whose next try is more than so many seconds away do not count: no queue knows of them yet.
+    Jobs due more than `within` seconds from now do not count: they are not in the queue yet.
     """
     later = and_(Job.state == JobState.QUEUED, Job.run_after > _in(within))
     statement = select(func.count()).select_from(Job).where(Job.finished_at.is_(None), not_(later))
     return await session.scalar(statement) or 0
 
 
-async def count_backlog(session: AsyncSession) -> list[Waiting]:
-    """Count the jobs, of every owner, in which there is work left, by kind and state."""
+async def count_backlog(session: AsyncSession) -> list[BacklogEntry]:
+    """Count the unfinished jobs of all owners by kind and state."""
     waited = func.max(func.extract("epoch", func.now() - Job.run_after))
     statement = select(Job.kind, Job.state, func.count(), waited).where(Job.finished_at.is_(None))
     rows = await session.execute(statement.group_by(Job.kind, Job.state))
-    return [Waiting(kind, JobState(state), jobs, float(seconds)) for kind, state, jobs, seconds in rows]
+    return [BacklogEntry(kind, JobState(state), jobs, float(seconds)) for kind, state, jobs, seconds in rows]
 
 
 async def delete_ended(session: AsyncSession, *, days: int, limit: int, keep_unsucceeded: Collection[str] = ()) -> int:
-    """Delete jobs that ended longer ago, and return how many; jobs of some kinds only if they succeeded."""
+    """Delete at most `limit` jobs that ended `days` ago, and return how many; some kinds only if they succeeded."""
     old = select(Job.id).where(Job.finished_at < func.now() - timedelta(days=days)).order_by(Job.finished_at)
     done = old.where(or_(Job.state == JobState.SUCCEEDED, Job.kind.not_in(keep_unsucceeded)))
-    # What is being deleted elsewhere is left alone.
     locked = done.limit(limit).with_for_update(skip_locked=True).scalar_subquery()
     return len((await session.scalars(delete(Job).where(Job.id.in_(locked)).returning(Job.id))).all())
 
@@ -230,7 +229,7 @@ async def _change_held(
 
 
 def _first_of_each_owner() -> CTE:
-    """Go from owner to owner along the index: those who have many jobs waiting cost no more than others."""
+    """Walk the index from owner to owner, so that an owner with many queued jobs costs no more than another."""
     first = select(Job.id, Job.owner_id, Job.run_after).where(Job.finished_at.is_(None), Job.state == JobState.QUEUED)
     found = first.order_by(Job.owner_id, Job.run_after).limit(1).cte("first_of_each_owner", recursive=True)
     job = aliased(Job)

@@ -1,4 +1,4 @@
-"""Jobs over HTTP."""
+"""HTTP routes for jobs."""
 
 from uuid import UUID
 
@@ -21,11 +21,11 @@ async def list_jobs(page: PageDep, caller: CallerDep, services: ServicesDep) -> 
 
 @router.get("/{job_id}", response_model=JobRead)
 async def read_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Job:
-    """Show one job."""
+    """Return a job."""
     return await services.jobs.get(job_id, caller=caller)
 
 
 @router.post("/{job_id}/cancel", response_model=JobRead)
 async def cancel_job(job_id: UUID, caller: CallerDep, services: ServicesDep) -> Job:
-    """Cancel a job; what is under way stops within seconds."""
+    """Cancel a job; if it is running, it stops within seconds."""
     return await services.jobs.cancel(job_id, caller=caller)

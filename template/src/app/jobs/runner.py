@@ -1,4 +1,4 @@
-"""One attempt at a job: claimed, worked on under a heartbeat, settled."""
+"""Runs one attempt at a job: claims it, does the work under a heartbeat, records the outcome."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ from app.jobs.metrics import Outcome, record_attempt
 from app.jobs.models import JobState
 from app.jobs.ports import Attempt, JobHandler, JobQueue
 from app.jobs.settings import JobsSettings
-from app.observability.spans import first_span, mark_failed
+from app.observability.spans import consumer_span, mark_failed
 
 log = structlog.get_logger(__name__)
 
@@ -29,24 +29,25 @@ INTERRUPTED = "The job was interrupted too often."
 CANCELLED = "The job was cancelled."
 UNKNOWN_KIND = "No worker knows this kind of job."
 
-# Seconds, from when a job was recorded, in which tries that fail for want of something else do not count, and the
+# Seconds after a job's creation in which attempts that fail because something is unavailable do not count, and the
 # longest wait between two of them.
 PATIENCE = 24 * 3600
 LONGEST_WAIT = 3600
 
-# Seconds for which an id is kept while the database is away, and between two tries to claim its job.
+# Seconds for which claiming is retried while the database is unavailable, and between two attempts to claim.
 CLAIM_PATIENCE = 300.0
 CLAIM_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class JobRunner:
-    """Does what a job asks for. Running an id twice, at once or later, is harmless.
+    """Runs jobs with the handlers of their kinds. Running an id twice, concurrently or later, is harmless.
 
     Attributes:
-        publisher: is told how jobs have ended.
-        schedules: for kinds of jobs that are not tried again as the settings say, the seconds before each further try.
-        queue: takes ids back that could not be looked into.
+        handlers: by kind of job.
+        publisher: notifies owners of how their jobs ended.
+        schedules: delays in seconds before each retry, for the kinds that do not follow the settings.
+        queue: takes back ids that could not be claimed because the database was unavailable.
     """
 
     database: Database
@@ -57,10 +58,10 @@ class JobRunner:
     queue: JobQueue | None = None
 
     async def run(self, job_id: UUID) -> None:
-        """Work on a job if there is something to do for it and nobody else does it.
+        """Run a job unless it is finished or another worker has it.
 
-        Another goes first if it is due and its owner has fewer jobs running; the sweeper then sends this one again.
-        Cancelling this call gives the job back, to be run again without a try having been counted.
+        A due job whose owner has fewer jobs running takes precedence; the sweeper then enqueues this one again.
+        Cancelling this call returns the job to the queue without counting the attempt.
         """
         lease = await self._claim(job_id)
         if lease is None:
@@ -69,7 +70,7 @@ class JobRunner:
         job = lease.job
         with (
             structlog.contextvars.bound_contextvars(job_id=str(job.id), kind=job.kind, attempt=job.attempt),
-            first_span(f"job {job.kind}", {"app.job_id": str(job.id), "app.attempt": job.attempt}, job.trace_parent),
+            consumer_span(f"job {job.kind}", {"app.job_id": str(job.id), "app.attempt": job.attempt}, job.trace_parent),
         ):
             if job.state == JobState.CANCELLED:
                 await self._withdraw(lease, JobState.CANCELLED)
@@ -77,7 +78,7 @@ class JobRunner:
                 await self._attempt(lease)
 
     async def _claim(self, job_id: UUID) -> Lease | None:
-        # The queue has let go of the id: dropped as well, it would not come again before the sweeper takes it for lost.
+        # The queue no longer has the id: if it were dropped here, it would wait for the sweeper to find it lost.
         clock = asyncio.get_running_loop().time
         end = clock() + CLAIM_PATIENCE
         try:
@@ -118,7 +119,7 @@ class JobRunner:
         job = lease.job
         handler = self.handlers.get(job.kind)
         if handler is None:
-            # While one release takes the place of another, a worker of the newer one may know it.
+            # During a rolling update, a worker of the newer release may know the kind.
             if _seconds_since(job.created_at) < PATIENCE:
                 await self._wait(lease, UNKNOWN_KIND)
             else:
@@ -146,7 +147,7 @@ class JobRunner:
     async def _settle_failure(self, lease: Lease, error: Exception, reason: str) -> None:
         kind, number = lease.job.kind, lease.job.attempt
         mark_failed(get_current_span(), error)
-        # A foreseen failure explains itself; the trace of any other is what its mending needs.
+        # An expected error needs no traceback.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
         is_away = isinstance(error, AppError) and error.retryable and kind not in self.schedules
@@ -159,10 +160,10 @@ class JobRunner:
             await self._settle_retry(lease, delay, requeued=await lease.requeue(reason, delay))
 
     async def _wait(self, lease: Lease, reason: str, least: float = 0, *, is_away: bool = True) -> None:
-        # As long again as it has been away by now, so that the waits grow although no try is counted.
+        # Wait as long again as it has been unavailable, so that the waits grow although no attempt is counted.
         since = lease.job.away_since if is_away else None
         away = 0 if since is None else _seconds_since(since)
-        delay = max(least, _spread(min(LONGEST_WAIT, max(self.settings.backoff_base, away))))
+        delay = max(least, _jitter(min(LONGEST_WAIT, max(self.settings.backoff_base, away))))
         requeued = await lease.requeue_uncounted(reason, delay, is_away=is_away)
         await self._settle_retry(lease, delay, requeued=requeued)
 
@@ -174,7 +175,7 @@ class JobRunner:
             await self._withdraw(lease, await lease.beat())
 
     async def _fail(self, lease: Lease, reason: str) -> None:
-        # First the tidying, then the record of it: a crash between the two repeats the tidying, never skips it.
+        # Clean up first, then record it: a crash in between repeats the cleanup instead of skipping it.
         await self._give_up(lease, reason)
         if await lease.close(JobState.FAILED, reason):
             _record(lease, "failed")
@@ -207,8 +208,8 @@ class JobRunner:
 
     def _backoff(self, kind: str, number: int) -> float:
         if kind in self.schedules:
-            return _spread(self.schedules[kind][number - 1])
-        return _spread(min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1)))
+            return _jitter(self.schedules[kind][number - 1])
+        return _jitter(min(self.settings.backoff_cap, self.settings.backoff_base * 2.0 ** (number - 1)))
 
 
 def _record(lease: Lease, outcome: Outcome) -> None:
@@ -216,12 +217,12 @@ def _record(lease: Lease, outcome: Outcome) -> None:
 
 
 def _seconds_since(moment: datetime) -> float:
-    # By this machine's clock: against the waits that follow from it, what it is off does not matter.
+    # By the local clock: its error is small compared with the waits that depend on it.
     return (datetime.now(UTC) - moment).total_seconds()
 
 
-def _spread(longest: float) -> float:
-    return longest * random.uniform(0.5, 1)  # noqa: S311 - spreads retries, guards nothing
+def _jitter(longest: float) -> float:
+    return longest * random.uniform(0.5, 1)  # noqa: S311 - no cryptography
 
 
 def _attempt_of(lease: Lease) -> Attempt:

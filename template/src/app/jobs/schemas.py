@@ -1,4 +1,4 @@
-"""Jobs on the wire."""
+"""Request and response schemas of jobs."""
 
 from datetime import datetime
 from uuid import UUID
@@ -9,16 +9,16 @@ from app.jobs.models import JobState
 
 
 class JobRead(BaseModel):
-    """A piece of durable work."""
+    """A background job."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     kind: str = Field(examples=["documents.ingest"])
     state: JobState
-    progress: float = Field(ge=0, le=1, description="how far the current try has come, 0 to 1")
+    progress: float = Field(ge=0, le=1, description="progress of the current attempt, 0 to 1")
     attempt: int = Field(
-        ge=0, description="its tries; none counts that failed because something that the service needs was away"
+        ge=0, description="attempts so far, except those that failed because a dependency was unavailable"
     )
-    error: str | None = Field(description="why the last try failed")
+    error: str | None = Field(description="why the last attempt failed")
     created_at: datetime

@@ -1,4 +1,4 @@
-"""Jobs as their owners see them, and as other use cases start them."""
+"""The use cases of jobs: started by other services, shown to and cancelled by their owners."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from app.auth.caller import Caller, Scope
 from app.database import Database
 from app.errors import ConflictError, NotFoundError, UnavailableError
 from app.jobs import repository
-from app.jobs.backlog import Waiting
+from app.jobs.backlog import BacklogEntry
 from app.jobs.models import Job, JobState
 from app.jobs.ports import JobQueue
 from app.pages import PageRequest
@@ -23,10 +23,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobService:
-    """Records jobs, starts them, shows them to their owners.
+    """Creates jobs, enqueues them and shows them to their owners.
 
     Attributes:
-        uncancellable: the kinds of jobs that nobody may cancel, because somebody relies on them.
+        uncancellable: kinds of jobs that owners may not cancel.
     """
 
     database: Database
@@ -42,27 +42,27 @@ class JobService:
         payload: Mapping[str, Any],
         run_after: datetime | None = None,
     ) -> Job:
-        """Record a job in the transaction of the use case that it belongs to; `enqueue` it after the commit.
+        """Store a job in the caller's transaction; call `enqueue` after the commit.
 
-        One that is to run later needs no more: the sweeper sees to it.
+        A job with `run_after` need not be enqueued: the sweeper does it when the job is due.
         """
         return await repository.add(session, owner_id=owner_id, kind=kind, payload=payload, run_after=run_after)
 
     async def delay_queued(
         self, session: AsyncSession, *, owner_id: UUID, kind: str, payload: Mapping[str, Any], seconds: float
     ) -> None:
-        """Let an owner's queued jobs of a kind, whose payloads hold this, wait for so many seconds at least.
+        """Delay an owner's queued jobs of a kind whose payloads contain `payload` by at least `seconds` from now.
 
-        No try of theirs is counted for it.
+        This counts no attempt.
         """
         await repository.delay_queued(session, owner_id=owner_id, kind=kind, payload=payload, seconds=seconds)
 
     async def find(self, session: AsyncSession, job_id: UUID | None) -> Job | None:
-        """Find the job that another use case has noted; None if there is none. Its owner is the other's business."""
+        """Find a job by its id; None if there is none. The caller has checked who owns it."""
         return None if job_id is None else await repository.load(session, job_id)
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Hand a recorded job to the workers; if the queue is down, the sweeper does it later."""
+        """Enqueue a recorded job; if the queue is down, the sweeper does it later."""
         try:
             await self.queue.enqueue(job_id)
         except UnavailableError as error:
@@ -71,13 +71,13 @@ class JobService:
         async with self.database.transaction() as session:
             await repository.mark_enqueued(session, job_id)
 
-    async def count_backlog(self) -> list[Waiting]:
-        """Count everybody's jobs in which there is work left, for whoever runs the service."""
+    async def count_backlog(self) -> list[BacklogEntry]:
+        """Count the unfinished jobs of all owners, for the metrics."""
         async with self.database.transaction() as session:
             return await repository.count_backlog(session)
 
     async def get(self, job_id: UUID, *, caller: Caller) -> Job:
-        """Return a job.
+        """Return one of the caller's jobs.
 
         Raises:
             NotFoundError: the caller has no such job.
@@ -93,11 +93,11 @@ class JobService:
             return await repository.list_for(session, caller.id, page)
 
     async def cancel(self, job_id: UUID, *, caller: Caller) -> Job:
-        """Cancel a job; a worker that is at it stops within seconds. Cancelling twice is harmless.
+        """Cancel a job; if it is running, it stops within seconds. Cancelling is idempotent.
 
         Raises:
             NotFoundError: the caller has no such job.
-            ConflictError: the job has ended, or is of a uncancellable kind.
+            ConflictError: the job has ended, or its kind cannot be cancelled.
         """
         caller.require(Scope.JOBS)
         async with self.database.transaction() as session:

@@ -1,4 +1,4 @@
-"""Finds jobs that the queue or a worker has lost, and hands them over again."""
+"""The sweeper: enqueues jobs that are due and those that the queue or a worker has lost."""
 
 import structlog
 
@@ -10,20 +10,20 @@ from app.jobs.settings import JobsSettings
 
 log = structlog.get_logger(__name__)
 
-# Rows that one sweep takes at most: a long backlog is worked off sweep by sweep, in short transactions.
+# Most rows per sweep: a long backlog takes several sweeps, each with short transactions.
 BATCH = 200
 
-# Seconds after which an id that no worker took is sent once more at the latest, unless `requeue_after` is longer.
+# Longest wait in seconds before an unclaimed id is enqueued again, unless `requeue_after` is longer.
 LONGEST_REQUEUE = 3600.0
 
 
 async def sweep(database: Database, queue: JobQueue, settings: JobsSettings) -> int:
-    """Enqueue what is due and not under way; returns how many ids the queue took.
+    """Enqueue the jobs that are due and not running; return how many ids the queue took.
 
-    That covers jobs whose worker has died, retries whose time has come, and ids that never reached
-    the queue or were lost by it. Any number of sweeps may run at the same time.
+    These include jobs whose worker has died, retries that are due, and ids that never reached the queue or that it
+    lost. Sweeps may run concurrently.
     """
-    # What waits long does so in a long queue, which copies would only make longer.
+    # Jobs that wait long do so in a long queue, which duplicates would only lengthen.
     longest = LONGEST_REQUEUE if queue.keeps_copies else settings.requeue_after
     async with database.transaction() as session:
         expired = await repository.requeue_expired(session, BATCH)

@@ -1,4 +1,4 @@
-"""An MCP server beside the HTTP API: the same use cases, the same credentials, for AI assistants."""
+"""The MCP server: the use cases of the HTTP API, with the same credentials, for AI assistants."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ CALLER = "app.caller"
 
 
 class AuthenticatedApp:
-    """Lets requests with valid credentials through and notes whose they are."""
+    """ASGI wrapper that requires valid credentials and stores the caller in the scope."""
 
     def __init__(self, app: ASGIApp, auth: AuthService) -> None:
         self.app = app
@@ -43,8 +43,8 @@ class AuthenticatedApp:
         await self.app(scope, receive, send)
 
 
-class McpDoor:
-    """Passes requests on to the server that runs while the application does."""
+class McpEndpoint:
+    """Forwards requests to the MCP server, which is started in the application's lifespan."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,7 +52,7 @@ class McpDoor:
 
 
 def build_server(name: str, retrieval: RetrievalService, answers: AnswerService) -> MCPServer[Any]:
-    """Offer search and answers as tools."""
+    """Create the server, with search and answers as tools."""
     server: MCPServer[Any] = MCPServer(name, instructions="Searches the caller's documents and answers from them.")
 
     @server.tool()
@@ -79,10 +79,10 @@ def build_server(name: str, retrieval: RetrievalService, answers: AnswerService)
 async def open_mcp(
     name: str, *, auth: AuthService, retrieval: RetrievalService, answers: AnswerService
 ) -> AsyncIterator[ASGIApp]:
-    """Run the server while the block runs; gives the application that answers at `/mcp`."""
+    """Run the server while the block runs; yield the ASGI application for `/mcp`."""
     server = build_server(name, retrieval, answers)
-    # Rebinding attacks ride on ambient credentials; here every request must bring a bearer token,
-    # and the host name of a deployment is not known to the service.
+    # DNS rebinding exploits ambient credentials; here every request needs a bearer token. Besides, the service does
+    # not know its host name.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     async with server.session_manager.run():

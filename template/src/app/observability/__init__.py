@@ -1,1 +1,1 @@
-"""Logs, metrics, traces, and an identifier for each request."""
+"""Logs, metrics, traces and request ids."""

@@ -8,17 +8,17 @@ import structlog
 from pydantic import BaseModel, ConfigDict
 
 from app.guardrails.personal_data import redact_values
-from app.observability.spans import trace_of
+from app.observability.spans import trace_ids
 
-# Hexadecimal digits, which by chance look like a number of a person; UUIDs are known by their form.
+# Hexadecimal ids, which could be mistaken for personal numbers; UUIDs are recognised by their format.
 IDENTIFIERS = frozenset(("trace_id", "span_id", "request_id", "job_id"))
-# What the processors below put into every line, in place of whatever has these names: nobody else's words.
+# Set by the processors below, so they contain no personal data.
 OWN = frozenset(("timestamp", "level", "logger"))
 UNTOUCHED = IDENTIFIERS | OWN
 
 
 class LoggingSettings(BaseModel):
-    """What is logged, and how it looks."""
+    """Level and format of logs."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,13 +27,13 @@ class LoggingSettings(BaseModel):
 
 
 def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -> None:
-    """Send every log line, the libraries' too, to the stream in one format; to standard output if none is given."""
+    """Send all log lines, including those of libraries, to the stream in one format; standard output by default."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _name_trace,
+        _add_trace_ids,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -45,14 +45,14 @@ def configure_logging(settings: LoggingSettings, stream: TextIO | None = None) -
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_renderers(settings.format))
     )
     logging.basicConfig(level=settings.level, handlers=[handler], force=True)
-    # The server has set these up for itself, as plain text that nobody has redacted.
+    # Uvicorn's own handlers write plain text, which is not redacted.
     for own in ("uvicorn", "uvicorn.access"):
         logging.getLogger(own).handlers.clear()
         logging.getLogger(own).propagate = True
-    # These write a line per request; the middleware has said it already.
+    # These write a line per request, as the middleware does.
     for noisy in ("uvicorn.access", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # These write whole requests, prompts and all, when everything is logged.
+    # At level DEBUG, these log complete requests, prompts included.
     for indiscreet in ("anthropic", "openai"):
         logging.getLogger(indiscreet).setLevel(logging.INFO)
 
@@ -61,16 +61,16 @@ def _renderers(style: str) -> list[structlog.typing.Processor]:
     first = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     texts: list[structlog.typing.Processor] = [first, structlog.processors.format_exc_info, _redact]
     if style == "console":
-        # A prettier traceback would show the values of variables, which nobody has redacted.
+        # A richer traceback would show the values of variables, which are not redacted.
         return [*texts, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     return [*texts, structlog.processors.JSONRenderer()]
 
 
-def _name_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Say in which trace the line was written, if in any."""
-    return {**event, **trace_of()}
+def _add_trace_ids(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the ids of the current trace and span, if there are any."""
+    return {**event, **trace_ids()}
 
 
 def _redact(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Take personal data out of every text of a line, tracebacks included."""
+    """Redact personal data in all values of a line, tracebacks included."""
     return {name: value if name in UNTOUCHED else redact_values(value) for name, value in event.items()}

@@ -1,4 +1,4 @@
-"""Metrics by OpenTelemetry: collected for Prometheus, sent to a collector, or both."""
+"""OpenTelemetry metrics, exported to Prometheus, to a collector, or to both."""
 
 import os
 import socket
@@ -15,53 +15,53 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resou
 from prometheus_client import CollectorRegistry, ProcessCollector
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
-from app.observability.sending import SEND_SECONDS, address, send_the_rest
+from app.observability.sending import SEND_SECONDS, flush_with_timeout, signal_url
 
-# Seconds between two sendings to a collector: as often as Prometheus usually asks.
+# Seconds between two exports to a collector, the usual scrape interval of Prometheus.
 INTERVAL = 15.0
 
 
 class MetricsSettings(BaseModel):
-    """Whether `/metrics` is served and to whom, and where metrics are sent."""
+    """Access to `/metrics`, and the collector for metrics."""
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool = Field(default=True, description="serve /metrics; otherwise meters tell an SDK of yours, or nobody")
+    enabled: bool = Field(default=True, description="serve /metrics and collect metrics for it")
     token: SecretStr | None = Field(
-        default=None, min_length=16, description="what Prometheus must send as bearer token; none lets everybody read"
+        default=None, min_length=16, description="bearer token that Prometheus must send; without it, access is public"
     )
     endpoint: HttpUrl | None = Field(
-        default=None, description="where a collector takes OTLP over HTTP, from workers too; none: nothing is sent"
+        default=None, description="OTLP/HTTP endpoint of a collector, also for workers; none disables the export"
     )
 
 
 def collect_metrics(service: str) -> CollectorRegistry:
-    """Start collecting this process's metrics under this service name."""
+    """Start to collect this process's metrics for Prometheus, and return their registry."""
     return _collect_from(_meter_provider(service))
 
 
 @asynccontextmanager
 async def open_metrics(settings: MetricsSettings, service: str) -> AsyncIterator[None]:
-    """Send this process's metrics while the block runs, if there is a collector, and once more at its end.
+    """Export this process's metrics to the collector, if there is one, while the block runs and at its end.
 
-    A slow or absent collector never delays requests or jobs; the next transmission makes up for lost ones.
+    A slow or unavailable collector never delays requests or jobs; the next export makes up for lost ones.
 
     Args:
-        settings: where to.
-        service: what the process is called there; its instance is the machine's name and the process's number.
+        settings: configure the collector.
+        service: the service name; the instance is the host name and the process id.
     """
     if settings.endpoint is None:
         yield
         return
-    reader = _send_to(address(settings.endpoint, "metrics"), _meter_provider(service))
+    reader = _send_to(signal_url(settings.endpoint, "metrics"), _meter_provider(service))
     try:
         yield
     finally:
-        await send_the_rest(reader.force_flush)
+        await flush_with_timeout(reader.force_flush)
 
 
 def _meter_provider(service: str) -> MeterProvider:
-    """Give the process's one provider; OpenTelemetry takes no second one, nor one back."""
+    """Return the process's provider; OpenTelemetry allows setting it only once."""
     given = get_meter_provider()
     if isinstance(given, MeterProvider):
         return given

@@ -1,4 +1,4 @@
-"""An identifier and one log line for every request."""
+"""Middleware for request ids, one log line per request, and unexpected errors."""
 
 import re
 import time
@@ -16,14 +16,14 @@ from app.response_headers import collect_response_headers
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
-# What a proxy may hand us: short and harmless in a log line.
+# Ids that are accepted from a proxy: short, and harmless in a log line.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{8,128}")
-# Probes and Prometheus come every few seconds, and say nothing while all is well.
+# Probes and Prometheus call these every few seconds; successes are logged at level DEBUG.
 QUIET = ("/health/", "/metrics", "/v2/health/")
 
 
 class RequestMiddleware:
-    """Names the request, logs how it ended, and turns what nobody foresaw into a bare 500."""
+    """Assigns a request id, logs the request, and turns unexpected errors into a 500 problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

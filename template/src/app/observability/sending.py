@@ -1,4 +1,4 @@
-"""Sending traces and metrics to an OpenTelemetry collector."""
+"""What the exports of traces and metrics to a collector share."""
 
 import asyncio
 import threading
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from pydantic import HttpUrl
 
-# Seconds that one sending may take, and that the last ones together may hold up the end of the process.
+# Timeout of one export, and of the final flush on shutdown, in seconds.
 SEND_SECONDS = 5.0
 FLUSH_SECONDS = 5.0
 
 
-def address(endpoint: HttpUrl, signal: str) -> str:
-    """Return the collector's HTTP address for one signal, `traces` or `metrics`."""
+def signal_url(endpoint: HttpUrl, signal: str) -> str:
+    """Return the collector's URL for a signal, `traces` or `metrics`."""
     return f"{str(endpoint).rstrip('/')}/v1/{signal}"
 
 
-async def send_the_rest(flush: Callable[[], object]) -> None:
-    """Flush for a few seconds at most, since flushing itself has no time limit and must not hold up the process."""
+async def flush_with_timeout(flush: Callable[[], object]) -> None:
+    """Flush for at most `FLUSH_SECONDS`, because `flush` itself has no timeout and must not delay the shutdown."""
     flushing = threading.Thread(target=flush, daemon=True)
     flushing.start()
     await asyncio.to_thread(flushing.join, FLUSH_SECONDS)

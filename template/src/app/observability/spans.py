@@ -1,4 +1,4 @@
-"""Spans: what a request or a job spends its time on; where nobody collects them, they cost next to nothing."""
+"""Tracing spans for the steps of requests and jobs; they cost next to nothing if tracing is off."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,29 +14,29 @@ _w3c = TraceContextTextMapPropagator()
 
 
 def span(name: str, attributes: Attributes) -> AbstractContextManager[Span]:
-    """Measure a block as a step of what is traced, if it is: otherwise a look is all that it costs.
+    """Trace a block as a child of the current span; do nothing if there is none that records.
 
-    Of an exception the span names the class, and nothing of the words, which may quote a caller.
+    For an exception the span has the class, but not the message, which may quote a caller.
 
     Args:
-        name: what is done, with as few different names as there are things to do.
-        attributes: what distinguishes this time from others.
+        name: the operation, of low cardinality.
+        attributes: the details of this call.
     """
     if not get_current_span().is_recording():
         return nullcontext(INVALID_SPAN)
     return _measured(_tracer.start_span(name, attributes=attributes))
 
 
-def first_span(name: str, attributes: Attributes, parent: str | None) -> AbstractContextManager[Span]:
-    """Measure a block as `span` does, where a process takes up what another has asked for.
+def consumer_span(name: str, attributes: Attributes, parent: str | None) -> AbstractContextManager[Span]:
+    """Trace a block that continues the trace of another process, such as a job.
 
     Args:
-        name: what is done.
-        attributes: what distinguishes this time from others.
-        parent: what `trace_parent` gave where it was asked for; without it a trace begins here.
+        name: the operation, of low cardinality.
+        attributes: the details of this call.
+        parent: the `trace_parent` of the span that created the job; None starts a new trace.
     """
-    asked = _w3c.extract({"traceparent": parent or ""})
-    return _measured(_tracer.start_span(name, asked, SpanKind.CONSUMER, attributes))
+    context = _w3c.extract({"traceparent": parent or ""})
+    return _measured(_tracer.start_span(name, context, SpanKind.CONSUMER, attributes))
 
 
 @contextmanager
@@ -50,25 +50,25 @@ def _measured(measured: Span) -> Iterator[Span]:
 
 
 def begin_span(name: str, attributes: Attributes) -> Span:
-    """Begin to measure what ends elsewhere, as a stream does; whoever began it ends it."""
+    """Start a span that the caller must end, for example when a stream ends."""
     return _tracer.start_span(name, kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def mark_failed(failed: Span, error: Exception) -> None:
-    """Note on a span that it ended with this."""
+    """Mark a span as failed, with the class of the error."""
     failed.set_attribute("error.type", type(error).__qualname__)
     failed.set_status(StatusCode.ERROR)
 
 
 def trace_parent() -> str | None:
-    """Name the span that is under way, as the `traceparent` of W3C Trace Context, 55 characters; None without one."""
+    """Return the current span as a `traceparent` of W3C Trace Context, 55 characters; None if there is none."""
     carrier: dict[str, str] = {}
     _w3c.inject(carrier)
     return carrier.get("traceparent")
 
 
-def trace_of() -> dict[str, str]:
-    """Say in which trace and span this is, for a line of the log; nothing without one."""
+def trace_ids() -> dict[str, str]:
+    """Return the ids of the current trace and span for log lines; empty if there are none."""
     context = get_current_span().get_span_context()
     if not context.is_valid:
         return {}

@@ -1,4 +1,4 @@
-"""Telemetry of a process: traces and metrics for an OpenTelemetry collector."""
+"""Export of a process's traces and metrics to an OpenTelemetry collector."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,12 +9,12 @@ from app.observability.tracing import TracingSettings, open_tracing
 
 @asynccontextmanager
 async def open_telemetry(tracing: TracingSettings, metrics: MetricsSettings, service: str) -> AsyncIterator[None]:
-    """Send traces and metrics while the block runs, each if there is a collector for it.
+    """Export traces and metrics while the block runs, each if a collector is configured for it.
 
     Args:
-        tracing: where traces go.
-        metrics: where metrics go.
-        service: what the process is called there.
+        tracing: configures the collector of traces.
+        metrics: configures the collector of metrics.
+        service: the service name.
     """
     async with open_tracing(tracing, service), open_metrics(metrics, service):
         yield

@@ -1,4 +1,4 @@
-"""Traces, sent to a collector of OpenTelemetry."""
+"""Export of traces to an OpenTelemetry collector."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,48 +15,48 @@ from opentelemetry.trace import set_tracer_provider
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from app.guardrails.personal_data import redact_personal_data
-from app.observability.sending import SEND_SECONDS, address, send_the_rest
+from app.observability.sending import SEND_SECONDS, flush_with_timeout, signal_url
 
-# Where a caller's own words can be.
+# Span attributes that may contain personal data.
 WORDS = ("url.path", "url.query")
 
 
 class TracingSettings(BaseModel):
-    """Whether requests and jobs are traced, and where to."""
+    """The collector and the sampling of traces."""
 
     model_config = ConfigDict(extra="forbid")
 
     endpoint: HttpUrl | None = Field(
-        default=None, description="where a collector takes OTLP over HTTP; none: no traces"
+        default=None, description="OTLP/HTTP endpoint of a collector; none disables tracing"
     )
     sample_ratio: float = Field(
-        default=1.0, ge=0.0, le=1.0, description="share of traces that are kept, unless the caller has decided"
+        default=1.0, ge=0.0, le=1.0, description="share of traces to sample, unless the caller's trace decides"
     )
 
 
 @asynccontextmanager
 async def open_tracing(settings: TracingSettings, service: str) -> AsyncIterator[None]:
-    """Trace while the block runs, if there is a collector; what is left to send at its end has a few seconds.
+    """Trace while the block runs, if a collector is configured; its end waits at most a few seconds for exports.
 
-    A collector that is slow or away costs spans, never requests.
+    A slow or unavailable collector loses spans, but never delays requests.
 
     Args:
-        settings: where to, and how many.
-        service: what the process is called in the traces.
+        settings: configure the collector and the sampling.
+        service: the service name.
     """
     if settings.endpoint is None:
         yield
         return
-    provider = _send_to(address(settings.endpoint, "traces"), settings.sample_ratio, service)
+    provider = _send_to(signal_url(settings.endpoint, "traces"), settings.sample_ratio, service)
     try:
         yield
     finally:
-        await send_the_rest(provider.force_flush)
+        await flush_with_timeout(provider.force_flush)
 
 
 @cache
 def _send_to(url: str, ratio: float, service: str) -> TracerProvider:
-    """Make the process's one provider; the SDK takes no second one, nor one back."""
+    """Create the process's provider; the SDK allows setting it only once."""
     provider = TracerProvider(
         sampler=ParentBasedTraceIdRatio(ratio),
         resource=Resource.create({SERVICE_NAME: service}),
@@ -69,10 +69,10 @@ def _send_to(url: str, ratio: float, service: str) -> TracerProvider:
 
 
 class Redaction(SpanProcessor):
-    """Takes personal data out of what spans say of a request's address, as out of the log."""
+    """Redacts personal data in the URL attributes of spans, as the logs do."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Replace it before anybody sees it."""
+        """Redact the attributes before the span is exported."""
         attributes = span.attributes or {}
         for name in WORDS:
             if name in attributes:

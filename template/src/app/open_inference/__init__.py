@@ -1,1 +1,1 @@
-"""The Open Inference Protocol, version 2, over HTTP: any ONNX model takes and gives tensors."""
+"""HTTP API of the Open Inference Protocol, version 2: tensor inference with any ONNX model."""

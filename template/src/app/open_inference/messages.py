@@ -1,4 +1,4 @@
-"""Reading inference requests and writing their answers, with or without binary data after the JSON."""
+"""Parse inference requests and serialize responses: JSON, optionally followed by binary tensor data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app.json_marks import check_marks, count_marks
 from app.open_inference.schemas import InferenceRequest, RequestInput
 from app.open_inference.tensor_data import read_binary, read_json, write_binary, write_json
 
-# They would change what the answer means, so they are not passed over in silence.
+# Parameters that would change the meaning of the response, so they are rejected instead of ignored.
 NOT_OFFERED = {
     "classification",
     "sequence_end",
@@ -29,44 +29,46 @@ NOT_OFFERED = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """An output that is wanted: its place among the model's, and whether after the JSON."""
+class RequestedOutput:
+    """A requested output: its index among the model's outputs, and whether to send it as binary data."""
 
     place: int
     binary: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that was read.
+class ParsedRequest:
+    """A parsed inference request.
 
     Attributes:
-        tensors: by input, of its type and of a shape that it may have.
+        id: the client's id of the request, which the response repeats.
+        tensors: tensors by input name, with shapes and types checked against the signature.
+        outputs: the requested outputs, in order.
     """
 
     id: str | None
     tensors: Mapping[str, Tensor]
-    outputs: Sequence[Wanted]
+    outputs: Sequence[RequestedOutput]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A body: JSON, and binary data after it.
+    """A request or response body: JSON, optionally followed by binary data.
 
     Attributes:
-        json_bytes: how long the JSON is; None if there is nothing else.
+        json_bytes: length of the JSON; None if no binary data follows.
     """
 
     content: bytes
     json_bytes: int | None = None
 
 
-def read_request(message: Message, signature: Signature) -> Asked:
-    """Read a request to a model; takes as long as it is large.
+def read_request(message: Message, signature: Signature) -> ParsedRequest:
+    """Parse an inference request for a model; the time grows with its size.
 
     Raises:
-        PayloadTooLargeError: it has too much JSON.
-        UnprocessableError: it is not what the protocol says, or not what the model takes.
+        PayloadTooLargeError: the JSON has too many values.
+        UnprocessableError: the request violates the protocol or does not fit the model.
     """
     length = len(message.content) if message.json_bytes is None else message.json_bytes
     if length > len(message.content):
@@ -80,31 +82,32 @@ def read_request(message: Message, signature: Signature) -> Asked:
     except ValidationError as error:
         raise UnprocessableError(_first(error)) from error
     _refuse_extensions(body)
-    return Asked(body.id, _read_inputs(body, signature, memoryview(message.content)[length:]), _wanted(body, signature))
+    tensors = _read_inputs(body, signature, memoryview(message.content)[length:])
+    return ParsedRequest(body.id, tensors, _requested_outputs(body, signature))
 
 
-def write_answer(model: ServedModel, asked: Asked, inferred: Inferred) -> Message:
-    """Write what a model gave; takes as long as it is large.
+def write_answer(model: ServedModel, parsed: ParsedRequest, inferred: Inferred) -> Message:
+    """Serialize the requested outputs of a model; the time grows with their size.
 
     Raises:
-        UnprocessableError: JSON cannot carry it.
+        UnprocessableError: an output requested as JSON contains NaN or infinities.
     """
     head: dict[str, Any] = {"model_name": model.name, "model_version": model.version}
-    if asked.id is not None:
-        head["id"] = asked.id
+    if parsed.id is not None:
+        head["id"] = parsed.id
     tail: list[bytes | memoryview] = []
     outputs: list[dict[str, Any]] = []
-    for wanted in asked.outputs:
-        spec, tensor = model.signature.outputs[wanted.place], inferred.outputs[wanted.place]
+    for requested in parsed.outputs:
+        spec, tensor = model.signature.outputs[requested.place], inferred.outputs[requested.place]
         output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(tensor.shape)}
-        if wanted.binary:
+        if requested.binary:
             tail.append(write_binary(tensor, spec.datatype))
             output["parameters"] = {"binary_data_size": len(tail[-1])}
         else:
             output["data"] = write_json(tensor, spec.name)
         outputs.append(output)
     json = to_json(head | {"outputs": outputs})
-    return Message(b"".join([json, *tail]), len(json) if any(wanted.binary for wanted in asked.outputs) else None)
+    return Message(b"".join([json, *tail]), len(json) if any(each.binary for each in parsed.outputs) else None)
 
 
 def _first(error: ValidationError) -> str:
@@ -150,17 +153,17 @@ def _from_json(spec: TensorSpec, given: RequestInput) -> Tensor:
     return read_json(spec, given.shape, given.data)
 
 
-def _wanted(body: InferenceRequest, signature: Signature) -> list[Wanted]:
+def _requested_outputs(body: InferenceRequest, signature: Signature) -> list[RequestedOutput]:
     every = _flag(body.parameters, "binary_data_output", default=False)
     if not body.outputs:
-        return [Wanted(place, every) for place in range(len(signature.outputs))]
-    wanted = [
-        Wanted(signature.find_output(each.name), _flag(each.parameters, "binary_data", default=every))
+        return [RequestedOutput(place, every) for place in range(len(signature.outputs))]
+    requested = [
+        RequestedOutput(signature.find_output(each.name), _flag(each.parameters, "binary_data", default=every))
         for each in body.outputs
     ]
-    if len({each.place for each in wanted}) < len(wanted):
+    if len({each.place for each in requested}) < len(requested):
         raise UnprocessableError("An output is asked for twice.")
-    return wanted
+    return requested
 
 
 def _flag(parameters: Mapping[str, Any], name: str, *, default: bool) -> bool:

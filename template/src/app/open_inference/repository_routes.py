@@ -1,4 +1,4 @@
-"""The model repository extension of the Open Inference Protocol: the operator loads and unloads models."""
+"""Routes of the Open Inference Protocol's model repository extension: list, load and unload models."""
 
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def _body(schema: type[BaseModel]) -> dict[str, Any]:
-    """Describe a body that may be missing: clients send none, or JSON without saying so."""
+    """Return the OpenAPI description of an optional body; clients send none, or JSON without its content type."""
     content = {"application/json": {"schema": schema.model_json_schema()}}
     return {"requestBody": {"required": False, "content": content}}
 
@@ -37,7 +37,10 @@ async def repository_index(caller: CallerDep, services: ServicesDep, request: Re
 
 @router.post("/models/{name}/load", openapi_extra=_body(RepositoryModelRequest))
 async def load_model(name: str, caller: CallerDep, services: ServicesDep, request: Request) -> Response:
-    """Serve a model as its folders have it now, in this process; answers when it does. Needs the scope `models`."""
+    """Load or reload a model from its folders into this process; responds when it is served. Needs the scope `models`.
+
+    Running requests may finish on versions that are replaced.
+    """
     body = await _read(RepositoryModelRequest, request)
     if body.parameters:
         raise UnprocessableError("A model is loaded from its folder alone: send no configuration and no files.")
@@ -47,7 +50,7 @@ async def load_model(name: str, caller: CallerDep, services: ServicesDep, reques
 
 @router.post("/models/{name}/unload", openapi_extra=_body(RepositoryModelRequest))
 async def unload_model(name: str, caller: CallerDep, services: ServicesDep, request: Request) -> Response:
-    """Serve a model no more, in this process; answers when its last request is done. Needs the scope `models`."""
+    """Unload a model from this process; responds when its last request has finished. Needs the scope `models`."""
     await _read(RepositoryModelRequest, request)
     await services.open_inference.unload(name, caller=caller)
     return Response()

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, with the extension for binary tensors."""
+"""Routes of the Open Inference Protocol, version 2, with the binary tensor data extension."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ INFER: dict[str, Any] = {"response_model": InferenceResponse, "openapi_extra": R
 
 @router.get("")
 async def server_metadata(_: CallerDep, request: Request) -> ServerRead:
-    """Tell what this server is, and which extensions it knows."""
+    """Return the server's name, version and supported extensions."""
     return ServerRead(
         name=request.app.title, version=request.app.version, extensions=["binary_tensor_data", "model_repository"]
     )
@@ -59,46 +59,46 @@ async def server_metadata(_: CallerDep, request: Request) -> ServerRead:
 
 @router.get("/health/live")
 async def server_live() -> ServerLive:
-    """Look at the process alone."""
+    """Return 200 if the process is alive."""
     return ServerLive()
 
 
 @router.get("/health/ready")
 async def server_ready(services: ServicesDep) -> ServerReady:
-    """Answer 200 while every model takes requests, otherwise 503."""
+    """Return 200 if every model accepts requests, otherwise 503."""
     services.open_inference.models.ping()
     return ServerReady()
 
 
 @router.get("/models/{name}")
 async def model_metadata(name: str, caller: CallerDep, services: ServicesDep) -> TensorModelRead:
-    """Tell what the newest version of a model takes and gives."""
+    """Return the inputs and outputs of a model's newest version."""
     return _read(services.open_inference.describe(name, None, caller=caller), services)
 
 
 @router.get("/models/{name}/versions/{version}")
 async def model_version_metadata(name: str, version: str, caller: CallerDep, services: ServicesDep) -> TensorModelRead:
-    """Tell what a version of a model takes and gives."""
+    """Return the inputs and outputs of a version of a model."""
     return _read(services.open_inference.describe(name, version, caller=caller), services)
 
 
 @router.get("/models/{name}/ready")
 async def model_ready(name: str, caller: CallerDep, services: ServicesDep) -> TensorModelReady:
-    """Answer 200 while a model takes requests, otherwise 503."""
+    """Return 200 if the newest version of a model accepts requests, otherwise 503."""
     services.open_inference.describe(name, None, caller=caller).batcher.ping()
     return TensorModelReady(name=name, ready=True)
 
 
 @router.get("/models/{name}/versions/{version}/ready")
 async def model_version_ready(name: str, version: str, caller: CallerDep, services: ServicesDep) -> TensorModelReady:
-    """Answer 200 while a version of a model takes requests, otherwise 503."""
+    """Return 200 if a version of a model accepts requests, otherwise 503."""
     services.open_inference.describe(name, version, caller=caller).batcher.ping()
     return TensorModelReady(name=name, ready=True)
 
 
 @router.post("/models/{name}/infer", **INFER)
 async def infer(name: str, caller: CallerDep, services: ServicesDep, request: Request) -> Response:
-    """Run tensors through the newest version of a model; headers name what ran, and how long that took."""
+    """Run tensors through the newest version of a model; response headers give the version and the times."""
     return await _infer(name, None, caller, services, request)
 
 
@@ -106,14 +106,14 @@ async def infer(name: str, caller: CallerDep, services: ServicesDep, request: Re
 async def infer_with_version(
     name: str, version: str, caller: CallerDep, services: ServicesDep, request: Request
 ) -> Response:
-    """Run tensors through a version of a model; headers name what ran, and how long that took."""
+    """Run tensors through a version of a model; response headers give the model and the times."""
     return await _infer(name, version, caller, services, request)
 
 
 async def _infer(
     name: str, version: str | None, caller: CallerDep, services: ServicesDep, request: Request
 ) -> Response:
-    # Who may not is told so before a large body is read.
+    # Check scope and model before reading a large body.
     services.open_inference.describe(name, version, caller=caller)
     message = Message(await _body(request), _json_length(request))
     work = services.open_inference.infer(name, version, message, caller=caller)

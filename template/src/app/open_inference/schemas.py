@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol sends and answers."""
+"""Request and response schemas of the Open Inference Protocol."""
 
 from typing import Annotated, Any, Literal
 
@@ -16,26 +16,26 @@ Parameters = dict[str, Any]
 
 
 class _Extensible(Payload):
-    """Ignores what belongs to extensions that are not known."""
+    """Base of requests, which ignores the fields of unknown extensions."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class RequestInput(_Extensible):
-    """A tensor for the model; what belongs to extensions that are not offered is ignored, or refused by name."""
+    """An input tensor. Unknown fields and parameters are ignored; some unsupported parameters are rejected."""
 
     name: Name
     shape: list[Dimension] = Field(max_length=MAX_RANK, fail_fast=True, examples=[[1, 2]])
     datatype: Name = Field(examples=["INT64"])
-    parameters: Parameters = Field(default={}, description="`binary_data_size`, where it follows the JSON")
+    parameters: Parameters = Field(default={}, description="`binary_data_size` if the data follows the JSON")
     data: list[Any] | None = Field(default=None, description="flat in row-major order, or nested", examples=[[1, 2]])
 
 
 class RequestOutput(_Extensible):
-    """A tensor that is wanted."""
+    """A requested output."""
 
     name: Name
-    parameters: Parameters = Field(default={}, description="`binary_data`, to have it after the JSON")
+    parameters: Parameters = Field(default={}, description="`binary_data`: whether to return it as binary data")
 
 
 class InferenceRequest(_Extensible):
@@ -55,15 +55,15 @@ class InferenceRequest(_Extensible):
     )
 
     id: str | None = Field(default=None, max_length=256)
-    parameters: Parameters = Field(default={}, description="`binary_data_output`, for all outputs")
+    parameters: Parameters = Field(default={}, description="`binary_data_output`: default of `binary_data`")
     inputs: list[RequestInput] = Field(min_length=1, max_length=MAX_TENSORS, fail_fast=True)
     outputs: list[RequestOutput] = Field(
-        default=[], max_length=MAX_TENSORS, fail_fast=True, description="all, if none are named"
+        default=[], max_length=MAX_TENSORS, fail_fast=True, description="outputs to return; all if empty"
     )
 
 
 class ResponseOutput(BaseModel):
-    """A tensor that the model gave; its data follows the JSON where `binary_data_size` is among the parameters."""
+    """An output tensor; with the parameter `binary_data_size`, its data follows the JSON."""
 
     name: str
     shape: list[int]
@@ -73,7 +73,7 @@ class ResponseOutput(BaseModel):
 
 
 class InferenceResponse(BaseModel):
-    """What a model gave."""
+    """The outputs of a model."""
 
     model_name: str
     model_version: str
@@ -82,7 +82,7 @@ class InferenceResponse(BaseModel):
 
 
 class TensorRead(BaseModel):
-    """An input or output of a model; -1 is a dimension that varies."""
+    """An input or output of a model; -1 means a variable dimension."""
 
     name: str
     datatype: str = Field(examples=["FP32"])
@@ -90,7 +90,7 @@ class TensorRead(BaseModel):
 
 
 class TensorModelRead(BaseModel):
-    """What a model takes and gives."""
+    """A model's versions, inputs and outputs."""
 
     name: str
     versions: list[str]
@@ -100,20 +100,20 @@ class TensorModelRead(BaseModel):
 
 
 class TensorModelReady(BaseModel):
-    """Whether a model takes requests."""
+    """Whether a model accepts requests."""
 
     name: str
     ready: bool
 
 
 class RepositoryIndexRequest(_Extensible):
-    """Which models to list."""
+    """Options for listing models."""
 
-    ready: bool = Field(default=False, description="only those that are served")
+    ready: bool = Field(default=False, description="whether to list only served models")
 
 
 class RepositoryModelRequest(_Extensible):
-    """How to load or unload a model."""
+    """Options for loading or unloading a model."""
 
     parameters: Parameters = Field(default={})
 
@@ -128,7 +128,7 @@ class RepositoryModelRead(BaseModel):
 
 
 class ServerRead(BaseModel):
-    """What this server is."""
+    """The server's name, version and supported extensions."""
 
     name: str
     version: str
@@ -136,19 +136,19 @@ class ServerRead(BaseModel):
 
 
 class ServerLive(BaseModel):
-    """Whether the process runs."""
+    """Whether the process is alive."""
 
     live: bool = True
 
 
 class ServerReady(BaseModel):
-    """Whether every model takes requests."""
+    """Whether every model accepts requests."""
 
     ready: bool = True
 
 
 def request_schema() -> dict[str, Any]:
-    """Describe a request for OpenAPI in one piece, as nothing else there refers to its parts."""
+    """Return the JSON schema of `InferenceRequest` for OpenAPI, with its parts inlined."""
     schema = InferenceRequest.model_json_schema()
     parts: dict[str, Any] = schema.pop("$defs")
     schema["properties"]["inputs"]["items"] = parts["RequestInput"]

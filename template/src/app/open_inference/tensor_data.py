@@ -1,4 +1,4 @@
-"""Elements of tensors on the wire: JSON, or bytes in row-major order, little-endian."""
+"""Convert tensors from and to JSON and binary data (row-major, little-endian)."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ LENGTH_BYTES = 4
 
 
 def read_json(spec: TensorSpec, shape: Sequence[int], data: list[Any]) -> Tensor:
-    """Make a tensor of JSON: flat, or nested as the shape is.
+    """Return a tensor from JSON data, which is flat or nested like the shape.
 
     Raises:
-        UnprocessableError: the elements are too many, too few, or of another type.
+        UnprocessableError: the elements do not fit the shape or the type.
     """
     count = math.prod(shape)
-    # What is longer than that on the outside is not worth looking into.
+    # If the outer list alone has too many elements, do not flatten it.
     elements = _flatten(spec.name, shape, data) if len(data) <= count else data
     if len(elements) != count:
         raise UnprocessableError(
@@ -38,10 +38,10 @@ def read_json(spec: TensorSpec, shape: Sequence[int], data: list[Any]) -> Tensor
 
 
 def read_binary(spec: TensorSpec, shape: Sequence[int], content: memoryview) -> Tensor:
-    """Make a tensor of bytes.
+    """Return a tensor from binary data.
 
     Raises:
-        UnprocessableError: they are too many, too few, or no elements of the type.
+        UnprocessableError: the bytes do not fit the shape or the type.
     """
     count = math.prod(shape)
     if spec.datatype == "BYTES":
@@ -53,15 +53,15 @@ def read_binary(spec: TensorSpec, shape: Sequence[int], content: memoryview) -> 
         )
     if spec.datatype == "BOOL" and np.frombuffer(content, np.uint8).max(initial=0) > 1:
         raise UnprocessableError(f"Input {spec.name!r} is BOOL: every byte must be 0 or 1.")
-    # A copy, because what lies at an odd address of the body is slow or cannot be read.
+    # A copy, because unaligned data is slow or unreadable.
     return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
 def write_json(tensor: Tensor, name: str) -> list[Any]:
-    """List the elements of an output.
+    """Return the elements of an output as a flat list.
 
     Raises:
-        UnprocessableError: JSON has no words for some of them.
+        UnprocessableError: the output contains NaN or infinities.
     """
     if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
         raise UnprocessableError(
@@ -72,7 +72,7 @@ def write_json(tensor: Tensor, name: str) -> list[Any]:
 
 
 def write_binary(tensor: Tensor, datatype: str) -> bytes | memoryview:
-    """Pack the elements of an output; those that lie in memory as they travel are not copied."""
+    """Return an output's elements as binary data, without a copy if they are already laid out like that."""
     if datatype == "BYTES":
         texts = [each.encode() for each in tensor.ravel().tolist()]
         return b"".join(chain.from_iterable((len(each).to_bytes(LENGTH_BYTES, "little"), each) for each in texts))
@@ -103,7 +103,7 @@ def _json_types(datatype: str) -> set[type]:
 def _to_array(elements: list[Any], datatype: str) -> Tensor:
     if not is_float(datatype):
         return np.array(elements, DTYPES[datatype])
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is judged as such
+    with np.errstate(over="ignore"):  # overflow gives infinities, which the signature's check handles
         return np.array(elements, np.float64).astype(DTYPES[datatype])
 
 
@@ -127,5 +127,5 @@ def _read_texts(name: str, content: memoryview, count: int) -> Tensor:
 
 
 def _number(count: int) -> str:
-    # Python refuses to write numbers of thousands of digits.
+    # Python refuses to format numbers of thousands of digits.
     return f"{count:,}" if count < 10**18 else "more than can be"

@@ -1,1 +1,1 @@
-"""Recorded predictions of models, kept for a while."""
+"""Optional recording of models' predictions, with limited retention."""

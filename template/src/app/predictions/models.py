@@ -11,7 +11,7 @@ from app.database import Record
 
 
 class Prediction(Record):
-    """A prediction for one input, of which only the checksum is stored."""
+    """A prediction for one input; of the input only the checksum is stored."""
 
     __tablename__ = "predictions"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""The outcome of a model for one input."""
+"""A model's outcome for one input, to be recorded."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ class Outcome:
     """One prediction to be recorded.
 
     Attributes:
-        endpoint: what the model was used for, such as `classifications`.
-        input_sha256: of the input, in hexadecimal digits.
-        outputs: whatever JSON can carry; numbers that are not finite become null.
+        endpoint: the feature that used the model, such as `classifications`.
+        input_sha256: SHA-256 of the input in hexadecimal digits.
+        outputs: any JSON-serializable value; NaN and infinities become null.
     """
 
     endpoint: str
@@ -22,5 +22,5 @@ class Outcome:
 
 
 def sha256_of(content: bytes | str) -> str:
-    """Return the SHA-256 of bytes, or of a text in UTF-8."""
+    """Return the SHA-256 of bytes, or of a text in UTF-8, in hexadecimal digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

@@ -1,4 +1,4 @@
-"""Records predictions in the background; a failing database delays no answer."""
+"""Recording predictions in the background, so that a failing database does not delay responses."""
 
 import asyncio
 from collections import deque
@@ -23,16 +23,16 @@ from app.predictions.settings import PredictionsSettings
 
 log = structlog.get_logger(__name__)
 
-# The most that outputs of one prediction may take as JSON, and that all which wait may take in memory.
+# Limits for the JSON of one prediction's outputs, and for the queue in memory.
 MOST_OUTPUT_BYTES = 64_000
 MOST_WAITING_BYTES = 16_000_000
-# What a row takes beside its outputs.
+# Estimated size of a row without its outputs.
 ROW_BYTES = 1000
-# A batch ends with the prediction that reaches one of these: the event loop hands it over in one go.
+# A batch ends with the prediction that reaches one of these limits, because passing it on blocks the event loop.
 BATCH = 500
 BATCH_BYTES = 500_000
 RETRY_SECONDS = 1.0
-# Seconds that a stopping process gives what still waits.
+# Time to write the queue on shutdown.
 GRACE_SECONDS = 10.0
 
 _drops = get_meter("app.predictions").create_counter(
@@ -41,11 +41,11 @@ _drops = get_meter("app.predictions").create_counter(
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A prediction waiting to be written.
+class QueuedPrediction:
+    """A queued prediction.
 
     Attributes:
-        outputs: JSON; None if they are too large.
+        outputs: JSON; None if the outputs are too large to record.
     """
 
     owner_id: UUID
@@ -55,11 +55,11 @@ class Waiting:
 
     @property
     def size(self) -> int:
-        """Bytes that it is counted as."""
+        """Estimated size in bytes, for the limits."""
         return ROW_BYTES + len(self.outputs or b"")
 
     def row(self) -> dict[str, Any]:
-        """Return it as `repository.add_all` takes it."""
+        """Return the row for `repository.add_all`."""
         return {
             "owner_id": self.owner_id,
             "created_at": self.created_at,
@@ -71,16 +71,16 @@ class Waiting:
         }
 
 
-Save = Callable[[Sequence[Waiting]], Awaitable[None]]
+Save = Callable[[Sequence[QueuedPrediction]], Awaitable[None]]
 
 
 class PredictionRecorder:
-    """Queues predictions and writes them in batches.
+    """Queue predictions and write them in batches.
 
     Args:
-        save: writes a batch; None records nothing.
-        most_bytes: the size of the queue; beyond it predictions are dropped and counted.
-        retry_seconds: time between two tries while the database cannot be reached.
+        save: writes a batch; None disables recording.
+        most_bytes: size limit of the queue; predictions beyond it are dropped and counted.
+        retry_seconds: time between retries while the database is unavailable.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class PredictionRecorder:
         self._save = save
         self._most_bytes = most_bytes
         self._retry_seconds = retry_seconds
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[QueuedPrediction] = deque()
         self._bytes = 0
         self._dropped = 0
         self._closing = False
@@ -101,15 +101,15 @@ class PredictionRecorder:
 
     @property
     def waiting(self) -> int:
-        """How many predictions are not saved yet."""
+        """Number of predictions that are not saved yet."""
         return len(self._waiting)
 
     async def record(self, make: Callable[[], Iterable[Outcome]], *, caller: Caller) -> None:
         """Queue the outcomes of a request, if recording is enabled; never raises.
 
         Args:
-            make: makes the outcomes, in a thread: checksums of large inputs take their time.
-            caller: who owns them.
+            make: returns the outcomes; called in a thread, because checksums of large inputs take time.
+            caller: owner of the predictions.
         """
         if self._save is None:
             return
@@ -127,7 +127,7 @@ class PredictionRecorder:
         self._changed.set()
 
     async def write(self) -> None:
-        """Write what is queued until `close`, then what is left."""
+        """Write queued predictions until `close` has been called and the queue is empty."""
         while not self._closing or self._waiting:
             if not self._waiting:
                 self._changed.clear()
@@ -143,12 +143,12 @@ class PredictionRecorder:
                 self._dropped = 0
 
     def close(self) -> None:
-        """Let `write` end once the queue is empty."""
+        """Make `write` return once the queue is empty."""
         self._closing = True
         self._changed.set()
 
-    def _next_batch(self) -> Sequence[Waiting]:
-        batch: list[Waiting] = []
+    def _next_batch(self) -> Sequence[QueuedPrediction]:
+        batch: list[QueuedPrediction] = []
         size = 0
         for each in islice(self._waiting, BATCH):
             batch.append(each)
@@ -157,17 +157,17 @@ class PredictionRecorder:
                 break
         return batch
 
-    async def _write(self, batch: Sequence[Waiting]) -> None:
+    async def _write(self, batch: Sequence[QueuedPrediction]) -> None:
         if self._save is None:
             return
-        told = False
+        warned = False
         while True:
             try:
                 await self._save(batch)
             except UnavailableError as error:
-                if not told:
+                if not warned:
                     log.warning("predictions.delayed", reason=error.detail)
-                    told = True
+                    warned = True
                 await asyncio.sleep(self._retry_seconds)
             except Exception:
                 log.exception("predictions.lost", predictions=len(batch))
@@ -184,12 +184,12 @@ class PredictionRecorder:
 
 @asynccontextmanager
 async def open_recorder(settings: PredictionsSettings, database: Database) -> AsyncIterator[PredictionRecorder]:
-    """Yield a recorder, which records only if configured; what waits at the end is written first."""
+    """Yield a recorder, which records only if `keep` is set; on exit the queue is written first."""
     if not settings.keep:
         yield PredictionRecorder()
         return
 
-    async def save(batch: Sequence[Waiting]) -> None:
+    async def save(batch: Sequence[QueuedPrediction]) -> None:
         async with database.transaction() as session:
             await repository.add_all(session, [each.row() for each in batch])
 
@@ -199,7 +199,7 @@ async def open_recorder(settings: PredictionsSettings, database: Database) -> As
 
 @asynccontextmanager
 async def writing(recorder: PredictionRecorder, grace: float = GRACE_SECONDS) -> AsyncIterator[PredictionRecorder]:
-    """Run a recorder's writer in the background; at the end it has `grace` seconds to finish."""
+    """Run a recorder's writer in the background; on exit it has `grace` seconds to finish."""
     task = asyncio.create_task(recorder.write())
     try:
         yield recorder
@@ -212,12 +212,12 @@ async def writing(recorder: PredictionRecorder, grace: float = GRACE_SECONDS) ->
             log.error("predictions.lost", predictions=recorder.waiting)  # noqa: TRY400 - the time says it all
 
 
-def _read(make: Callable[[], Iterable[Outcome]], owner_id: UUID) -> list[Waiting]:
+def _read(make: Callable[[], Iterable[Outcome]], owner_id: UUID) -> list[QueuedPrediction]:
     now = datetime.now(UTC)
-    return [Waiting(owner_id, now, outcome, _json(outcome.outputs)) for outcome in make()]
+    return [QueuedPrediction(owner_id, now, outcome, _json(outcome.outputs)) for outcome in make()]
 
 
 def _json(outputs: object) -> bytes | None:
-    # PostgreSQL has no NUL in texts, and one must not spoil the batch for the others.
+    # PostgreSQL rejects NUL characters, and one prediction must not fail the batch.
     content = to_json(outputs, inf_nan_mode="null").replace(b"\\u0000", b"\\ufffd")
     return content if len(content) <= MOST_OUTPUT_BYTES else None

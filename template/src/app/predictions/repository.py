@@ -1,4 +1,4 @@
-"""Predictions in SQL."""
+"""Database queries for predictions."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -15,14 +15,14 @@ from app.predictions.models import Prediction
 
 
 async def add_all(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Store predictions, except those whose owner is gone; `outputs_json` of a row is JSON text."""
+    """Insert predictions, except those of deleted accounts; `outputs_json` of a row is JSON text or None."""
     owners = {row["owner_id"] for row in rows}
-    # Locked, so that none of them goes before the rows are there.
+    # Lock the accounts, so that none is deleted before the rows are inserted.
     there = select(Account.id).where(Account.id.in_(owners)).with_for_update(read=True, key_share=True)
     remaining = set(await session.scalars(there))
     kept = [row for row in rows if row["owner_id"] in remaining]
     if kept:
-        # As the text that it is: the column's own type would write it as JSON here, on the event loop.
+        # Send the JSON as text: the column's own type would serialize it again, on the event loop.
         outputs = cast(bindparam("outputs_json", type_=Text), JSONB)
         connection = await session.connection()
         await connection.execute(insert(Prediction).values(outputs=outputs), kept)
@@ -34,7 +34,7 @@ async def list_for(session: AsyncSession, owner_id: UUID, page: PageRequest) -> 
 
 
 async def delete_older(session: AsyncSession, *, days: int, limit: int) -> int:
-    """Delete older predictions and return how many; rows that another process is deleting are skipped."""
+    """Delete up to `limit` predictions older than `days` and return their number; locked rows are skipped."""
     old = (
         select(Prediction.id)
         .where(Prediction.created_at < func.now() - timedelta(days=days))

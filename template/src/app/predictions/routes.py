@@ -1,4 +1,4 @@
-"""Recorded predictions over HTTP."""
+"""Routes for recorded predictions."""
 
 from fastapi import APIRouter
 
@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
 async def list_predictions(page: PageDep, caller: CallerDep, services: ServicesDep) -> Page[PredictionRead]:
     """List the caller's recorded predictions, newest first; a new one may take a moment to appear.
 
-    The list is empty unless the operator enables recording.
+    The list is empty unless the operator has enabled recording.
     """
     predictions, next_cursor = await services.predictions.list_for(page, caller=caller)
     return Page(items=[PredictionRead.model_validate(each) for each in predictions], next_cursor=next_cursor)

@@ -11,7 +11,7 @@ from app.predictions.models import Prediction
 
 @dataclass(frozen=True, slots=True)
 class PredictionService:
-    """Lists callers' recorded predictions."""
+    """List callers' recorded predictions."""
 
     database: Database
 
@@ -19,8 +19,8 @@ class PredictionService:
         """List the caller's predictions, newest first.
 
         Raises:
-            ForbiddenError: the caller may not.
-            UnprocessableError: the cursor was not made by this service.
+            ForbiddenError: the caller lacks the scope `predictions`.
+            UnprocessableError: the cursor is invalid.
         """
         caller.require(Scope.PREDICTIONS)
         async with self.database.transaction() as session:

@@ -1,1 +1,1 @@
-"""What models are told, in versions that an operator can switch."""
+"""Stored prompts in versions, which operators activate."""

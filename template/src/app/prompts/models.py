@@ -19,7 +19,7 @@ class PromptState(StrEnum):
 
 
 class Prompt(Record):
-    """One version of a prompt. They belong to the service; `author_id` says who wrote it.
+    """One version of a prompt. Prompts belong to the service; `author_id` is the account that wrote the version.
 
     The text of a version never changes, so the name and version recorded with an answer identify its prompt.
     """

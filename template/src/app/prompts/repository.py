@@ -1,4 +1,4 @@
-"""Prompts in SQL. They belong to the service, so nothing here asks for an owner."""
+"""SQL queries for prompts. They have no owner, since prompts belong to the service."""
 
 from typing import Any
 from uuid import UUID
@@ -12,12 +12,12 @@ from app.prompts.models import Prompt, PromptState
 
 
 async def lock(session: AsyncSession, name: str) -> None:
-    """Let no other transaction add or switch versions of this prompt until this one is over."""
+    """Lock a prompt until the end of the transaction, so that no other one adds or activates versions."""
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 async def add(session: AsyncSession, prompt: dict[str, Any]) -> Prompt | None:
-    """Store the next version of a prompt that this transaction has locked; None if its idempotency key was used."""
+    """Store the next version of a locked prompt; return None if its idempotency key was used before."""
     newest = await session.scalar(select(func.max(Prompt.version)).where(Prompt.name == prompt["name"]))
     statement = insert(Prompt).values(prompt | {"version": (newest or 0) + 1})
     added: Prompt | None = await session.scalar(statement.on_conflict_do_nothing().returning(Prompt))
@@ -25,17 +25,17 @@ async def add(session: AsyncSession, prompt: dict[str, Any]) -> Prompt | None:
 
 
 async def find(session: AsyncSession, name: str, version: int) -> Prompt | None:
-    """Find a version of a prompt."""
+    """Return a version of a prompt, or None."""
     return await session.scalar(select(Prompt).where(Prompt.name == name, Prompt.version == version))
 
 
 async def find_active(session: AsyncSession, name: str) -> Prompt | None:
-    """Find the active version of a prompt."""
+    """Return the active version of a prompt, or None."""
     return await session.scalar(select(Prompt).where(Prompt.name == name, Prompt.state == PromptState.ACTIVE))
 
 
 async def find_by_idempotency_key(session: AsyncSession, author_id: UUID, key: str) -> Prompt | None:
-    """Find the version that an earlier request with this key made."""
+    """Return the version that an earlier request with this key created, or None."""
     return await session.scalar(select(Prompt).where(Prompt.author_id == author_id, Prompt.idempotency_key == key))
 
 

@@ -1,4 +1,4 @@
-"""Prompts over HTTP."""
+"""HTTP routes for prompts."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ async def create_prompt(
         str | None, Header(max_length=200, description="repeats return the first result")
     ] = None,
 ) -> Prompt:
-    """Store the next version of a prompt as a draft; it takes the scope prompts:write."""
+    """Store the next version of a prompt as a draft; requires the scope prompts:write."""
     return await services.prompts.create(
         body.name, body.text, body.variables, idempotency_key=idempotency_key, caller=caller
     )
@@ -43,7 +43,7 @@ async def list_prompts(
 
 @router.get("/{name}/versions/{version}", response_model=PromptRead)
 async def read_prompt(name: PromptName, version: VersionPath, caller: CallerDep, services: ServicesDep) -> Prompt:
-    """Show one version of a prompt."""
+    """Return one version of a prompt."""
     return await services.prompts.get(name, version, caller=caller)
 
 

@@ -1,4 +1,4 @@
-"""Wire types of prompts."""
+"""Request and response schemas of prompts."""
 
 from datetime import datetime
 from typing import Annotated
@@ -29,14 +29,14 @@ class PromptCreate(Payload):
         min_length=1,
         max_length=LONGEST_TEXT,
         pattern=r"\S",
-        description="with variables in braces; a brace that stands for itself is written twice",
+        description="text with variables in braces; write a literal brace twice",
         examples=["You help customers of {company}. Be brief."],
     )
     variables: set[Variable] = Field(
         default_factory=set,
         max_length=MOST_VARIABLES,
         fail_fast=True,
-        description="all that the text uses",
+        description="the variables in the text",
         examples=[["company"]],
     )
 
@@ -51,7 +51,7 @@ class PromptRead(BaseModel):
     version: int = Field(examples=[1])
     text: str = Field(examples=["You help customers of {company}. Be brief."])
     variables: list[str] = Field(examples=[["company"]])
-    state: PromptState = Field(description="whoever names no version gets the active one; retired ones can be named")
+    state: PromptState = Field(description="requests without a version use the active one")
     created_at: datetime
 
 

@@ -1,4 +1,4 @@
-"""Versioned prompts, written and activated by operators, used by all callers."""
+"""The prompt service: operators write and activate versions, all callers can use them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class PromptService:
     """Stores prompts and fills in their variables.
 
     Attributes:
-        unasked: prompts that the service itself uses if they are active; they have no variables.
+        unasked: names of prompts that the service itself uses if they are active; they must have no variables.
     """
 
     database: Database
@@ -49,7 +49,7 @@ class PromptService:
         """Store the next version of a prompt as a draft; a repeated idempotency key returns the first one.
 
         Raises:
-            UnprocessableError: the text is not a template, or uses other variables than declared.
+            UnprocessableError: the template is invalid, or its variables differ from the declared ones.
         """
         caller.require(Scope.PROMPTS_WRITE)
         check_variables(text, variables)
@@ -107,11 +107,11 @@ class PromptService:
             return _found(await repository.change_state(session, name, version, PromptState.RETIRED))
 
     async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
-        """Fill in a prompt within another use case, which has checked the caller's permissions.
+        """Return a prompt with its variables filled in. The caller's scopes must have been checked.
 
         Raises:
             NotFoundError: there is no such version, or none that is active.
-            ConflictError: the version is a draft, which only those may try who write prompts.
+            ConflictError: the version is a draft, and the caller may not write prompts.
             UnprocessableError: a variable is missing or unknown, or the result is too long.
         """
         async with self.database.transaction() as session:
@@ -128,7 +128,7 @@ class PromptService:
         return FilledPrompt(prompt.name, prompt.version, text)
 
     async def find_active(self, name: str) -> FilledPrompt | None:
-        """Find the active version of a prompt that the service itself uses; None if there is none."""
+        """Return the active version of a prompt that the service itself uses, or None."""
         async with self.database.transaction() as session:
             prompt = await repository.find_active(session, name)
         return None if prompt is None else FilledPrompt(prompt.name, prompt.version, fill(prompt.text, {}))

@@ -1,7 +1,7 @@
-"""Templates: text with `{variables}`. A brace that stands for itself is written twice.
+"""Prompt templates: text with `{variables}`; a literal brace is written twice.
 
-The text is taken apart by the parser behind `str.format`, but nothing is ever formatted: a placeholder is a plain name,
-never an attribute, an index or a conversion, so a template reaches nothing but the values that it is given.
+Templates are parsed like those of `str.format`, but never formatted: a placeholder is a plain name without attributes,
+indexes or conversions, so a template can only access the values that it is given.
 """
 
 import re
@@ -14,10 +14,10 @@ VARIABLE = r"^[a-z][a-z0-9_]{0,63}$"
 
 
 def check_variables(text: str, declared: Collection[str]) -> None:
-    """Pass if the template uses the variables that it declares, and no others.
+    """Check that a template uses exactly the declared variables.
 
     Raises:
-        UnprocessableError: it does not, or it is not a template.
+        UnprocessableError: the variables differ, or the template is invalid.
     """
     used = {name for _, name in _parse(text) if name is not None}
     for name in sorted(used - set(declared)):
@@ -27,10 +27,10 @@ def check_variables(text: str, declared: Collection[str]) -> None:
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """Put values into a template; what looks like a placeholder in a value stays as it is.
+    """Fill in the variables of a template; placeholders in the values are not replaced.
 
     Raises:
-        UnprocessableError: a variable has no value, or a value no variable.
+        UnprocessableError: a variable has no value, a value has no variable, or the template is invalid.
     """
     parts = list(_parse(text))
     used = {name for _, name in parts if name is not None}
@@ -42,7 +42,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _parse(text: str) -> Iterator[tuple[str, str | None]]:
-    """Take a template apart: literal text, each with the name that follows it."""
+    """Yield each literal text of a template with the name of the variable after it, or None at the end."""
     try:
         parts = list(Formatter().parse(text))
     except ValueError:

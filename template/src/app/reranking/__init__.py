@@ -1,1 +1,1 @@
-"""Reranking of documents by cross-encoders that the operator registers."""
+"""Reranking of documents with registered cross-encoders."""

@@ -1,4 +1,4 @@
-"""Runs batches of text pairs through an ONNX cross-encoder."""
+"""Run a batch of text pairs through an ONNX cross-encoder."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from app.inference.token_input import IDS, MASK, TYPES
 from app.reranking.manifest import CrossEncoderModel
 from app.reranking.pairs import Pair
 
-# Tokens of the shortest pair that is measured.
+# Tokens of the shortest pair in measurements.
 SHORTEST = 16
 
 
-def relate(session: ModelSession, padding: int, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-    """Run pairs, padded to the longest of them, through a cross-encoder; gives a logit for each.
+def score_pairs(session: ModelSession, padding: int, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """Return one logit per pair; pairs are padded to the longest with the token id `padding`.
 
     Raises:
-        ValueError: the graph gives something else.
+        ValueError: the graph's output has another shape.
     """
     shape = (len(pairs), max(1, *(len(pair.ids) for pair in pairs)))
     arrays = {IDS: np.full(shape, padding, np.int64), MASK: np.zeros(shape, np.int64), TYPES: np.zeros(shape, np.int64)}
@@ -37,7 +37,7 @@ def relate(session: ModelSession, padding: int, pairs: Sequence[Pair]) -> NDArra
 
 
 def cross_encoder_workload(model: CrossEncoderModel, vocabulary: int) -> Workload:
-    """Return the inputs to measure a cross-encoder with: more and more short pairs, then longer ones."""
+    """Return the workload for measuring a cross-encoder: growing batches of short pairs, then longer pairs."""
     most, longest = model.manifest.max_batch, model.manifest.max_tokens
 
     def probe(session: ModelSession, units: int) -> None:
@@ -46,7 +46,7 @@ def cross_encoder_workload(model: CrossEncoderModel, vocabulary: int) -> Workloa
         ids = (np.arange(rows * length) % vocabulary).reshape(rows, length).tolist()
         _check_inputs(session, model)
         try:
-            relate(session, 0, [Pair(each, [0] * length) for each in ids])
+            score_pairs(session, 0, [Pair(each, [0] * length) for each in ids])
         except Exception as error:
             raise StartupError(f"The model {model.identity} does not run as a cross-encoder: {error}") from error
 

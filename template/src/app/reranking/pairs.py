@@ -1,4 +1,4 @@
-"""Tokenizes pairs of a query and a document; only the document is truncated."""
+"""Tokenize pairs of a query and a document; only the document is truncated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ PAIRS = "The documents, each with the query,"
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A query and a document as a cross-encoder reads them.
+    """A tokenized query and document.
 
     Attributes:
-        ids: tokens of both, with the special ones.
-        types: 0 for those of the query, 1 for those of the document, if the tokenizer tells them apart.
+        ids: token ids of both, with special tokens.
+        types: token types: 0 for the query, 1 for the document, if the tokenizer distinguishes them.
     """
 
     ids: list[int]
@@ -28,12 +28,12 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairReader:
-    """Tokenizes pairs of texts.
+    """Tokenize pairs of texts.
 
     Attributes:
-        tokenizer: neither pads nor cuts.
-        max_tokens: the most that a pair may have.
-        padding: the token that fills up what is shorter than others.
+        tokenizer: without padding and truncation.
+        max_tokens: the most tokens of a pair.
+        padding: the id of the padding token.
     """
 
     tokenizer: Tokenizer
@@ -43,59 +43,59 @@ class PairReader:
     async def read(
         self, query: str, documents: Sequence[str], thread: TokenThread, *, within: float | None = None
     ) -> list[Pair]:
-        """Tokenize a query with each document, cut to what the query leaves room for; in the thread if that is long.
+        """Tokenize a query with each document, truncated to fit; uses the thread if the texts are long.
 
         Raises:
-            OverloadedError: the query, or what is left, cannot be read within so many seconds.
-            UnavailableError: the service is going down.
-            UnprocessableError: the query leaves no room for documents, or all pairs together have too many tokens.
+            OverloadedError: the query, or the documents, cannot be tokenized within `within` seconds.
+            UnavailableError: the service is shutting down.
+            UnprocessableError: the query leaves no room for documents, or the pairs have too many tokens in total.
         """
-        [joining] = await thread.read([query], lambda queries, _: [self.begin(queries[0])], within=within)
-        beside = self.max_tokens - joining.room
-        check_total(len(documents) * beside, PAIRS)
-        return await thread.read(documents, joining.read, beside=beside, within=within)
+        [pair_tokenizer] = await thread.read([query], lambda queries, _: [self.begin(queries[0])], within=within)
+        extra_tokens = self.max_tokens - pair_tokenizer.room
+        check_total(len(documents) * extra_tokens, PAIRS)
+        return await thread.read(documents, pair_tokenizer.read, extra_tokens=extra_tokens, within=within)
 
-    def begin(self, query: str) -> "Joining":
+    def begin(self, query: str) -> "PairTokenizer":
         """Tokenize a query; blocks.
 
         Raises:
-            UnprocessableError: it leaves no room for documents.
+            UnprocessableError: the query leaves no room for documents.
         """
-        asked = self.tokenizer.encode(query, add_special_tokens=False)
-        room = self.max_tokens - len(asked) - self.tokenizer.num_special_tokens_to_add(is_pair=True)
+        encoded = self.tokenizer.encode(query, add_special_tokens=False)
+        room = self.max_tokens - len(encoded) - self.tokenizer.num_special_tokens_to_add(is_pair=True)
         if room < 1:
             raise UnprocessableError(
-                f"The query has {len(asked):,} tokens, which leaves no room for a document in the "
+                f"The query has {len(encoded):,} tokens, which leaves no room for a document in the "
                 f"{self.max_tokens:,} that the model reads of both: make it shorter."
             )
-        return Joining(self.tokenizer, asked, room)
+        return PairTokenizer(self.tokenizer, encoded, room)
 
 
 @dataclass(slots=True)
-class Joining:
-    """Tokenizes the pairs of one query, in slices of the documents.
+class PairTokenizer:
+    """Tokenize the pairs of one query, in slices of the documents.
 
     Attributes:
-        asked: the query.
-        room: tokens that are left for a document.
-        total: tokens so far.
+        query: the tokenized query.
+        room: number of tokens left for a document.
+        total: number of tokens so far.
     """
 
     tokenizer: Tokenizer
-    asked: Encoding
+    query: Encoding
     room: int
     total: int = 0
 
     def read(self, documents: Sequence[str], _first: int = 0) -> list[Pair]:
-        """Tokenize documents, cut to the room, beside the query; blocks.
+        """Tokenize documents, truncated to the room, and pair each with the query; blocks.
 
         Raises:
-            UnprocessableError: all pairs so far have too many tokens together.
+            UnprocessableError: the pairs so far have too many tokens in total.
         """
         pairs: list[Pair] = []
         for document in self.tokenizer.encode_batch_fast(list(documents), add_special_tokens=False):
             document.truncate(self.room)
-            whole = self.tokenizer.post_process(self.asked, document)
+            whole = self.tokenizer.post_process(self.query, document)
             pairs.append(Pair(whole.ids, whole.type_ids))
             self.total += len(whole)
             check_total(self.total, PAIRS)
@@ -103,10 +103,10 @@ class Joining:
 
 
 def open_pair_reader(folder: Path, max_tokens: int) -> PairReader:
-    """Open the `tokenizer.json` of a folder.
+    """Return a reader with the `tokenizer.json` of a folder.
 
     Raises:
-        StartupError: it holds no tokenizer.
+        StartupError: the file is missing or not a valid tokenizer.
     """
     tokenizer = read_tokenizer(folder)
     padding: int = (tokenizer.padding or {}).get("pad_id", 0)

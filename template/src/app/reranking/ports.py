@@ -1,4 +1,4 @@
-"""The port of features that rerank."""
+"""Port of reranking: cross-encoders that score documents."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Relevance:
     """The relevance of documents to a query.
 
     Attributes:
-        scores: one for each document, in their order; the higher, the more relevant.
-        tokens: tokens that were read, after cutting; those of the query count with each document.
-        queue_seconds: until the first of the documents ran.
-        run_seconds: from then until the last had run.
+        scores: one per document, in order; higher is more relevant.
+        tokens: number of tokens read, after truncation; the query counts once per document.
+        queue_seconds: time until the first document started to run.
+        run_seconds: time from then until the last document had run.
     """
 
     scores: NDArray[np.float64]
@@ -26,24 +26,24 @@ class Relevance:
 
 
 class CrossEncoder(Protocol):
-    """Scores how well documents fit a query."""
+    """A model that scores the relevance of documents to a query."""
 
     @property
     def identity(self) -> str:
-        """Name and version."""
+        """NAME@VERSION of the model."""
 
     async def score(
         self, query: str, documents: Sequence[str], *, owner: Hashable, within: float | None = None
     ) -> Relevance:
-        """Score how relevant documents are to a query.
+        """Score the relevance of documents to a query.
 
         Args:
-            query: what is looked for.
-            documents: one at least.
-            owner: who takes turns with other owners.
-            within: seconds in which the answer is wanted; None is what every request has.
+            query: the search query.
+            documents: at least one document.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; None means the model's default deadline.
 
         Raises:
-            UnprocessableError: the query is too long, or there is too much to read.
-            UpstreamError: the answer cannot be had in time, or the model failed.
+            UnprocessableError: the query is too long, or the pairs have too many tokens in total.
+            UpstreamError: the deadline cannot be met, or the model failed.
         """

@@ -1,4 +1,4 @@
-"""The operator's cross-encoders, which may be opened and closed while the service runs."""
+"""Registered cross-encoders, which can be loaded and unloaded at runtime."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from app.errors import ModelNotFoundError
-from app.inference.model_opening import open_resident
+from app.inference.model_opening import open_feature_model
 from app.inference.placement import PlaceModel
 from app.inference.registration import Registration
 from app.inference.served_models import ServedModels
@@ -16,43 +16,48 @@ from app.reranking.reranker import Reranker, open_reranker
 
 
 class Rerankers:
-    """Finds the cross-encoders among the served models."""
+    """Registry of the open cross-encoders among the served models.
 
-    def __init__(self) -> None:
+    Args:
+        default: NAME or NAME@VERSION of the one for requests that name none; empty means the only one.
+    """
+
+    def __init__(self, default: str = "") -> None:
+        self.default = default
         self._open: dict[int, Reranker] = {}
 
     def find_registered(self, place: PlaceModel, folder: Path, name: str | None = None) -> Sequence[Registration]:
-        """Find the registered models whose task is `rerank`, as `FindRegistered` says."""
+        """Find the registered models with the task `rerank`; with `place` bound, implements `FindRegistered`."""
         return [self.register(place, model) for model in find_cross_encoders(folder, name)]
 
     def register(self, place: PlaceModel, model: CrossEncoderModel) -> Registration:
-        """Say how a cross-encoder is opened, to be found here for as long as it is open.
+        """Return the registration of a cross-encoder, which is found here as long as it is open.
 
         Args:
-            place: tells where it runs, and how it is shared.
-            model: its files are the declared ones.
+            place: returns where the model runs, and its batching settings.
+            model: the model, with verified files.
         """
         manifest = model.manifest
         return Registration(manifest.name, manifest.version, TASK, manifest, partial(self._serve, place, model))
 
     def names(self, models: ServedModels) -> list[str]:
-        """List the names that a cross-encoder is served by."""
+        """Return the names of the served cross-encoders, sorted."""
         return sorted({each.name for each in models.all() if id(each) in self._open})
 
     def find(self, models: ServedModels, named: str) -> ServedModel | None:
-        """Find the newest cross-encoder of a name, or the one that NAME@VERSION means.
+        """Return the newest cross-encoder with this name, or the one with this NAME@VERSION, if any.
 
-        Versions that are no cross-encoders are passed over, newer ones too.
+        Versions of the name with another task are skipped, even if they are newer.
         """
         found = [each for each in models.all() if id(each) in self._open and named in {each.name, each.identity}]
         return found[-1] if found else None
 
     @contextmanager
     def lease(self, models: ServedModels, named: str) -> Iterator[Reranker]:
-        """Find a cross-encoder as `find` does, which stays open until the block ends, even if another takes its place.
+        """Find a cross-encoder like `find` and hold it open until the block ends, even if it is replaced.
 
         Raises:
-            ModelNotFoundError: there is none such.
+            ModelNotFoundError: there is no such cross-encoder.
         """
         found = self.find(models, named)
         if found is None:
@@ -67,7 +72,7 @@ class Rerankers:
         home = place(manifest.name, manifest.version, model.graph, manifest.providers)
         async with (
             open_reranker(model, home) as reranker,
-            open_resident(reranker.resident(), home.batching) as served,
+            open_feature_model(reranker.feature_model(), home.batching) as served,
         ):
             self._open[id(served)] = reranker
             try:

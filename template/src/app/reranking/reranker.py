@@ -13,12 +13,12 @@ import structlog
 from app.errors import UpstreamFailedError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import available_cores, open_capacity
+from app.inference.feature_model import FeatureModel
 from app.inference.placement import Placement
 from app.inference.ports import ModelSession
-from app.inference.resident import Resident
 from app.inference.signature import MAX_ROWS
 from app.inference.token_thread import TokenThread, open_token_thread
-from app.reranking.cross_encoder import cross_encoder_workload, relate
+from app.reranking.cross_encoder import cross_encoder_workload, score_pairs
 from app.reranking.manifest import CrossEncoderModel
 from app.reranking.pairs import PairReader, open_pair_reader
 from app.reranking.ports import Relevance
@@ -28,12 +28,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Runs requests through a cross-encoder in shared batches, off the event loop.
+    """Run requests through a cross-encoder in shared batches, off the event loop.
 
     Attributes:
-        thread: makes the pairs that are long.
-        batcher: takes pairs, gives logits.
-        deadline: seconds in which an answer must be there.
+        thread: tokenizes long texts.
+        batcher: turns pairs into logits.
+        deadline: default deadline of a request in seconds.
     """
 
     model: CrossEncoderModel
@@ -45,7 +45,7 @@ class Reranker:
 
     @property
     def identity(self) -> str:
-        """Name and version, as every answer carries them."""
+        """NAME@VERSION, as in responses."""
         return self.model.identity
 
     @property
@@ -56,14 +56,18 @@ class Reranker:
     async def score(
         self, query: str, documents: Sequence[str], *, owner: Hashable, within: float | None = None
     ) -> Relevance:
-        """Score how relevant documents are to a query, batched with other requests.
+        """Score the relevance of documents to a query, batched with other requests.
 
-        `within` takes the place of `deadline`.
+        Args:
+            query: the search query.
+            documents: at least one document.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; None means `deadline`.
 
         Raises:
-            OverloadedError: the answer cannot be had in time.
-            UnprocessableError: the query is too long, or there is too much to read.
-            UpstreamFailedError: the model gave no numbers.
+            OverloadedError: the deadline cannot be met.
+            UnprocessableError: the query is too long, or the pairs have too many tokens in total.
+            UpstreamFailedError: the model returned NaN or infinities.
         """
         seconds = self.deadline if within is None else within
         until = time.monotonic() + seconds
@@ -77,11 +81,11 @@ class Reranker:
         scores = logits if self.model.manifest.activation == "none" else (1 + np.tanh(logits / 2)) / 2
         return Relevance(scores, sum(sizes), done.queue_seconds, done.run_seconds)
 
-    def resident(self) -> Resident:
-        """Offer the model to callers who send tensors instead of texts."""
+    def feature_model(self) -> FeatureModel:
+        """Return the model as one that callers can send tensors to."""
         manifest = self.model.manifest
         names = [each.name for each in self.session.inputs]
-        return Resident(
+        return FeatureModel(
             manifest.name,
             manifest.version,
             self.session,
@@ -93,14 +97,14 @@ class Reranker:
 
 @asynccontextmanager
 async def open_reranker(model: CrossEncoderModel, home: Placement) -> AsyncIterator[Reranker]:
-    """Open, measure and warm a cross-encoder; at the end what is queued may finish.
+    """Open, measure and warm up a cross-encoder; on exit queued work may finish within the grace period.
 
     Args:
-        model: its files are the declared ones.
-        home: where it runs, and how it is shared.
+        model: the model, with verified files.
+        home: where it runs, and its batching settings.
 
     Raises:
-        StartupError: it cannot be opened, or is no cross-encoder.
+        StartupError: the model cannot be opened, or is not a cross-encoder.
     """
     reader = await asyncio.to_thread(open_pair_reader, model.folder, model.manifest.max_tokens)
     work = cross_encoder_workload(model, reader.tokenizer.get_vocab_size())
@@ -108,7 +112,7 @@ async def open_reranker(model: CrossEncoderModel, home: Placement) -> AsyncItera
     rows, grace = model.manifest.max_batch, batching.shutdown_grace
     opening = open_capacity(batching, home.open_session, work, cores=cores)
     async with open_token_thread() as thread, opening as capacity:
-        runs = [partial(relate, session, reader.padding) for session in capacity.sessions]
+        runs = [partial(score_pairs, session, reader.padding) for session in capacity.sessions]
         async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:
             session = capacity.sessions[0]
             log.info("rerank_model.ready", model=model.identity, provider=session.provider)

@@ -1,4 +1,4 @@
-"""Reranking over HTTP."""
+"""Routes for reranking."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -14,7 +14,10 @@ router = APIRouter(prefix="/v1/rerank", tags=["rerank"])
 async def rerank_documents(
     body: RerankCreate, caller: CallerDep, services: ServicesDep, request: Request, response: Response
 ) -> RerankList:
-    """Order documents by their relevance to a query with a registered cross-encoder."""
+    """Order documents by relevance to a query with a registered cross-encoder.
+
+    Response headers give the model, what it ran on, and the time in the queue and in the model.
+    """
     work = services.reranking.rerank(body.query, body.documents, body.model, body.top_n, caller=caller)
     done = await while_connected(request, work)
     times = {"queue_seconds": done.relevance.queue_seconds, "run_seconds": done.relevance.run_seconds}

@@ -1,4 +1,4 @@
-"""Wire types of reranking, in the shape that clients of other rerankers use."""
+"""Request and response schemas of reranking, compatible with clients of other rerankers."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -29,13 +29,15 @@ class RerankCreate(Payload):
 
     query: str = Field(min_length=1, max_length=100_000)
     documents: Annotated[list[Document], Field(min_length=1, max_length=MAX_DOCUMENTS, fail_fast=True)] = Field(
-        description="texts; each is cut to what the model reads beside the query"
+        description="texts, each truncated to the room that the query leaves"
     )
     model: str | None = Field(
-        default=None, max_length=256, description="a registered cross-encoder; not needed if there is but one"
+        default=None,
+        max_length=256,
+        description="a registered cross-encoder; by default the one that the operator has chosen, or the only one",
     )
-    top_n: int | None = Field(default=None, ge=1, description="how many results are wanted; all if left out")
-    return_documents: bool = Field(default=False, description="whether results repeat their documents")
+    top_n: int | None = Field(default=None, ge=1, description="number of results to return; all by default")
+    return_documents: bool = Field(default=False, description="whether results include their documents")
 
 
 class RerankedDocument(BaseModel):
@@ -45,14 +47,14 @@ class RerankedDocument(BaseModel):
 
 
 class RerankResult(BaseModel):
-    """The index of a document in the request, and its relevance."""
+    """A document's index in the request and its relevance."""
 
     index: int = Field(examples=[1])
     relevance_score: float = Field(
-        description="the higher the better; from 0 to 1 unless the model is registered without activation",
+        description="higher is more relevant; from 0 to 1 unless the model is registered without activation",
         examples=[0.93],
     )
-    document: RerankedDocument | None = Field(default=None, description="left out unless it was asked for")
+    document: RerankedDocument | None = Field(default=None, description="only with `return_documents`")
 
 
 class RerankUsage(BaseModel):
@@ -71,7 +73,7 @@ class RerankList(BaseModel):
 
 
 def rerank_list(done: Reranking, documents: Sequence[str] | None) -> RerankList:
-    """Put results on the wire, with their documents if these are given."""
+    """Return the response, with the documents' texts if they are given."""
     scores = done.relevance.scores.round(6).tolist()
     results = [RerankResult(index=at, relevance_score=scores[at]) for at in done.order]
     if documents is not None:

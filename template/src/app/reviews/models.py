@@ -22,11 +22,11 @@ class ReviewState(StrEnum):
 
 
 class Review(Record):
-    """An item that waits for a person's decision.
+    """An item in the review queue.
 
-    `given` and `output` are what the feature got and what came of it; `result` is what was released to the owner.
-    A claim holds until `claimed_until`, and longer if nobody else wants the item. `version` grows with every change:
-    whoever decides names the one that was seen.
+    `given` and `output` are the feature's input and output; `result` is what a reviewer released to the owner.
+    A claim lasts until `claimed_until`, and after that until another reviewer claims the item. `version` grows with
+    every change; a decision must have the version that the reviewer saw.
     """
 
     __tablename__ = "reviews"

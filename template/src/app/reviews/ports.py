@@ -1,19 +1,19 @@
-"""The ports through which reviews consult the features whose outputs are reviewed."""
+"""The port through which a feature checks what reviewers release."""
 
 from typing import Any, Protocol
 
 
 class ReleaseCheck(Protocol):
-    """Checks what may be released for one kind of item."""
+    """Checks results for one kind of item."""
 
     def __call__(self, given: Any, result: Any, *, is_corrected: bool) -> None:  # noqa: ANN401 - JSON
-        """Pass if the result may go to the owner; it takes time, so call it in a thread.
+        """Check that a result may be released to the owner. Slow: call it in a thread.
 
         Args:
-            given: what the item's feature was given.
-            result: what is to be released.
-            is_corrected: whether the reviewer wrote it, rather than finding it good.
+            given: input of the item's feature.
+            result: the result to release.
+            is_corrected: whether the result is the reviewer's correction rather than the approved output.
 
         Raises:
-            UnprocessableError: it may not.
+            UnprocessableError: the result may not be released.
         """

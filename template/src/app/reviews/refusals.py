@@ -1,4 +1,4 @@
-"""Review of what guardrails refused."""
+"""Reviews of guardrail refusals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +22,9 @@ class RefusalDesk:
     reviews: ReviewService
 
     async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
-        """Put a refusal into the queue and give the item's identifier; None where too much of this owner's waits."""
+        """Submit a refusal and return the ID of its review; None if too many of this owner are waiting."""
         async with self.reviews.database.transaction() as session:
-            # Those who come at the same moment do not see each other: a few more may wait, never many.
+            # Concurrent transactions do not see each other, so the limit can be exceeded by a few.
             waiting = await repository.count_waiting(session, owner_id, GUARDRAIL)
             if waiting >= self.reviews.settings.max_refusals:
                 log.warning("review.not_kept", kind=GUARDRAIL, owner_id=str(owner_id), waiting=waiting)
@@ -34,10 +34,10 @@ class RefusalDesk:
 
 
 def check_refusal(given: Any, result: Any, *, is_corrected: bool) -> None:  # noqa: ANN401, ARG001 - JSON, of any item
-    """Pass if a reviewer may release this: a text; or nothing, to say that a request was in order.
+    """Check that a result is a text; None passes only if a reviewer approves a request without output.
 
     Raises:
-        UnprocessableError: it may not be released.
+        UnprocessableError: the result may not be released.
     """
     if result is None and not is_corrected:
         return

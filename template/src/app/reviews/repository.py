@@ -1,4 +1,4 @@
-"""Reviews in SQL. An owner of None stands for whoever may decide, and sees every owner's items."""
+"""SQL queries for reviews. With an owner of None, as for reviewers, they cover the items of all owners."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,14 +20,14 @@ async def add(session: AsyncSession, review: Review) -> None:
 
 
 async def find(session: AsyncSession, owner_id: UUID | None, review_id: UUID) -> Review | None:
-    """Find an item."""
+    """Return an item, or None."""
     return await session.scalar(_visible(owner_id).where(Review.id == review_id))
 
 
 async def list_for(
     session: AsyncSession, owner_id: UUID | None, state: ReviewState | None, page: PageRequest
 ) -> tuple[list[Review], str | None]:
-    """List items, newest first, without what is in them; those whose claim has run out are open, too."""
+    """List items without their contents, newest first; items with an expired claim count as open."""
     statement = _visible(owner_id).options(defer(Review.given), defer(Review.output), defer(Review.result))
     if state is ReviewState.OPEN:
         statement = statement.where(_unclaimed())
@@ -37,14 +37,14 @@ async def list_for(
 
 
 async def count_waiting(session: AsyncSession, owner_id: UUID, kind: str) -> int:
-    """Count the items of an owner that nobody has decided."""
+    """Return the number of undecided items of an owner and kind."""
     waiting = Review.state.in_((ReviewState.OPEN, ReviewState.CLAIMED))
     mine = select(func.count()).select_from(Review).where(Review.owner_id == owner_id, Review.kind == kind, waiting)
     return await session.scalar(mine) or 0
 
 
 async def claim(session: AsyncSession, review_id: UUID, reviewer_id: UUID, seconds: float) -> Review | None:
-    """Take an item that is nobody else's; None if there is none to take. Of several who try at once one succeeds."""
+    """Claim an item, atomically; return None if it is decided or another reviewer's claim is valid."""
     free = or_(_unclaimed(), and_(Review.state == ReviewState.CLAIMED, Review.claimed_by == reviewer_id))
     statement = update(Review).where(Review.id == review_id, free)
     claimed = statement.values(
@@ -63,7 +63,7 @@ async def decide(
     version: int,
     **values: Any,  # noqa: ANN401 - column values
 ) -> Review | None:
-    """Settle an item that this reviewer has claimed and nobody has changed since; None if that is not so."""
+    """Store a decision on an item that this reviewer has claimed in this version; return None otherwise."""
     statement = update(Review).where(
         Review.id == review_id,
         Review.state == ReviewState.CLAIMED,

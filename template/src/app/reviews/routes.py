@@ -1,4 +1,4 @@
-"""The review queue over HTTP."""
+"""HTTP routes for the review queue."""
 
 from typing import Annotated
 from uuid import UUID
@@ -18,28 +18,28 @@ async def list_reviews(
     page: PageDep,
     caller: CallerDep,
     services: ServicesDep,
-    state: Annotated[ReviewState | None, Query(description="`open` has those whose claim has run out, too")] = None,
+    state: Annotated[ReviewState | None, Query(description="`open` includes items with an expired claim")] = None,
 ) -> Page[ReviewSummary]:
-    """List reviews, newest first: your own, or everybody's if you are a reviewer."""
+    """List reviews, newest first: your own, or all if you are a reviewer."""
     reviews, next_cursor = await services.reviews.list_for(state, page, caller=caller)
     return Page(items=[ReviewSummary.model_validate(review) for review in reviews], next_cursor=next_cursor)
 
 
 @router.get("/{review_id}", response_model=ReviewRead)
 async def read_review(review_id: UUID, caller: CallerDep, services: ServicesDep) -> Review:
-    """Show one review with what was released."""
+    """Return one review, including the released result."""
     return await services.reviews.get(review_id, caller=caller)
 
 
 @router.post("/{review_id}/claim", response_model=ReviewRead)
 async def claim_review(review_id: UUID, caller: CallerDep, services: ServicesDep) -> Review:
-    """Claim a review for a while; claim it again to keep it longer."""
+    """Claim a review for a limited time; claim it again to extend the time."""
     return await services.reviews.claim(review_id, caller=caller)
 
 
 @router.post("/{review_id}/approve", response_model=ReviewRead)
 async def approve_review(review_id: UUID, body: ReviewDecision, caller: CallerDep, services: ServicesDep) -> Review:
-    """Release the output as it stands."""
+    """Release the output unmodified."""
     return await services.reviews.approve(review_id, body.version, caller=caller)
 
 

@@ -1,4 +1,4 @@
-"""Wire types of reviews."""
+"""Request and response schemas of reviews."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,33 +11,33 @@ from app.reviews.models import ReviewState
 
 LONGEST_NOTE = 2000
 
-Version = Annotated[int, Field(ge=1, le=2**31 - 2, description="of the item as you have read it")]
+Version = Annotated[int, Field(ge=1, le=2**31 - 2, description="version of the item that you have read")]
 
 
 class ReviewSummary(BaseModel):
-    """An item of the review queue, without what is in it."""
+    """An item of the review queue without its contents."""
 
     model_config = ConfigDict(from_attributes=True)
 
     id: UUID
     owner_id: UUID
     kind: str = Field(examples=["extraction"])
-    reason: str = Field(description="why a person should look at it")
+    reason: str = Field(description="why the item needs a review")
     state: ReviewState
     version: int = Field(description="grows with every change; send it with your decision")
-    claimed_by: UUID | None = Field(description="account of the reviewer who has, or had, the item")
-    claimed_until: datetime | None = Field(description="when others may claim it, too")
+    claimed_by: UUID | None = Field(description="account of the reviewer who claimed the item last")
+    claimed_until: datetime | None = Field(description="when the claim expires and others may claim the item")
     decided_at: datetime | None
-    note: str | None = Field(description="what the reviewer says about a rejection")
+    note: str | None = Field(description="the reviewer's reason for a rejection")
     created_at: datetime
 
 
 class ReviewRead(ReviewSummary):
     """An item of the review queue."""
 
-    given: Any = Field(description="what the service was asked")
-    output: Any = Field(description="what came of it")
-    result: Any | None = Field(description="what a reviewer has released; null before that")
+    given: Any = Field(description="input of the feature")
+    output: Any = Field(description="output of the feature")
+    result: Any | None = Field(description="the result that a reviewer released; null before that")
 
 
 class ReviewDecision(Payload):
@@ -47,7 +47,7 @@ class ReviewDecision(Payload):
 
 
 class ReviewCorrection(ReviewDecision):
-    """A correction, which is released instead of the output."""
+    """A correction to release instead of the output."""
 
     result: AnyJson = Field(examples=[{"number": "2041", "total": 84.5}])
 

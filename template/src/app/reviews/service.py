@@ -1,4 +1,4 @@
-"""The review queue: items wait, reviewers claim and decide them, owners read what was released."""
+"""The review service: reviewers claim and decide items, owners read the released results."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class ReviewService:
     """Stores reviews and releases outputs on a reviewer's decision.
 
     Attributes:
-        checks: by kind of item, what may be released.
+        checks: checks of released results, by kind of item.
         publisher: publishes decisions.
     """
 
@@ -50,7 +50,7 @@ class ReviewService:
     publisher: EventPublisher | None = None
 
     async def record(self, session: AsyncSession, new: NewReview, *, owner_id: UUID) -> Review:
-        """Put an item into the queue, in the transaction of the use case that it comes from."""
+        """Add an item to the queue within the caller's transaction."""
         review = Review(
             id=new.id, owner_id=owner_id, kind=new.kind, reason=new.reason, given=new.given, output=new.output
         )
@@ -59,10 +59,10 @@ class ReviewService:
         return review
 
     async def get(self, review_id: UUID, *, caller: Caller) -> Review:
-        """Return an item: one's own, or any if one may decide.
+        """Return an item: reviewers may read all, other callers only their own.
 
         Raises:
-            NotFoundError: there is none for this caller.
+            NotFoundError: there is no such item that the caller may read.
         """
         owner_id = _scope_of(caller)
         async with self.database.transaction() as session:
@@ -71,17 +71,17 @@ class ReviewService:
     async def list_for(
         self, state: ReviewState | None, page: PageRequest, *, caller: Caller
     ) -> tuple[list[Review], str | None]:
-        """List items, newest first, without what is in them: one's own, or all if one may decide."""
+        """List items without their contents, newest first: all for reviewers, their own for other callers."""
         owner_id = _scope_of(caller)
         async with self.database.transaction() as session:
             return await repository.list_for(session, owner_id, state, page)
 
     async def claim(self, review_id: UUID, *, caller: Caller) -> Review:
-        """Take an item, or keep it for longer.
+        """Claim an item, or extend the claim.
 
         Raises:
             NotFoundError: there is no such item.
-            ConflictError: somebody else has it, or it is decided.
+            ConflictError: another reviewer has claimed it, or it is decided.
         """
         caller.require(Scope.REVIEWS_DECIDE)
         async with self.database.transaction() as session:
@@ -93,12 +93,12 @@ class ReviewService:
         return claimed
 
     async def approve(self, review_id: UUID, version: int, *, caller: Caller) -> Review:
-        """Release the output as it stands.
+        """Release the output unmodified.
 
         Raises:
             NotFoundError: there is no such item.
             ConflictError: the caller has not claimed it, or it has changed since.
-            UnprocessableError: the output is nothing that could be released.
+            UnprocessableError: the output may not be released.
         """
         review = await self._claimed(review_id, version, caller)
         await self._check(review, review.output, is_corrected=False)
@@ -110,7 +110,7 @@ class ReviewService:
         Raises:
             NotFoundError: there is no such item.
             ConflictError: the caller has not claimed it, or it has changed since.
-            UnprocessableError: the correction is not what the item's kind asks for.
+            UnprocessableError: the correction is invalid for this kind of item.
         """
         review = await self._claimed(review_id, version, caller)
         await self._check(review, result, is_corrected=True)
@@ -152,7 +152,7 @@ class ReviewService:
 
 
 def _scope_of(caller: Caller) -> UUID | None:
-    """Tell whose items a caller may see; None is everybody's."""
+    """Return the owner whose items a caller may read; None means all owners."""
     if Scope.REVIEWS_DECIDE in caller.scopes:
         return None
     caller.require(Scope.REVIEWS)

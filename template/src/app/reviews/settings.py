@@ -1,4 +1,4 @@
-"""How reviewers work."""
+"""Settings for reviews."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ class ReviewsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    lease: float = Field(default=1800, gt=0, description="seconds that a claimed item is kept for who claimed it")
+    lease: float = Field(default=1800, gt=0, description="seconds for which a claim lasts")
     max_refusals: int = Field(
-        default=100, ge=0, description="of one owner's requests and answers that guardrails refused, waiting at a time"
+        default=100, ge=0, description="most guardrail refusals of one owner that wait for review"
     )

@@ -1,4 +1,4 @@
-"""What lets a request through to a language model."""
+"""The admission of a request to a language model."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -7,16 +7,17 @@ from uuid import UUID
 
 from app.auth.caller import Caller
 from app.usage.measurement import Expectation
-from app.usage.quotas import Taken
+from app.usage.quotas import QuotaDecision
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What was set aside for a call.
+    """The reservation of a call's highest cost.
 
     Attributes:
-        cost: None where no price is known.
-        is_stored: whether it outlives the process; where there is no money in it, it need not.
+        month: first day of the month whose budget is charged.
+        cost: None if the price is not known.
+        is_stored: whether there is a row in the database; not needed if no budget is involved.
     """
 
     id: UUID
@@ -27,14 +28,14 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A request that is within its caller's limits, which hold a place for it until it is recorded or released.
+    """A request within its caller's limits; it counts against them until it is recorded or released.
 
     Attributes:
-        hold: of the caller's budget, and of a place in the records.
-        taken: of the caller's quotas, where there are some.
+        hold: the reservation in the caller's budget; its id becomes that of the usage record.
+        taken: what was taken from the caller's quotas; None if there are none.
     """
 
     caller: Caller
     expected: Expectation
     hold: Hold
-    taken: Taken | None
+    taken: QuotaDecision | None

@@ -1,7 +1,7 @@
-"""Monthly budgets: what a call may cost is set aside before it, and what it did cost is taken after it.
+"""Monthly budgets: the highest cost of a call is reserved before it, and replaced by its actual cost after it.
 
-All of it is rows in SQL, so it outlives the processes. What a process that was killed had set aside counts until it
-expires, and as spent from then on: the provider has most likely charged for it.
+Reservations are rows in SQL, so they outlive processes. The reservation of a killed process expires and then counts as
+spent, because the provider has probably charged for the call.
 """
 
 import math
@@ -20,18 +20,18 @@ from app.usage import repository
 from app.usage.admission import Hold
 from app.usage.measurement import CACHED, LOST, Expectation, Measurement
 from app.usage.models import Reservation
-from app.usage.prices import FREE, find_price, plain
+from app.usage.prices import FREE, find_price, format_amount
 from app.usage.repository import Spending
 from app.usage.settings import UsageSettings
 
 log = structlog.get_logger(__name__)
 
-BUSY_SECONDS = 10  # after which calls under way may have given back what they do not need
+BUSY_SECONDS = 10  # after which running calls may have released a part of the budget
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """How an account stands this month; no budget is no limit."""
+    """The budget and spending of an account in a month; a budget of None is no limit."""
 
     month: date
     budget: Decimal | None
@@ -39,7 +39,7 @@ class Month:
 
     @property
     def remaining(self) -> Decimal | None:
-        """What is neither spent nor set aside."""
+        """What is neither spent nor reserved, at least 0; None if there is no limit."""
         if self.budget is None:
             return None
         return max(Decimal(0), self.budget - self.spending.spent - self.spending.reserved)
@@ -47,21 +47,21 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Budgets:
-    """Knows what callers may spend, and holds them to it."""
+    """Enforces the monthly budgets of callers."""
 
     database: Database
     settings: UsageSettings
 
     async def hold(self, expected: Expectation, *, caller: Caller) -> Hold:
-        """Set aside what a call may cost; nothing is stored where no money is at stake.
+        """Reserve the highest cost of a call; nothing is stored for a free call, or one without price and budget.
 
         Raises:
-            BudgetExhaustedError: the rest of the month's budget is less.
-            TooManyRequestsError: calls under way hold what this one needs.
-            ForbiddenError: the caller has a budget, and the model no price.
-            UnavailableError: the database cannot be reached; nobody spends then.
+            BudgetExhaustedError: the call may cost more than what is left of the month's budget.
+            TooManyRequestsError: running calls have reserved what this one needs.
+            ForbiddenError: the caller has a budget, but the model has no price.
+            UnavailableError: the database cannot be reached.
         """
-        cost = self._most(expected)
+        cost = self._highest_cost(expected)
         hold = Hold(uuid4(), _this_month(), cost)
         if cost == 0:
             return replace(hold, is_stored=False)
@@ -72,37 +72,37 @@ class Budgets:
             await self._settle_expired(session, caller.id)
             reservation = _reservation(hold, expected, caller)
             await repository.add_reservation(session, reservation, self.settings.reservation_seconds)
-            # Last, because all calls of an owner wait for this row until the transaction has ended.
+            # Last, because it locks a row that all calls of the owner need.
             if cost is None or not await repository.reserve(session, caller.id, hold.month, cost, budget):
                 spending = await repository.find_spending(session, caller.id, hold.month)
                 raise self._refusal(expected, cost, Month(hold.month, budget, spending))
         return hold
 
     async def settle(self, hold: Hold, measurement: Measurement, *, caller: Caller) -> Decimal | None:
-        """Write down what a call took, and take what it cost; returns that."""
+        """Record what a call used, charge its cost and return it; None if it has no price."""
         is_free = measurement.finish_reason == CACHED
         price = FREE if is_free else find_price(self.settings.prices, measurement.model)
         tokens = (measurement.input_tokens, measurement.output_tokens, measurement.cached_tokens)
         cost = None if price is None else price.cost(*tokens)
-        # Who answered may have no price although who was asked has: then it counts for what was set aside.
+        # The model that answered may have no price, unlike the requested one: then the reserved amount is charged.
         spent = hold.cost if cost is None else cost
         async with self.database.transaction() as session:
-            released, counted = await _take_back(session, hold)
+            released, counted = await _end_hold(session, hold)
             await repository.add(session, hold.id, caller, measurement, cost)
             change = (spent or Decimal(0)) - counted
             await repository.spend(session, caller.id, hold.month, released=released, spent=change)
         return cost
 
     async def release(self, hold: Hold, *, caller: Caller) -> None:
-        """Give back what was set aside for a call that was never made."""
+        """Release the reservation of a call that was never made."""
         if not hold.is_stored:
             return
         async with self.database.transaction() as session:
-            released, counted = await _take_back(session, hold)
+            released, counted = await _end_hold(session, hold)
             await repository.spend(session, caller.id, hold.month, released=released, spent=-counted)
 
     async def read_month(self, *, caller: Caller) -> Month:
-        """Tell how the caller stands this month."""
+        """Return the caller's budget and spending of this month."""
         month = _this_month()
         async with self.database.transaction() as session:
             await self._settle_expired(session, caller.id)
@@ -110,17 +110,17 @@ class Budgets:
             return Month(month, budget, await repository.find_spending(session, caller.id, month))
 
     async def set_budget(self, amount: Decimal | None, *, caller: Caller) -> None:
-        """Give an account a budget of its own; None is no limit."""
+        """Set the budget of an account; None is no limit."""
         async with self.database.transaction() as session:
             await repository.set_budget(session, caller.id, amount)
 
     async def unset_budget(self, *, caller: Caller) -> None:
-        """Give an account the budget of everybody."""
+        """Reset an account to the default budget."""
         async with self.database.transaction() as session:
             await repository.delete_budget(session, caller.id)
 
     async def _settle_expired(self, session: AsyncSession, owner_id: UUID) -> None:
-        """Count as spent what calls that never ended had set aside."""
+        """Count expired reservations, of calls that never ended, as spent."""
         for lost in await repository.take_expired(session, owner_id):
             measurement = Measurement(
                 endpoint=lost.endpoint,
@@ -139,14 +139,14 @@ class Budgets:
             log.warning("usage.expired", owner_id=str(owner_id), record_id=str(lost.id), model=lost.model)
 
     def _unpriced(self, expected: Expectation) -> list[str]:
-        models = (expected.model, *expected.stand_ins)
+        models = (expected.model, *expected.fallbacks)
         return [model for model in models if find_price(self.settings.prices, model) is None]
 
-    def _most(self, expected: Expectation) -> Decimal | None:
-        """Say what a call may cost, whoever answers; None if somebody may who has no price."""
+    def _highest_cost(self, expected: Expectation) -> Decimal | None:
+        """Return the highest cost of a call over all models that may answer; None if one of them has no price."""
         if not expected.tokens:
-            return Decimal(0)  # a kept answer; who gave it may have no price, or none any more
-        found = [find_price(self.settings.prices, model) for model in (expected.model, *expected.stand_ins)]
+            return Decimal(0)  # a cached answer is free, even if its model has no price
+        found = [find_price(self.settings.prices, model) for model in (expected.model, *expected.fallbacks)]
         prices = [price for price in found if price is not None]
         if len(prices) < len(found):
             return None
@@ -168,14 +168,14 @@ class Budgets:
         next_month = (month.month + timedelta(days=32)).replace(day=1)
         wait = datetime.combine(next_month, time(), UTC) - datetime.now(UTC)
         return BudgetExhaustedError(
-            f"This may cost {plain(cost)} {self.settings.currency}, and of this month's budget you have "
-            f"{plain(max(left, Decimal(0)))} left.",
+            f"This may cost {format_amount(cost)} {self.settings.currency}, and of this month's budget you have "
+            f"{format_amount(max(left, Decimal(0)))} left.",
             retry_after=max(1, math.ceil(wait.total_seconds())),
         )
 
 
-async def _take_back(session: AsyncSession, hold: Hold) -> tuple[Decimal, Decimal]:
-    """End a hold; tells what it still set aside, and what was counted as spent because it had expired."""
+async def _end_hold(session: AsyncSession, hold: Hold) -> tuple[Decimal, Decimal]:
+    """End a hold; return the amount it still reserves, and the amount counted as spent because it had expired."""
     if not hold.is_stored:
         return Decimal(0), Decimal(0)
     reservation = await repository.take_reservation(session, hold.id)

@@ -1,4 +1,4 @@
-"""What one use of a language model may take, and what it took."""
+"""The expected and the actual usage of a call to a language model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,42 +9,42 @@ CACHED = "cached"
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """The most that one answer may take, before the language model is asked.
+    """The highest usage of a call, before the language model is called.
 
     Attributes:
-        endpoint: what it is used for, such as `chat.completions`.
-        model: who is asked, such as `openai:gpt-5`.
-        input_tokens: guessed from the text.
-        output_tokens: as many as the answer may have.
-        stand_ins: models that may answer in its place.
+        endpoint: such as `chat.completions`.
+        model: the requested model, such as `openai:gpt-5`.
+        input_tokens: estimated from the text.
+        output_tokens: the limit of the answer.
+        fallbacks: models that may answer instead.
     """
 
     endpoint: str
     model: str
     input_tokens: int
     output_tokens: int
-    stand_ins: Sequence[str] = ()
+    fallbacks: Sequence[str] = ()
 
     @property
     def tokens(self) -> int:
-        """Read and written."""
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One answer of a language model, complete or not.
+    """The actual usage of a call, whether its answer is complete or not.
 
     Attributes:
-        endpoint: what it was used for, such as `chat.completions`.
-        model: who answered, such as `openai:gpt-5`.
-        cached_tokens: those of the input that the provider had in its cache.
-        estimated: whether the tokens were guessed from the text, because the provider never told.
-        finish_reason: the model's own, or `content_filter` where a guardrail refused the rest, or `cancelled` where
-            the caller left, or `failed`, or `cached` where an answer was given again and no model was asked, so that
-            there are no tokens, or `lost` where nobody saw the end and the rest is the most that it may have taken.
-        first_token_seconds: None where nothing was written.
-        prompt_name: the stored prompt that it was written under, with `prompt_version`; None where there was none.
+        endpoint: such as `chat.completions`.
+        model: the model that answered, such as `openai:gpt-5`.
+        cached_tokens: input tokens that the provider had cached.
+        estimated: whether the tokens were estimated from the text, because the provider did not report them.
+        finish_reason: the model's own, or: `content_filter`, a guardrail rejected the rest; `cancelled`, the caller
+            disconnected; `failed`; `cached`, a cached answer without tokens of its own; `lost`, the call never ended
+            and the tokens are the most that it may have used.
+        first_token_seconds: None if nothing was written.
+        prompt_name: the stored prompt, with `prompt_version`; None if there was none.
     """
 
     endpoint: str

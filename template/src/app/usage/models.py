@@ -1,4 +1,4 @@
-"""The tables of what was used, and of what it costs."""
+"""The tables of usage records, budgets, spending and reservations."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,7 +14,7 @@ Money = Numeric(24, 12)
 
 
 class UsageRecord(Record):
-    """One use of a language model. The key is kept by its id alone: the account outlives it."""
+    """One use of a language model. `key_id` is no foreign key, because records outlive API keys."""
 
     __tablename__ = "usage_records"
     __table_args__ = (Index("ix_usage_records_owner_id_created_at", "owner_id", "created_at"),)
@@ -36,7 +36,7 @@ class UsageRecord(Record):
 
 
 class Budget(Table):
-    """What an account may spend in a month, where it is not what all may; no amount is no limit."""
+    """The monthly budget of an account, if it is not the default; a null amount is no limit."""
 
     __tablename__ = "budgets"
 
@@ -45,7 +45,7 @@ class Budget(Table):
 
 
 class MonthlySpending(Table):
-    """What an account has spent in a month (UTC), and what calls under way may cost at most."""
+    """What an account has spent in a month (UTC), and what is reserved for running calls."""
 
     __tablename__ = "monthly_spendings"
 
@@ -56,7 +56,7 @@ class MonthlySpending(Table):
 
 
 class Reservation(Record):
-    """A call under way: the most that it may take. Its id becomes that of the record of what it took."""
+    """A running call and its highest cost. Its id becomes that of its usage record."""
 
     __tablename__ = "reservations"
     __table_args__ = (Index("ix_reservations_owner_id_expires_at", "owner_id", "expires_at"),)

@@ -1,16 +1,16 @@
-"""What keeping callers to their quotas takes."""
+"""The port for rate limits."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from app.usage.quotas import Charge, Quota, Taken
+from app.usage.quotas import Charge, Quota, QuotaDecision
 
 
 class RateLimiter(Protocol):
-    """Counts what owners take of their quotas; where it cannot count together with others, it counts alone."""
+    """Counts the use of quotas per owner; falls back to counting per process if the shared counters are unavailable."""
 
-    async def take(self, owner: str, charges: Sequence[Charge]) -> Taken:
-        """Take all of it, or nothing if one of the quotas has too little left."""
+    async def take(self, owner: str, charges: Sequence[Charge]) -> QuotaDecision:
+        """Take all charges, or none if one of the quotas has too little left."""
 
-    async def correct(self, owner: str, quota: Quota, taken: Taken, difference: int) -> None:
-        """Put right what was taken of a quota; what is older than two windows no longer counts."""
+    async def correct(self, owner: str, quota: Quota, taken: QuotaDecision, difference: int) -> None:
+        """Add a difference, which may be negative, to what was taken from a quota; no effect after two windows."""

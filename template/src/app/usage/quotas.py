@@ -1,8 +1,7 @@
-"""Quotas of a sliding minute.
+"""Sliding-window quotas per minute.
 
-Amounts are counted for the minutes of the clock. A sliding minute covers what has passed of the current one, and the
-rest of the one before, of which that share is taken to be spread evenly: two numbers for each quota, however many
-requests there are.
+Amounts are counted per clock minute. The sliding window is the elapsed part of the current minute and the rest of the
+previous one, whose amount is assumed to be spread evenly. This takes two numbers per quota, for any number of requests.
 """
 
 import math
@@ -14,7 +13,7 @@ WINDOW_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """So many of something in any minute."""
+    """A limit per minute, for example of requests or tokens."""
 
     name: str
     limit: int
@@ -22,7 +21,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """What a request takes of a quota."""
+    """The amount that a request takes from a quota."""
 
     quota: Quota
     amount: int
@@ -30,12 +29,12 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How far a quota is used up.
+    """The use of a quota.
 
     Attributes:
-        current: the amount in this minute of the clock.
-        previous: the amount in the one before.
-        elapsed: which part of this minute has passed, from 0 to 1.
+        current: the amount in the current clock minute.
+        previous: the amount in the previous one.
+        elapsed: the fraction of the current minute that has passed, 0 to 1.
     """
 
     quota: Quota
@@ -46,22 +45,22 @@ class Level:
 
     @property
     def used(self) -> float:
-        """What counts of both minutes."""
+        """The amount in the sliding window."""
         return self.current + self.previous * (1 - self.elapsed)
 
     @property
     def remaining(self) -> int:
-        """What is free."""
+        """The amount that is left, at least 0."""
         return max(0, math.floor(self.quota.limit - self.used))
 
     @property
     def seconds_until_reset(self) -> float:
-        """Time until all of it is free again, if nothing more is taken."""
+        """Seconds until the full quota is available again, if nothing more is taken."""
         minutes = 2 if self.current else 1 if self.previous else self.elapsed
         return (minutes - self.elapsed) * self.window_seconds
 
     def seconds_until(self, amount: int) -> float:
-        """Time until so much, at most the whole quota, is free."""
+        """Return the seconds until this amount, at most the full quota, is available."""
         room = self.quota.limit - amount
         if self.used <= room:
             return 0
@@ -71,13 +70,14 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """Whether charges were taken, all of them or none.
+class QuotaDecision:
+    """The result of taking charges, all of them or none.
 
     Attributes:
-        window: the number of the minute in which they were.
-        levels: one for each charge, in their order, afterwards.
-        alone: whether this process counted for itself.
+        allowed: whether they were taken.
+        window: the number of the clock minute in which they were taken.
+        levels: the levels afterwards, one per charge, in the same order.
+        alone: whether this process counted locally, not together with others.
     """
 
     allowed: bool

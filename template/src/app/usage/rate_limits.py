@@ -1,4 +1,4 @@
-"""Requests and tokens per minute, for each caller."""
+"""Rate limits: requests and tokens per minute, for each account."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from app.auth.caller import Caller
 from app.errors import PayloadTooLargeError, TooManyRequestsError
 from app.response_headers import add_response_headers
 from app.usage.ports import RateLimiter
-from app.usage.quotas import Charge, Level, Quota, Taken
+from app.usage.quotas import Charge, Level, Quota, QuotaDecision
 from app.usage.settings import LimitsSettings
 
 REQUESTS = "requests"
@@ -17,16 +17,16 @@ TOKENS = "tokens"
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """Holds callers to their quotas. All keys of an account share them."""
+    """Enforces the quotas of callers. All keys of an account share them."""
 
     limiter: RateLimiter
     settings: LimitsSettings
 
-    async def take(self, tokens: int, *, caller: Caller) -> Taken | None:
-        """Count a request that may take so many tokens; None where there are no quotas.
+    async def take(self, tokens: int, *, caller: Caller) -> QuotaDecision | None:
+        """Take a request with its highest number of tokens from the quotas; None if there are no quotas.
 
         Raises:
-            PayloadTooLargeError: it may take more tokens than there are in a minute.
+            PayloadTooLargeError: the request alone may exceed the tokens per minute.
             TooManyRequestsError: a quota has too little left at the moment.
         """
         charges = self._charges(tokens)
@@ -38,8 +38,8 @@ class RateLimits:
             raise _refusal(charges, taken.levels)
         return taken
 
-    async def correct(self, taken: Taken, difference: int, *, caller: Caller) -> None:
-        """Put right the tokens of a request, once it is known how many it took."""
+    async def correct(self, taken: QuotaDecision, difference: int, *, caller: Caller) -> None:
+        """Add a difference, which may be negative, to the tokens taken, once the actual number is known."""
         for level in taken.levels:
             if level.quota.name == TOKENS and difference:
                 await self.limiter.correct(str(caller.id), level.quota, taken, difference)
@@ -59,7 +59,7 @@ class RateLimits:
 
 
 def _refusal(charges: list[Charge], levels: Sequence[Level]) -> TooManyRequestsError:
-    """Name the quota that takes longest to recover."""
+    """Return the error for the quota that takes longest to recover."""
     waits = [(level.seconds_until(charge.amount), level.quota) for charge, level in zip(charges, levels, strict=True)]
     seconds, quota = max(waits, key=lambda wait: wait[0])
     return TooManyRequestsError(
@@ -69,7 +69,7 @@ def _refusal(charges: list[Charge], levels: Sequence[Level]) -> TooManyRequestsE
 
 
 def _headers(level: Level) -> list[tuple[str, str]]:
-    """Say how a quota stands, in the headers that OpenAI's clients look at."""
+    """Return the level of a quota as the headers that OpenAI's clients read."""
     name = level.quota.name
     return [
         (f"x-ratelimit-limit-{name}", str(level.quota.limit)),

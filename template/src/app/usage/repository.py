@@ -1,4 +1,4 @@
-"""What was used, what it costs and what may be spent, in SQL."""
+"""SQL for usage records, budgets, spending and reservations."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,10 +17,10 @@ from app.usage.models import Budget, MonthlySpending, Reservation, UsageRecord
 
 @dataclass(frozen=True, slots=True)
 class DailyUsage:
-    """What an account used of one model on one day (UTC).
+    """An account's usage of one model on one day (UTC).
 
     Attributes:
-        cost: of the requests whose price is known; None where there is none.
+        cost: of the requests whose price is known; None if there are none.
     """
 
     day: date
@@ -34,7 +34,7 @@ class DailyUsage:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What an account has spent in a month, and what calls under way may cost at most."""
+    """What an account has spent in a month, and what is reserved for running calls."""
 
     spent: Decimal = Decimal(0)
     reserved: Decimal = Decimal(0)
@@ -43,15 +43,15 @@ class Spending:
 async def add(
     session: AsyncSession, record_id: UUID, caller: Caller, measurement: Measurement, cost: Decimal | None
 ) -> None:
-    """Store one use."""
+    """Insert a usage record."""
     values = asdict(measurement) | {"id": record_id, "owner_id": caller.id, "key_id": caller.key_id, "cost": cost}
     await session.execute(insert(UsageRecord).values(values))
 
 
 async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: date) -> list[DailyUsage]:
-    """Add up an owner's use by day and model, the newest day first; both days are included."""
+    """Sum up an owner's usage by day and model, newest day first; `first` and `last` are included."""
     day = func.timezone("UTC", UsageRecord.created_at).cast(Date)
-    # Of times, which the index is sorted by, and not of `day`; the database knows none between two microseconds.
+    # Filter by time, which the index is sorted by, and not by `day`; `time.max` has the precision of the database.
     start, end = datetime.combine(first, time.min, UTC), datetime.combine(last, time.max, UTC)
     statement = (
         select(
@@ -71,32 +71,32 @@ async def list_daily(session: AsyncSession, owner_id: UUID, first: date, last: d
 
 
 async def find_budget(session: AsyncSession, owner_id: UUID, default: Decimal | None) -> Decimal | None:
-    """Find what an owner may spend in a month; None is no limit."""
+    """Return the monthly budget of an owner; None is no limit."""
     row = (await session.execute(select(Budget.amount).where(Budget.owner_id == owner_id))).one_or_none()
     return default if row is None else row[0]
 
 
 async def set_budget(session: AsyncSession, owner_id: UUID, amount: Decimal | None) -> None:
-    """Give an owner a budget of their own; None is no limit."""
+    """Set the budget of an owner; None is no limit."""
     statement = upsert(Budget).values(owner_id=owner_id, amount=amount)
     await session.execute(statement.on_conflict_do_update(index_elements=[Budget.owner_id], set_={"amount": amount}))
 
 
 async def delete_budget(session: AsyncSession, owner_id: UUID) -> None:
-    """Give an owner the budget of everybody."""
+    """Reset an owner to the default budget."""
     await session.execute(delete(Budget).where(Budget.owner_id == owner_id))
 
 
 async def find_spending(session: AsyncSession, owner_id: UUID, month: date) -> Spending:
-    """Find what an owner has spent in a month."""
+    """Return the spending of an owner in a month."""
     row = await session.get(MonthlySpending, (owner_id, month))
     return Spending() if row is None else Spending(row.spent, row.reserved)
 
 
 async def reserve(session: AsyncSession, owner_id: UUID, month: date, cost: Decimal, budget: Decimal | None) -> bool:
-    """Set aside what a call may cost, if the budget has as much; tells whether it has.
+    """Reserve the cost of a call if the budget covers it; return whether it does.
 
-    The row is locked while the condition is looked at, so calls at the same moment do not all see the same rest.
+    The row is locked while the condition is evaluated, so concurrent calls cannot reserve the same amount.
     """
     if budget is not None and cost > budget:
         return False
@@ -111,7 +111,7 @@ async def reserve(session: AsyncSession, owner_id: UUID, month: date, cost: Deci
 
 
 async def spend(session: AsyncSession, owner_id: UUID, month: date, *, released: Decimal, spent: Decimal) -> None:
-    """Give back what was set aside, and take what was spent instead."""
+    """Subtract `released` from what is reserved, and add `spent` to what is spent."""
     if not released and not spent:
         return
     change = {"reserved": MonthlySpending.reserved - released, "spent": MonthlySpending.spent + spent}
@@ -121,20 +121,20 @@ async def spend(session: AsyncSession, owner_id: UUID, month: date, *, released:
 
 
 async def add_reservation(session: AsyncSession, reservation: Reservation, seconds: int) -> None:
-    """Store a call under way, which is to end within so many seconds."""
+    """Insert a reservation that expires in so many seconds."""
     reservation.expires_at = func.now() + timedelta(seconds=seconds)
     session.add(reservation)
     await session.flush()
 
 
 async def take_reservation(session: AsyncSession, reservation_id: UUID) -> Reservation | None:
-    """Delete and return a call under way; None if it has expired and been settled."""
+    """Delete and return a reservation; None if it has expired and been settled."""
     statement = delete(Reservation).where(Reservation.id == reservation_id).returning(Reservation)
     return await session.scalar(statement)
 
 
 async def take_expired(session: AsyncSession, owner_id: UUID) -> Sequence[Reservation]:
-    """Delete and return an owner's calls that should have ended, but for those that somebody else is taking."""
+    """Delete and return an owner's expired reservations; skip rows that another transaction has locked."""
     expired = (Reservation.owner_id == owner_id, Reservation.expires_at < func.now())
     free = select(Reservation.id).where(*expired).with_for_update(skip_locked=True)
     taken = await session.scalars(delete(Reservation).where(Reservation.id.in_(free)).returning(Reservation))
@@ -142,6 +142,6 @@ async def take_expired(session: AsyncSession, owner_id: UUID) -> Sequence[Reserv
 
 
 async def take_lost(session: AsyncSession, record_id: UUID) -> UsageRecord | None:
-    """Delete and return the record of a call that was given up, and ended after all."""
+    """Delete and return the record of a call whose reservation expired before it ended; None if there is none."""
     lost = (UsageRecord.id == record_id, UsageRecord.finish_reason == LOST)
     return await session.scalar(delete(UsageRecord).where(*lost).returning(UsageRecord))

@@ -1,4 +1,4 @@
-"""Usage over HTTP."""
+"""HTTP routes for usage."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -17,10 +17,10 @@ DEFAULT_DAYS = 30
 async def read_usage(
     caller: CallerDep,
     services: ServicesDep,
-    first: Annotated[date | None, Query(description="the first day, in UTC; 30 days back if not given")] = None,
-    last: Annotated[date | None, Query(description="the last day, in UTC; today if not given")] = None,
+    first: Annotated[date | None, Query(description="the first day, in UTC; by default, 30 days in all")] = None,
+    last: Annotated[date | None, Query(description="the last day, in UTC; by default, today")] = None,
 ) -> UsageReport:
-    """Tell what the caller used of language models, by day and model, what it cost, and what is left to spend."""
+    """Return the caller's usage of language models by day and model, its cost, and what is left of the budget."""
     last = last or datetime.now(UTC).date()
     first = first or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
     days = await services.usage.list_daily(first, last, caller=caller)

@@ -1,4 +1,4 @@
-"""Usage on the wire."""
+"""Response schemas of usage."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,27 +8,27 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from app.usage.budgets import Month
-from app.usage.prices import plain
+from app.usage.prices import format_amount
 from app.usage.repository import DailyUsage
 
-# Exact, as a string: binary floating point cannot hold a tenth of a cent.
-Money = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
+# As a string, because binary floating point is not exact.
+Money = Annotated[Decimal, PlainSerializer(format_amount, return_type=str)]
 
 
 class UsageTotal(BaseModel):
-    """Requests and the tokens that they took."""
+    """Requests and the tokens that they used."""
 
     requests: int = Field(examples=[120])
     input_tokens: int = Field(examples=[48_000])
     output_tokens: int = Field(examples=[9_600])
-    cached_tokens: int = Field(description="those of the input that the provider had in its cache", examples=[32_000])
+    cached_tokens: int = Field(description="input tokens that the provider had cached", examples=[32_000])
     cost: Money | None = Field(
-        description="of the requests whose price is known; null where there is none", examples=["0.156"]
+        description="cost of the requests whose price is known; null if there are none", examples=["0.156"]
     )
 
 
 class UsageDay(UsageTotal):
-    """What was used of one model on one day."""
+    """The usage of one model on one day."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -37,17 +37,17 @@ class UsageDay(UsageTotal):
 
 
 class UsageMonth(BaseModel):
-    """How the caller stands this month."""
+    """The caller's budget and spending of this month."""
 
     month: date = Field(description="its first day, in UTC", examples=["2026-11-01"])
-    budget: Money | None = Field(description="null where there is no limit", examples=["50"])
+    budget: Money | None = Field(description="null if there is no limit", examples=["50"])
     spent: Money = Field(examples=["12.5"])
-    reserved: Money = Field(description="what calls under way may cost at most", examples=["0.04"])
-    remaining: Money | None = Field(description="null where there is no limit", examples=["37.46"])
+    reserved: Money = Field(description="most that running calls may cost", examples=["0.04"])
+    remaining: Money | None = Field(description="null if there is no limit", examples=["37.46"])
 
     @classmethod
     def of(cls, month: Month) -> Self:
-        """Put a month on the wire."""
+        """Create the response from a month."""
         spending = month.spending
         return cls(
             month=month.month,
@@ -59,7 +59,7 @@ class UsageMonth(BaseModel):
 
 
 class UsageReport(BaseModel):
-    """The caller's use of language models, the newest day first."""
+    """The caller's usage of language models, newest day first."""
 
     first: date
     last: date
@@ -70,7 +70,7 @@ class UsageReport(BaseModel):
 
     @classmethod
     def of(cls, first: date, last: date, days: Sequence[DailyUsage], month: Month, currency: str) -> Self:
-        """Put days on the wire, and add them up."""
+        """Create the response from days, with their total."""
         costs = [day.cost for day in days if day.cost is not None]
         total = UsageTotal(
             requests=sum(day.requests for day in days),

@@ -1,4 +1,4 @@
-"""Keeping account of what callers use, and callers within their limits."""
+"""Admission of requests to language models, and records of their usage."""
 
 import asyncio
 from contextlib import suppress
@@ -15,8 +15,8 @@ from app.usage import repository
 from app.usage.admission import Admission
 from app.usage.budgets import Budgets, Month
 from app.usage.measurement import Expectation, Measurement
-from app.usage.prices import plain
-from app.usage.quotas import Taken
+from app.usage.prices import format_amount
+from app.usage.quotas import QuotaDecision
 from app.usage.rate_limits import RateLimits
 from app.usage.repository import DailyUsage
 
@@ -27,24 +27,24 @@ MOST_DAYS = 366
 
 @dataclass(frozen=True, slots=True)
 class UsageService:
-    """Lets requests through, writes down what they used, and adds it up."""
+    """Admits requests within the caller's limits, records their usage and reports it."""
 
     database: Database
     limits: RateLimits
     budgets: Budgets
 
     def longest_answer(self, *, caller: Caller) -> int | None:
-        """Tell how many tokens an answer to this caller may have; None where the scopes set no ceiling."""
+        """Return the most tokens that an answer to this caller may have; None if its scopes set no limit."""
         return self.limits.settings.longest_answer(caller)
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
-        """Let a request through, which is then recorded or released.
+        """Admit a request; call `record` or `release` with the result.
 
         Raises:
-            TooManyRequestsError: a limit of the caller is reached for now, or the month's budget.
-            PayloadTooLargeError: the request can never be within the limits.
-            ForbiddenError: the caller has a budget, and the model no price.
-            UnavailableError: the account cannot be looked at.
+            TooManyRequestsError: a rate limit or the monthly budget is exhausted.
+            PayloadTooLargeError: the request exceeds the limits on its own.
+            ForbiddenError: the caller has a budget, but the model has no price.
+            UnavailableError: the database cannot be reached.
         """
         admitting = asyncio.create_task(self._admit(expected, caller))
         try:
@@ -54,18 +54,18 @@ class UsageService:
             raise
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:
-        """Put one use on the caller's account, even if the caller's own task is cancelled meanwhile."""
+        """Record what a request used; completes even if the calling task is cancelled meanwhile."""
         await finish(self._settle(measurement, admission))
 
     async def release(self, admission: Admission) -> None:
-        """Give back what was held for a request that did not reach the model."""
+        """Release the hold and the quotas of a request that did not reach the model."""
         await finish(self._release(admission))
 
     async def list_daily(self, first: date, last: date, *, caller: Caller) -> list[DailyUsage]:
-        """Add up what the caller used by day (UTC) and model, the newest day first; both days are included.
+        """Sum up the caller's usage by day (UTC) and model, newest day first; `first` and `last` are included.
 
         Raises:
-            UnprocessableError: there are no days between the two, or too many.
+            UnprocessableError: the range is empty or longer than `MOST_DAYS`.
         """
         caller.require(Scope.USAGE)
         if not 0 <= (last - first).days < MOST_DAYS:
@@ -74,7 +74,7 @@ class UsageService:
             return await repository.list_daily(session, caller.id, first, last)
 
     async def read_month(self, *, caller: Caller) -> Month:
-        """Tell what the caller may spend this month, and has spent."""
+        """Return the caller's budget and spending of this month."""
         caller.require(Scope.USAGE)
         return await self.budgets.read_month(caller=caller)
 
@@ -88,7 +88,7 @@ class UsageService:
         return Admission(caller, expected, hold, taken)
 
     async def _undo(self, admitting: asyncio.Task[Admission]) -> None:
-        """Release what was admitted for somebody who has gone meanwhile."""
+        """Release what was admitted although the calling task was cancelled."""
         with suppress(AppError):
             await self._release(await admitting)
 
@@ -97,10 +97,11 @@ class UsageService:
         try:
             cost = await self.budgets.settle(admission.hold, measurement, caller=caller)
         except Exception:
-            # The answer was given; the log is the second place to find what it took.
+            # The answer was given already; then at least the log has its usage.
             log.exception("usage.lost", owner_id=str(caller.id), **used)
         else:
-            log.info("usage.recorded", owner_id=str(caller.id), cost=None if cost is None else plain(cost), **used)
+            amount = None if cost is None else format_amount(cost)
+            log.info("usage.recorded", owner_id=str(caller.id), cost=amount, **used)
         tokens = measurement.input_tokens + measurement.output_tokens
         await self._correct(admission.taken, tokens - admission.expected.tokens, caller)
 
@@ -108,10 +109,10 @@ class UsageService:
         try:
             await self.budgets.release(admission.hold, caller=admission.caller)
         except Exception:
-            # It expires, and counts as spent: better too little is left than too much.
+            # It expires and then counts as spent: better to overcount than to overspend.
             log.exception("usage.not_released", owner_id=str(admission.caller.id), record_id=str(admission.hold.id))
         await self._correct(admission.taken, -admission.expected.tokens, admission.caller)
 
-    async def _correct(self, taken: Taken | None, difference: int, caller: Caller) -> None:
+    async def _correct(self, taken: QuotaDecision | None, difference: int, caller: Caller) -> None:
         if taken is not None:
             await self.limits.correct(taken, difference, caller=caller)

@@ -1,1 +1,1 @@
-"""Object detection in pictures, which are decoded safely."""
+"""Object detection in pictures from untrusted sources, and in streams of frames."""

@@ -1,4 +1,4 @@
-"""Decodes pictures in a few dedicated threads, fairly between owners."""
+"""Decoding pictures in a few dedicated threads, with fair scheduling between owners."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -11,31 +11,31 @@ from app.vision.letterbox import Size
 from app.vision.opening import PictureLimits
 from app.vision.pictures import Picture, read_picture
 
-# What decoding is believed to cost until it has shown: so many seconds for each of so many bytes of a file.
+# Decoding time assumed until it has been measured: this many seconds per this many bytes of a file.
 UNIT_BYTES, UNIT_SECONDS = 100_000, 0.005
 
 
 def decoding_units(content: bytes | str) -> int:
-    """Estimate the work of decoding a file."""
+    """Estimate the work of decoding a file, in units of `UNIT_BYTES`."""
     return 1 + len(content) // UNIT_BYTES
 
 
 def decode(limits: PictureLimits, into: Size, contents: Sequence[bytes | str]) -> list[Picture | AppError]:
-    """Decode files one by one; the error takes the place of a bad one."""
+    """Decode files one by one; a file that cannot be decoded gives its error instead."""
     return [_decode_one(content, limits, into) for content in contents]
 
 
 def open_decoders(
     name: str, limits: PictureLimits, into: Size, *, threads: int, grace: float
 ) -> AbstractAsyncContextManager[Batcher]:
-    """Start threads that decode; at the end what is queued may finish within the grace period.
+    """Start decoding threads; on exit queued work may finish within the grace period.
 
     Args:
-        name: for logs and metrics.
-        limits: how large pictures may be.
-        into: what the model takes.
-        threads: pictures that are decoded at the same time.
-        grace: seconds.
+        name: name for logs and metrics.
+        limits: size limits of pictures.
+        into: size of the model's input.
+        threads: number of pictures that are decoded concurrently.
+        grace: grace period in seconds.
     """
     speed = LatencyCurve.assumed(1, UNIT_SECONDS, lanes=threads)
     return open_batcher(name, [partial(decode, limits, into)] * threads, speed, rows=1, grace=grace)

@@ -1,4 +1,4 @@
-"""Runs an ONNX object detector on pictures."""
+"""Object detector: decodes pictures and runs an ONNX model on them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable, Sequence
@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import AppError
 from app.inference.batching import Batcher, open_batcher
 from app.inference.capacity import BatchingSettings, OpenSession, available_cores, open_capacity
+from app.inference.feature_model import FeatureModel
 from app.inference.ports import ModelSession
-from app.inference.resident import Resident
 from app.vision.decoding import decoding_units, open_decoders
 from app.vision.letterbox import Size
 from app.vision.manifest import DetectionModel, Manifest
@@ -26,29 +26,29 @@ log = structlog.get_logger(__name__)
 
 
 class DetectionSettings(BaseModel):
-    """Which detector is used, what pictures it takes, and how fast they may come."""
+    """Settings for object detection."""
 
     model_config = ConfigDict(extra="forbid")
 
     folder: Path = Field(default=Path("models/detection"), description="holds model.onnx and model.json")
-    batch_size: int = Field(default=8, ge=1, le=256, description="pictures that run through the model together")
-    decode_threads: int = Field(default=2, ge=1, le=64, description="pictures that are decoded at the same time")
-    max_bytes: int = Field(default=10_000_000, ge=1, description="of one picture file")
-    max_megapixels: int = Field(default=25, ge=1, le=500, description="of one picture, unpacked")
-    stream_frames_per_second: int = Field(default=60, ge=1, description="that one connection may send")
+    batch_size: int = Field(default=8, ge=1, le=256, description="most pictures of a batch")
+    decode_threads: int = Field(default=2, ge=1, le=64, description="pictures that are decoded concurrently")
+    max_bytes: int = Field(default=10_000_000, ge=1, description="maximum size of a picture file")
+    max_megapixels: int = Field(default=25, ge=1, le=500, description="maximum size of a decoded picture")
+    stream_frames_per_second: int = Field(default=60, ge=1, description="frame rate limit of a connection")
 
     def rows_of(self, manifest: Manifest) -> int:
-        """Count the pictures that run through a detector together."""
+        """Return the most pictures of a batch."""
         return min(self.batch_size, manifest.max_batch)
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """The raw detections of some pictures.
+class RawBatch:
+    """The raw detections of several pictures.
 
     Attributes:
-        raws: one for each picture, in their order.
-        queue_seconds: until the first of the pictures ran.
+        raws: one per picture, in order.
+        queue_seconds: time until the first picture started to run.
     """
 
     raws: list[RawDetections]
@@ -57,14 +57,14 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Decodes pictures and runs them through the detector in shared batches, off the event loop.
+    """Decode pictures and run them through the model in shared batches, off the event loop.
 
     Attributes:
-        decoders: takes files, gives pictures or what is wrong with them.
-        batcher: takes pixels, gives raw detections.
-        session: the model.
-        batch_size: pictures that may run together.
-        deadline: seconds in which somebody who waits for an answer must have it; `within` of the calls.
+        decoders: turns files into pictures or errors.
+        batcher: turns pixels into raw detections.
+        session: a session of the model.
+        batch_size: the most pictures of a batch.
+        deadline: the deadline for requests in seconds, which callers pass as `within`.
     """
 
     decoders: Batcher
@@ -80,50 +80,47 @@ class Detector:
         """The execution provider that the model runs on."""
         return self.session.provider
 
-    def resident(self) -> Resident:
-        """Offer the model to callers who send tensors instead of pictures."""
+    def feature_model(self) -> FeatureModel:
+        """Return the model as one that callers can send tensors to."""
         manifest = self.model.manifest
         shape = {manifest.input: (1, 3, manifest.height, manifest.width)}
-        return Resident(manifest.name, manifest.version, self.session, self.batch_size, warm_up=shape)
+        return FeatureModel(manifest.name, manifest.version, self.session, self.batch_size, warm_up=shape)
 
     def admit(self, pictures: int, *, owner: Hashable, within: float) -> None:
-        """Pass if the model could look at so many pictures in time, so that decoding them is worth its while.
+        """Check that the model could process this many pictures in time; call before decoding them.
 
         Raises:
-            OverloadedError: it could not.
-            UnavailableError: the service is going down.
+            OverloadedError: the deadline cannot be met.
+            UnavailableError: the service is shutting down.
         """
         self.batcher.admit(pictures, owner=owner, within=within)
 
     async def read(
         self, contents: Sequence[bytes | str], *, owner: Hashable = None, within: float | None = None
     ) -> list[Picture | AppError]:
-        """Decode pictures, given as files or in base64; what `read_picture` raises takes the place of a bad one.
+        """Decode pictures; one that cannot be decoded gives the error of `read_picture` instead.
 
         Args:
-            contents: any number of files.
-            owner: who takes turns with other owners.
-            within: seconds in which they are wanted; None waits for as long as it takes.
+            contents: any number of files, as bytes or base64.
+            owner: key for fair scheduling: owners take turns.
+            within: deadline in seconds; None waits indefinitely.
 
         Raises:
-            OverloadedError: they cannot be had in time.
+            OverloadedError: the deadline cannot be met.
+            UnavailableError: the service is shutting down.
         """
         sizes = [decoding_units(content) for content in contents]
         return (await self.decoders.submit(contents, sizes, owner=owner, within=within)).results
 
     async def detect(
         self, pictures: Sequence[Pixels], *, owner: Hashable = None, within: float | None = None
-    ) -> Looked:
-        """Run pictures of the model's size, uint8 `[height, width, 3]`, through the model; otherwise as `read`."""
+    ) -> RawBatch:
+        """Run pictures of the model's size, uint8 `[height, width, 3]`, through the model; otherwise like `read`."""
         done = await self.batcher.submit(pictures, [1] * len(pictures), owner=owner, within=within)
-        return Looked(done.results, done.queue_seconds)
+        return RawBatch(done.results, done.queue_seconds)
 
     async def ping(self) -> None:
-        """Pass while pictures are taken.
-
-        Raises:
-            UnavailableError: the service is going down.
-        """
+        """Raise UnavailableError if the service is shutting down or the model is stuck."""
         self.batcher.ping()
 
 
@@ -136,17 +133,17 @@ async def open_detector(
     *,
     cores: int = 0,
 ) -> AsyncIterator[Detector]:
-    """Join a model's sessions with threads that decode, warm and measured.
+    """Open a detector whose model is measured and warmed up.
 
     Args:
-        settings: what pictures are taken, and how many at a time.
-        batching: how the model is shared.
-        open_session: opens the model.
-        model: what it is.
-        cores: what its lanes may use together; 0 is every core that this process may use.
+        settings: settings for object detection.
+        batching: settings for batching.
+        open_session: opens a session of the model.
+        model: the model, with verified files.
+        cores: cores for all lanes together; 0 means every core that this process may use.
 
     Raises:
-        StartupError: the graph does not do what the manifest says.
+        StartupError: the model cannot be opened, or does not fit the manifest.
     """
     manifest, grace = model.manifest, batching.shutdown_grace
     rows = settings.rows_of(manifest)
@@ -158,7 +155,7 @@ async def open_detector(
         open_capacity(batching, open_session, work, cores=cores or available_cores()) as capacity,
     ):
         session = capacity.sessions[0]
-        # The measurement may have stopped before the largest batch, which must run all the same.
+        # The measurement may have stopped before the largest batch: check that it runs.
         await asyncio.to_thread(work.probe, session, rows)
         runs = [partial(run_detector, each, manifest.input) for each in capacity.sessions]
         async with open_batcher(model.identity, runs, capacity.curve, rows=rows, grace=grace) as batcher:

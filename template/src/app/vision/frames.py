@@ -18,7 +18,7 @@ FrameId = Annotated[int, Field(ge=0, lt=2**64)] | Annotated[str, Field(max_lengt
 
 
 class FrameMessage(Payload):
-    """A frame as text; as bytes it is the id, 8 bytes, most significant first, and the picture file."""
+    """A text frame. A binary frame is the id (8 bytes, big-endian) followed by the picture file."""
 
     frame_id: FrameId
     image: str = Field(min_length=1, description="a PNG, JPEG or WebP file in base64")
@@ -33,7 +33,7 @@ class Frame:
 
 
 class StreamRefusedError(Exception):
-    """The client broke the rules of the stream, which ends with this close code and reason."""
+    """The client violated the rules of the stream, which is closed with this code and reason."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -42,10 +42,10 @@ class StreamRefusedError(Exception):
 
 
 def read_frame(message: Mapping[str, Any], max_bytes: int) -> Frame:
-    """Read one message of a WebSocket.
+    """Parse a WebSocket message as a frame.
 
     Raises:
-        StreamRefusedError: it is no frame (1003), or its picture is too large (1009).
+        StreamRefusedError: the message is not a frame (1003), or its picture is too large (1009).
     """
     if (data := message.get("bytes")) is not None:
         if len(data) <= ID_BYTES:
@@ -59,14 +59,14 @@ def read_frame(message: Mapping[str, Any], max_bytes: int) -> Frame:
             raise StreamRefusedError(UNSUPPORTED_DATA, 'A text frame is {"frame_id": …, "image": base64}.') from error
         frame = Frame(text.frame_id, text.image)
         size = len(text.image) * 3 // 4
-    # Base64 may carry padding and the head of a data: URL beyond its picture.
+    # Allow for base64 padding and the prefix of a data: URL.
     if size > max_bytes + 100:
         raise StreamRefusedError(TOO_BIG, f"A picture may have at most {max_bytes:,} bytes.")
     return frame
 
 
 class LatestFrame:
-    """Holds the newest frame that nobody has taken yet, and counts those that newer ones replaced."""
+    """Hold the newest frame until it is taken; `dropped` counts frames that newer ones have replaced."""
 
     def __init__(self) -> None:
         self._frame: Frame | None = None
@@ -74,13 +74,13 @@ class LatestFrame:
         self.dropped = 0
 
     def put(self, frame: Frame) -> None:
-        """Replace the frame that waits, if any."""
+        """Store a frame, in place of one that has not been taken."""
         self.dropped += self._frame is not None
         self._frame = frame
         self._arrived.set()
 
     async def take(self) -> Frame:
-        """Wait for a frame and take it away; for one taker at a time."""
+        """Wait for a frame, and remove and return it; for one consumer at a time."""
         while self._frame is None:
             self._arrived.clear()
             await self._arrived.wait()
@@ -90,7 +90,7 @@ class LatestFrame:
 
 @dataclass
 class FrameRate:
-    """Allows so many frames a second, and as many at once."""
+    """Token bucket: allow `per_second` frames per second, with bursts of the same size."""
 
     per_second: int
     clock: Callable[[], float] = time.monotonic
@@ -101,10 +101,10 @@ class FrameRate:
         self._left, self._seen = float(self.per_second), self.clock()
 
     def count(self) -> None:
-        """Count one frame.
+        """Count a frame.
 
         Raises:
-            StreamRefusedError: there were too many (1008).
+            StreamRefusedError: the rate is exceeded (1008).
         """
         now = self.clock()
         self._left = min(self.per_second, self._left + (now - self._seen) * self.per_second)

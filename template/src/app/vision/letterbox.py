@@ -17,19 +17,19 @@ class Size:
 
     @property
     def pixels(self) -> int:
-        """How many there are."""
+        """Number of pixels."""
         return self.width * self.height
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture lies in the model's input: scaled, not distorted, in the middle between bars.
+    """Position of a picture in the model's input: scaled without distortion and centred between bars.
 
     Attributes:
         picture: size of the original.
-        scaled: its size in the input.
-        left: width of the bar before it.
-        top: height of the bar above it.
+        scaled: size in the model's input.
+        left: width of the left bar.
+        top: height of the top bar.
     """
 
     picture: Size
@@ -38,7 +38,7 @@ class Letterbox:
     top: int
 
     def to_picture(self, boxes: Floats) -> Floats:
-        """Map boxes `[n, 4]` (x1, y1, x2, y2) from the input to the original, cut off at its edges."""
+        """Map boxes `[n, 4]` (x1, y1, x2, y2) from the model's input to the original, clipped to its edges."""
         across, down = self.picture.width / self.scaled.width, self.picture.height / self.scaled.height
         mapped = (boxes - np.array([self.left, self.top] * 2)) * np.array([across, down] * 2)
         edges = np.array([self.picture.width, self.picture.height] * 2)
@@ -47,7 +47,7 @@ class Letterbox:
 
 
 def fit(picture: Size, into: Size) -> Letterbox:
-    """Scale a picture as far as it fits; a side never becomes less than a pixel."""
+    """Return the letterbox that scales a picture up or down to fit; sides are at least one pixel."""
     scale = min(into.width / picture.width, into.height / picture.height)
     scaled = Size(max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return Letterbox(picture, scaled, (into.width - scaled.width) // 2, (into.height - scaled.height) // 2)

@@ -1,4 +1,4 @@
-"""Detector folders: an ONNX graph, and a manifest that says what it takes and what it finds."""
+"""Manifests of detectors, and loading their folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from app.inference.manifest import GRAPH, ModelManifest, check_files, read_manif
 
 
 class Manifest(ModelManifest):
-    """What a detector's `model.json` declares."""
+    """The `model.json` of a detector."""
 
     task: Literal["detection"] = "detection"
     layout: Literal["yolo"] = Field(description="`[batch, 4 + labels, cells]`: centre, size in input pixels, scores")
@@ -23,27 +23,27 @@ class Manifest(ModelManifest):
 
 @dataclass(frozen=True, slots=True)
 class DetectionModel:
-    """A detector on disk whose files are the declared ones."""
+    """A detector on disk, with verified files."""
 
     manifest: Manifest
     folder: Path
 
     @property
     def identity(self) -> str:
-        """Name and version, as every answer carries them."""
+        """NAME@VERSION, as in responses."""
         return f"{self.manifest.name}@{self.manifest.version}"
 
     @property
     def graph(self) -> Path:
-        """The ONNX file."""
+        """Path of the ONNX file, which may be missing if the model runs on another server."""
         return self.folder / GRAPH
 
 
 def load_detection_model(folder: Path) -> DetectionModel:
-    """Read a detector's folder, and check its files.
+    """Read a detector's folder and verify its files.
 
     Raises:
-        StartupError: the manifest, a file or a checksum is not what it should be.
+        StartupError: the manifest is missing or invalid, a file is missing, or a checksum does not match.
     """
     manifest = read_manifest(folder, Manifest, "detection model")
     check_files(folder, manifest.files)

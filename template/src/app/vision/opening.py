@@ -1,4 +1,4 @@
-"""Opens untrusted picture files; nothing is decoded before the header shows that it is small enough."""
+"""Opening untrusted picture files: the size in the header is checked before anything is decoded."""
 
 import binascii
 import io
@@ -15,36 +15,36 @@ from app.vision.letterbox import Size
 FORMATS = ("JPEG", "PNG", "WEBP")
 JPEG_SIGNATURE, PNG_SIGNATURE = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 BROKEN = "The picture cannot be decoded: it is cut off or broken."
-# A progressive JPEG may repeat tiny scans, each as dear as decoding the whole.
+# A progressive JPEG may contain many tiny scans, each as expensive as decoding the complete picture.
 MOST_SCANS = 100
 SCAN_MARKER = b"\xff\xda"
 MILLION = 1_000_000
 
-# The limit below is checked first, so the library need not warn of another; nor of what strangers' files lack.
+# Our own limit is checked first, so disable the library's; and silence its warnings about malformed files.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """How large a picture may be, as a file and unpacked."""
+    """Size limits of a picture, as a file and decoded."""
 
     max_bytes: int
     max_megapixels: int
 
 
 def open_picture(content: bytes | str, limits: PictureLimits) -> Image.Image:
-    """Read the header of a PNG, JPEG or WebP file, given as it is or in base64; its pixels are not decoded yet.
+    """Read the header of a PNG, JPEG or WebP file, given as bytes or base64, without decoding its pixels.
 
     Raises:
         PayloadTooLargeError: the file has too many bytes.
-        UnsupportedMediaTypeError: it is of another format.
-        UnprocessableError: it has too many pixels or scans, is broken, or is not base64.
+        UnsupportedMediaTypeError: the file has another format.
+        UnprocessableError: the picture has too many pixels or scans, or is broken, or the text is not base64.
     """
     data = decode_base64(content) if isinstance(content, str) else content
     if len(data) > limits.max_bytes:
         raise PayloadTooLargeError(f"A picture may have at most {limits.max_bytes:,} bytes.")
-    # Unlike the others, the decoder of WebP takes memory for all pixels as soon as it is opened.
+    # Unlike the others, the WebP decoder allocates memory for all pixels when it is opened.
     webp = _webp_size(data)
     if webp is not None:
         _check_size(webp, limits)
@@ -55,17 +55,17 @@ def open_picture(content: bytes | str, limits: PictureLimits) -> Image.Image:
             raise UnprocessableError(BROKEN) from error
         raise UnsupportedMediaTypeError("A picture must be PNG, JPEG or WebP.") from error
     _check_size(Size(*image.size), limits)
-    # Not by the format that the library tells: that of a phone's JPEG with a preview behind it is MPO.
+    # Do not use image.format: for a phone's JPEG with an appended preview it is MPO.
     if data.startswith(JPEG_SIGNATURE) and data.count(SCAN_MARKER) > MOST_SCANS:
         raise UnprocessableError(f"A JPEG picture may have at most {MOST_SCANS} scans.")
     return image
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64, with or without the head of a `data:` URL.
+    """Decode base64, with or without the prefix of a `data:` URL.
 
     Raises:
-        UnprocessableError: it is not base64.
+        UnprocessableError: the text is not base64.
     """
     head, comma, tail = text.partition(",")
     payload = tail if comma and head.startswith("data:") and head.endswith(";base64") else text
@@ -84,10 +84,10 @@ def _check_size(size: Size, limits: PictureLimits) -> None:
 
 
 def _webp_size(data: bytes) -> Size | None:
-    """Read the size of a WebP canvas from its header; None where that is not one.
+    """Return the canvas size in a WebP header, or None if the file is not WebP.
 
     Raises:
-        UnprocessableError: it is one, but has no size.
+        UnprocessableError: the WebP header is broken.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         return None

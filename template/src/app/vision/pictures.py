@@ -1,6 +1,6 @@
-"""Decodes pictures into a model's input, as their senders see them.
+"""Decoding pictures into a model's input.
 
-That is: turned as EXIF says, the first frame where they move, on white where they are transparent.
+Pictures are rotated according to EXIF; of animations the first frame is used; transparency becomes white.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.errors import AppError, UnprocessableError
 from app.vision.letterbox import Letterbox, Size, fit
 from app.vision.opening import BROKEN, PictureLimits, open_picture
 
-# The grey bars that YOLO-style detectors are fitted with.
+# The grey of the bars that YOLO-style detectors are trained with.
 BAR = (114, 114, 114)
 WHITE = (255, 255, 255)
 TURNS = {
@@ -30,11 +30,11 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture in the size of a model's input.
+    """A picture decoded into the size of a model's input.
 
     Attributes:
-        pixels: uint8 `[height, width, 3]`, RGB, of the size that the model takes.
-        letterbox: how it lies in there.
+        pixels: uint8 `[height, width, 3]`, RGB, of the model's input size.
+        letterbox: position of the picture in it.
     """
 
     pixels: NDArray[np.uint8]
@@ -45,14 +45,14 @@ def read_picture(content: bytes | str, limits: PictureLimits, into: Size) -> Pic
     """Decode a PNG, JPEG or WebP picture and fit it into a model's input; blocks, so call it in a thread.
 
     Args:
-        content: the file, as it is or in base64.
-        limits: how large it may be.
-        into: what the model takes.
+        content: the file, as bytes or base64.
+        limits: size limits.
+        into: size of the model's input.
 
     Raises:
         PayloadTooLargeError: the file has too many bytes.
-        UnsupportedMediaTypeError: it is of another format.
-        UnprocessableError: it has too many pixels, is cut off, broken, or not base64.
+        UnsupportedMediaTypeError: the file has another format.
+        UnprocessableError: the picture has too many pixels or scans, or is broken, or the text is not base64.
     """
     try:
         with open_picture(content, limits) as image:
@@ -60,13 +60,13 @@ def read_picture(content: bytes | str, limits: PictureLimits, into: Size) -> Pic
     except AppError:
         raise
     except Exception as error:
-        # Decoders that strangers feed raise almost anything.
+        # Decoders raise almost any exception on malformed input.
         raise UnprocessableError(BROKEN) from error
 
 
 def _fit(image: Image.Image, into: Size) -> Picture:
     if image.format == "PNG":
-        # Its EXIF may lie behind the pixels: looking for it would decode them, and lose what is wrong with them.
+        # EXIF may follow the pixels: reading it decodes them and hides their errors, so decode first.
         image.load()
     orientation = _orientation(image)
     width, height = image.size
@@ -74,7 +74,7 @@ def _fit(image: Image.Image, into: Size) -> Picture:
     letterbox = fit(Size(height, width) if sideways else Size(width, height), into)
     scaled = letterbox.scaled
     stored = (scaled.height, scaled.width) if sideways else (scaled.width, scaled.height)
-    # A JPEG is decoded at a half, a quarter or an eighth where that is still large enough.
+    # Decode a JPEG at a half, a quarter or an eighth of its size if that is still large enough.
     image.draft("RGB", stored)
     small = _on_white(_decoded(image).resize(stored, Image.Resampling.BILINEAR, reducing_gap=3.0))
     upright = small.transpose(TURNS[orientation]) if orientation in TURNS else small
@@ -86,16 +86,16 @@ def _fit(image: Image.Image, into: Size) -> Picture:
 def _orientation(image: Image.Image) -> int:
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 - a picture whose EXIF is broken can still be seen
+    except Exception:  # noqa: BLE001 - a picture with broken EXIF is still usable
         return 1
     return found if isinstance(found, int) else 1
 
 
 def _decoded(image: Image.Image) -> Image.Image:
-    """Decode into RGB, or RGBA where parts are transparent: modes that can be scaled."""
+    """Decode to RGB, or RGBA if there is transparency: modes that can be scaled."""
     image.load()
     if image.mode.startswith("I"):
-        # Sixteen bits of grey: converting would cut the values off instead of scaling them.
+        # 16-bit greyscale: convert() would clip the values instead of scaling them.
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 

@@ -1,4 +1,4 @@
-"""Runs batches of pictures through an ONNX detector."""
+"""Run a batch of pictures through an ONNX detector."""
 
 import time
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class RawDetections:
-    """What the model made of one picture.
+    """The model's output for one picture.
 
     Attributes:
         output: float32 `[4 + labels, cells]`, in pixels of the model's input.
-        milliseconds: how long the batch took that it ran in.
-        batch: how many pictures were in that.
+        milliseconds: run time of the picture's batch.
+        batch: number of pictures in that batch.
     """
 
     output: NDArray[np.float32]
@@ -32,10 +32,11 @@ class RawDetections:
 
 
 def run_detector(session: ModelSession, name: str, pictures: Sequence[Pixels]) -> list[RawDetections]:
-    """Run pictures of the model's size, uint8 `[height, width, 3]`, through a detector whose input has this name."""
+    """Run pictures of the model's size, uint8 `[height, width, 3]`, through a detector; `name` is the graph's input."""
     batch = np.stack(pictures).transpose(0, 3, 1, 2).astype(np.float32)
     batch /= 255
-    # Of a graph of whole numbers nothing is left but zeros: it must refuse what it is given.
+    # Convert to the input's type only if that is a float type: pixels from 0 to 1 would all become integer zeros, so
+    # a graph with integer inputs must fail instead.
     wanted = (DTYPES[each.datatype] for each in session.inputs if each.name == name and is_float(each.datatype))
     pixels = np.ascontiguousarray(batch, next(wanted, batch.dtype))
     started = time.perf_counter()
@@ -45,7 +46,7 @@ def run_detector(session: ModelSession, name: str, pictures: Sequence[Pixels]) -
 
 
 def detector_workload(model: DetectionModel, batch_size: int) -> Workload:
-    """Say what to measure a detector with: more and more grey pictures."""
+    """Return the workload for measuring a detector: growing batches of grey pictures."""
     manifest = model.manifest
     rows = 4 + len(manifest.labels)
     grey = np.full((manifest.height, manifest.width, 3), 127, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Object detection over HTTP."""
+"""Routes for object detection in pictures."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -29,9 +29,9 @@ FILES = {"type": "array", "items": FILE, "minItems": 1, "maxItems": MAX_PICTURES
 async def detect_objects(
     request: Request, caller: CallerDep, services: ServicesDep, response: Response
 ) -> DetectionList:
-    """Find objects in a picture, sent as base64 in JSON or as a file in a form."""
+    """Detect objects in a picture, sent as base64 in JSON or as a file in a form."""
     content, options = await read_one(request)
-    work = services.detections.detect(content, options.wanted(), caller=caller)
+    work = services.detections.detect(content, options.limits(), caller=caller)
     found = await while_connected(request, work)
     response.headers.update(_headers(services.detections.detector, found))
     return detection_list(found)
@@ -41,9 +41,9 @@ async def detect_objects(
 async def detect_objects_in_batch(
     request: Request, caller: CallerDep, services: ServicesDep, response: Response
 ) -> DetectionBatch:
-    """Find objects in up to 32 pictures; one that cannot be read does not spoil the others."""
+    """Detect objects in up to 32 pictures; one that cannot be decoded gets an error in place of its result."""
     contents, options = await read_many(request)
-    work = services.detections.detect_many(contents, options.wanted(), caller=caller)
+    work = services.detections.detect_many(contents, options.limits(), caller=caller)
     batch = await while_connected(request, work)
     response.headers.update(_headers(services.detections.detector, batch))
     results = [

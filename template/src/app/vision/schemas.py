@@ -1,4 +1,4 @@
-"""Wire types of object detection."""
+"""Request and response schemas of object detection."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.errors import AppError
 from app.payloads import Payload
-from app.vision.service import MAX_PICTURES, Detections, Wanted
+from app.vision.service import MAX_PICTURES, DetectionLimits, Detections
 
 Base64 = Annotated[
     str,
@@ -16,19 +16,19 @@ Base64 = Annotated[
         json_schema_extra={"format": "byte"},
     ),
 ]
-Threshold = Annotated[float, Field(ge=0, le=1, description="lowest confidence that is told")]
-MaxDetections = Annotated[int, Field(ge=1, le=300, description="how many are told at most, the surest first")]
+Threshold = Annotated[float, Field(ge=0, le=1, description="lowest confidence to return")]
+MaxDetections = Annotated[int, Field(ge=1, le=300, description="most detections to return, highest confidence first")]
 
 
 class DetectionOptions(Payload):
-    """Which detections are returned."""
+    """Options that limit the returned detections."""
 
     threshold: Threshold = 0.25
     max_detections: MaxDetections = 100
 
-    def wanted(self) -> Wanted:
-        """Return the options as the service takes them."""
-        return Wanted(self.threshold, self.max_detections)
+    def limits(self) -> DetectionLimits:
+        """Return the options as the service expects them."""
+        return DetectionLimits(self.threshold, self.max_detections)
 
 
 class DetectionCreate(DetectionOptions):
@@ -51,7 +51,7 @@ class DetectionItem(BaseModel):
     label: str = Field(examples=["circle"])
     confidence: float = Field(ge=0, le=1, examples=[0.93])
     bbox: tuple[float, float, float, float] = Field(
-        description="x1, y1, x2, y2 in pixels of the original picture, as it is seen",
+        description="x1, y1, x2, y2 in pixels of the original picture after EXIF rotation",
         examples=[(12.5, 30.0, 96.0, 114.5)],
     )
 
@@ -62,7 +62,7 @@ class DetectionList(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     detections: list[DetectionItem]
-    inference_time_ms: float = Field(description="of the batch that the picture was in", examples=[6.1])
+    inference_time_ms: float = Field(description="run time of the picture's batch", examples=[6.1])
     model_version: str = Field(examples=["shapes@1"])
 
 
@@ -71,13 +71,13 @@ class PictureProblem(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    status: int = Field(description="what the picture alone would have been answered with", examples=[422])
+    status: int = Field(description="status of the response if only this picture had been sent", examples=[422])
     code: str = Field(examples=["unprocessable"])
     detail: str = Field(examples=["The picture cannot be decoded: it is cut off or broken."])
 
 
 class DetectionFailure(BaseModel):
-    """Takes the place of a result where a picture could not be read."""
+    """The error of a picture that could not be read, in place of its result."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,15 +90,15 @@ class DetectionBatch(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     results: list[DetectionList | DetectionFailure]
-    total_inference_time_ms: float = Field(description="of all batches together", examples=[21.4])
+    total_inference_time_ms: float = Field(description="the pictures' share of the batches' run times", examples=[21.4])
 
 
 def detection_list(result: Detections) -> DetectionList:
-    """Put a result on the wire."""
+    """Return the response for one picture."""
     items = [DetectionItem(label=each.label, confidence=each.confidence, bbox=each.box) for each in result.found]
     return DetectionList(detections=items, inference_time_ms=round(result.milliseconds, 3), model_version=result.model)
 
 
 def picture_problem(error: AppError) -> PictureProblem:
-    """Put an error on the wire."""
+    """Return an error as part of a response."""
     return PictureProblem(status=error.status, code=error.code, detail=error.detail)

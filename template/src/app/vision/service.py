@@ -1,4 +1,4 @@
-"""Finding objects in callers' pictures."""
+"""Object detection for callers."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from app.auth.caller import Caller, Scope
 from app.errors import AppError
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.recorder import PredictionRecorder
-from app.vision.detector import Detector, Looked
+from app.vision.detector import Detector, RawBatch
 from app.vision.manifest import Manifest
 from app.vision.opening import decode_base64
 from app.vision.pictures import Picture
@@ -18,13 +18,13 @@ from app.vision.raw_detections import RawDetections
 from app.vision.suppression import Boxes, read_yolo, suppress
 
 MAX_PICTURES = 32
-# A picture as its file, or as its file in base64.
+# A picture file, as bytes or base64.
 Content = bytes | str
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which detections are returned: at most `most`, each with a confidence of at least `threshold`."""
+class DetectionLimits:
+    """Limits on the returned detections: at most `most`, each with a confidence of at least `threshold`."""
 
     threshold: float = 0.25
     most: int = 100
@@ -32,7 +32,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object: what it is, how sure that is from 0 to 1, and x1, y1, x2, y2 in pixels of the original."""
+    """One object: label, confidence from 0 to 1, and box (x1, y1, x2, y2) in pixels of the original."""
 
     label: str
     confidence: float
@@ -44,9 +44,9 @@ class Detections:
     """The detections in one picture, highest confidence first.
 
     Attributes:
-        milliseconds: how long the model took for the batch that the picture was in.
-        queue_seconds: how long the request waited for the model.
-        model: name and version of the model.
+        milliseconds: run time of the picture's batch.
+        model: NAME@VERSION of the model.
+        queue_seconds: time in the model's queue.
     """
 
     found: Sequence[Detection]
@@ -57,11 +57,12 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class DetectionsOfMany:
-    """The detections in several pictures; an error takes the place of a picture that cannot be read.
+    """The detections in several pictures.
 
     Attributes:
-        milliseconds: how long the model took for all of them.
-        queue_seconds: how long the first of them waited for the model.
+        results: one per picture, in order: detections, or the error of a picture that cannot be read.
+        milliseconds: the pictures' shares of their batches' run times, in total.
+        queue_seconds: time until the first picture started to run.
     """
 
     results: Sequence[Detections | AppError]
@@ -71,44 +72,46 @@ class DetectionsOfMany:
 
 @dataclass(frozen=True, slots=True)
 class DetectionService:
-    """Finds objects in pictures, in coordinates of the original."""
+    """Detect objects in pictures, in coordinates of the original."""
 
     detector: Detector
     recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
 
-    async def detect(self, content: Content, wanted: Wanted, *, caller: Caller) -> Detections:
-        """Find objects in one picture.
+    async def detect(self, content: Content, limits: DetectionLimits, *, caller: Caller) -> Detections:
+        """Detect objects in one picture, and record the prediction if recording is enabled.
 
         Raises:
-            ForbiddenError: the caller may not.
-            OverloadedError: the model has too much to do to answer in time.
+            ForbiddenError: the caller lacks the scope `detections`.
+            OverloadedError: the model cannot answer in time.
             PayloadTooLargeError: the file has too many bytes.
-            UnsupportedMediaTypeError: it is not PNG, JPEG or WebP.
-            UnprocessableError: it has too many pixels, or cannot be decoded.
+            UnsupportedMediaTypeError: the file is not PNG, JPEG or WebP.
+            UnprocessableError: the picture has too many pixels, or cannot be decoded.
         """
-        result = await self.look(content, wanted, caller=caller)
+        result = await self.detect_unrecorded(content, limits, caller=caller)
         await self._keep([content], [result], caller)
         return result
 
-    async def look(self, content: Content, wanted: Wanted, *, caller: Caller) -> Detections:
-        """Find objects in a picture that nobody will ask about later, such as a frame; otherwise as `detect`."""
-        [result] = (await self._look_at([content], wanted, caller)).results
+    async def detect_unrecorded(self, content: Content, limits: DetectionLimits, *, caller: Caller) -> Detections:
+        """Detect objects without recording the prediction, as for a frame of a stream; otherwise like `detect`."""
+        [result] = (await self._detect([content], limits, caller)).results
         if isinstance(result, AppError):
             raise result
         return result
 
-    async def detect_many(self, contents: Sequence[Content], wanted: Wanted, *, caller: Caller) -> DetectionsOfMany:
-        """Find objects in several pictures.
+    async def detect_many(
+        self, contents: Sequence[Content], limits: DetectionLimits, *, caller: Caller
+    ) -> DetectionsOfMany:
+        """Detect objects in several pictures, and record the predictions if recording is enabled.
 
         Raises:
-            ForbiddenError: the caller may not.
-            OverloadedError: the model has too much to do to answer in time.
+            ForbiddenError: the caller lacks the scope `detections`.
+            OverloadedError: the model cannot answer in time.
         """
-        done = await self._look_at(contents, wanted, caller)
+        done = await self._detect(contents, limits, caller)
         await self._keep(contents, done.results, caller)
         return done
 
-    async def _look_at(self, contents: Sequence[Content], wanted: Wanted, caller: Caller) -> DetectionsOfMany:
+    async def _detect(self, contents: Sequence[Content], limits: DetectionLimits, caller: Caller) -> DetectionsOfMany:
         caller.require(Scope.DETECTIONS)
         seconds = self.detector.deadline
         until = time.monotonic() + seconds
@@ -116,26 +119,26 @@ class DetectionService:
         read = await self.detector.read(contents, owner=caller.id, within=seconds)
         pictures = [each for each in read if isinstance(each, Picture)]
         pixels = [picture.pixels for picture in pictures]
-        looked = await self.detector.detect(pixels, owner=caller.id, within=until - time.monotonic())
-        told = iter(await asyncio.to_thread(self._tell_all, pictures, looked, wanted))
-        results = [next(told) if isinstance(each, Picture) else each for each in read]
-        milliseconds = sum(raw.milliseconds / raw.batch for raw in looked.raws)
-        return DetectionsOfMany(results, milliseconds, looked.queue_seconds)
+        batch = await self.detector.detect(pixels, owner=caller.id, within=until - time.monotonic())
+        found = iter(await asyncio.to_thread(self._to_detections, pictures, batch, limits))
+        results = [next(found) if isinstance(each, Picture) else each for each in read]
+        milliseconds = sum(raw.milliseconds / raw.batch for raw in batch.raws)
+        return DetectionsOfMany(results, milliseconds, batch.queue_seconds)
 
     async def _keep(
         self, contents: Sequence[Content], results: Sequence[Detections | AppError], caller: Caller
     ) -> None:
         await self.recorder.record(partial(_outcomes, contents, results, self.detector.model.manifest), caller=caller)
 
-    def _tell_all(self, pictures: Sequence[Picture], looked: Looked, wanted: Wanted) -> list[Detections]:
+    def _to_detections(self, pictures: Sequence[Picture], batch: RawBatch, limits: DetectionLimits) -> list[Detections]:
         model = self.detector.model.identity
         return [
-            Detections(self._find(picture, raw, wanted), raw.milliseconds, model, looked.queue_seconds)
-            for picture, raw in zip(pictures, looked.raws, strict=True)
+            Detections(self._find(picture, raw, limits), raw.milliseconds, model, batch.queue_seconds)
+            for picture, raw in zip(pictures, batch.raws, strict=True)
         ]
 
-    def _find(self, picture: Picture, raw: RawDetections, wanted: Wanted) -> list[Detection]:
-        return self._named(suppress(read_yolo(raw.output, wanted.threshold), wanted.most), picture)
+    def _find(self, picture: Picture, raw: RawDetections, limits: DetectionLimits) -> list[Detection]:
+        return self._named(suppress(read_yolo(raw.output, limits.threshold), limits.most), picture)
 
     def _named(self, boxes: Boxes, picture: Picture) -> list[Detection]:
         labels = self.detector.model.manifest.labels

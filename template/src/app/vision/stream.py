@@ -1,4 +1,4 @@
-"""Object detection in a stream of frames, where the latest frame wins and stale ones are dropped."""
+"""Object detection in a stream of frames: the newest frame is processed, older waiting frames are dropped."""
 
 import asyncio
 import time
@@ -14,19 +14,19 @@ from app.cancellation import cancel_and_wait
 from app.errors import AppError, CallerError
 from app.vision.frames import POLICY_VIOLATION, Frame, FrameId, FrameRate, LatestFrame, StreamRefusedError, read_frame
 from app.vision.schemas import DetectionList, PictureProblem, detection_list, picture_problem
-from app.vision.service import DetectionService, Wanted
+from app.vision.service import DetectionLimits, DetectionService
 
-# A key that was revoked, or a token that has expired, ends its stream after this time, and what
-# `APP_AUTH__CACHE_SECONDS` adds to it, at the latest.
+# Credentials are checked again after this time: a revoked key or an expired token ends its stream within this time plus
+# `APP_AUTH__CACHE_SECONDS`.
 TRUST_SECONDS = 60.0
-# Frames of a stream that are looked at: while the model has one, the next is decoded.
-UNDER_WAY = 2
+# Frames of a stream in progress: while one runs through the model, the next is decoded.
+MAX_CONCURRENT_FRAMES = 2
 
 Message = dict[str, object]
 
 
 class StreamReady(BaseModel):
-    """The first message: the credentials hold; frames may come."""
+    """The first message: the credentials are valid, and the client may send frames."""
 
     type: Literal["ready"] = "ready"
     model_version: str
@@ -35,7 +35,7 @@ class StreamReady(BaseModel):
 
 
 class FrameResult(DetectionList):
-    """What a frame holds; `dropped` counts the frames of this stream so far that newer ones replaced."""
+    """The detections in a frame; `dropped` counts the stream's frames so far that newer ones replaced."""
 
     type: Literal["result"] = "result"
     frame_id: FrameId
@@ -43,7 +43,7 @@ class FrameResult(DetectionList):
 
 
 class FrameFailure(BaseModel):
-    """Why a frame could not be looked at; the stream goes on."""
+    """The error of a frame that could not be processed; the stream continues."""
 
     type: Literal["error"] = "error"
     frame_id: FrameId
@@ -53,26 +53,26 @@ class FrameFailure(BaseModel):
 
 @dataclass
 class DetectionStream:
-    """One client's stream, apart from the socket that carries it.
+    """One client's detection stream, independent of the WebSocket.
 
     Attributes:
-        service: finds the objects.
-        authenticate: tells who the client is, again and again.
-        wanted: which objects are told.
-        max_bytes: largest picture file.
-        rate: how fast frames may come.
-        clock: seconds, for tests.
+        service: detects the objects.
+        authenticate: authenticates the client; called again every `TRUST_SECONDS` while frames arrive.
+        limits: limits on the returned detections.
+        max_bytes: maximum size of a picture file.
+        rate: limits the rate of frames.
+        clock: monotonic clock in seconds; replaced in tests.
     """
 
     service: DetectionService
     authenticate: Callable[[], Awaitable[Caller]]
-    wanted: Wanted
+    limits: DetectionLimits
     max_bytes: int
     rate: FrameRate
     clock: Callable[[], float] = time.monotonic
     latest: LatestFrame = field(default_factory=LatestFrame)
-    _looks: "asyncio.Queue[asyncio.Task[FrameResult | FrameFailure]]" = field(default_factory=asyncio.Queue)
-    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(UNDER_WAY))
+    _tasks: "asyncio.Queue[asyncio.Task[FrameResult | FrameFailure]]" = field(default_factory=asyncio.Queue)
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONCURRENT_FRAMES))
     _caller: Caller | None = None
     _trusted_until: float = 0.0
 
@@ -82,11 +82,11 @@ class DetectionStream:
         return StreamReady(model_version=model, max_bytes=self.max_bytes, frames_per_second=self.rate.per_second)
 
     async def caller(self) -> Caller:
-        """Return who the client is, as of the last minute.
+        """Return the authenticated caller, cached for `TRUST_SECONDS`.
 
         Raises:
-            StreamRefusedError: its credentials do not hold or do not suffice (1008).
-            UpstreamError: this cannot be told at the moment.
+            StreamRefusedError: the credentials are invalid or insufficient (1008).
+            UpstreamError: authentication is unavailable.
         """
         if self._caller is None or self.clock() >= self._trusted_until:
             try:
@@ -97,42 +97,42 @@ class DetectionStream:
         return self._caller
 
     def accept(self, message: Message) -> None:
-        """Take a message of the client; the frame that waits gives way to a newer one.
+        """Accept a message of the client; its frame replaces one that still waits.
 
         Raises:
-            StreamRefusedError: it is no frame (1003), too large (1009), or comes too fast (1008).
+            StreamRefusedError: the message is not a frame (1003), is too large (1009) or exceeds the rate (1008).
         """
         self.rate.count()
         self.latest.put(read_frame(message, self.max_bytes))
 
-    async def look(self) -> None:
-        """Look at frames as they come, until this is cancelled."""
-        newest = deque[asyncio.Task[FrameResult | FrameFailure]](maxlen=UNDER_WAY)
+    async def process(self) -> None:
+        """Process frames as they arrive, until cancelled."""
+        newest = deque[asyncio.Task[FrameResult | FrameFailure]](maxlen=MAX_CONCURRENT_FRAMES)
         try:
             while True:
-                await self._places.acquire()
-                look = asyncio.create_task(self._look_at(await self.latest.take()))
-                newest.append(look)
-                self._looks.put_nowait(look)
+                await self._slots.acquire()
+                task = asyncio.create_task(self._process(await self.latest.take()))
+                newest.append(task)
+                self._tasks.put_nowait(task)
         finally:
             await cancel_and_wait(*newest)
 
     async def answer(self) -> FrameResult | FrameFailure:
-        """Wait for what was seen in the next frame, in the order in which they came.
+        """Wait for the next frame's result; results are in the order of the frames.
 
         Raises:
-            StreamRefusedError: the credentials no longer hold (1008).
+            StreamRefusedError: the credentials are no longer valid (1008).
         """
-        look = await self._looks.get()
+        task = await self._tasks.get()
         try:
-            return await look
+            return await task
         finally:
-            self._places.release()
+            self._slots.release()
 
-    async def _look_at(self, frame: Frame) -> FrameResult | FrameFailure:
+    async def _process(self, frame: Frame) -> FrameResult | FrameFailure:
         try:
             caller = await self.caller()
-            result = detection_list(await self.service.look(frame.content, self.wanted, caller=caller))
+            result = detection_list(await self.service.detect_unrecorded(frame.content, self.limits, caller=caller))
         except AppError as error:
             return self._failure(frame, error)
         return FrameResult(frame_id=frame.frame_id, dropped=self.latest.dropped, **dict(result))
@@ -142,11 +142,7 @@ class DetectionStream:
 
 
 async def first_failure(*parts: Awaitable[None]) -> None:
-    """Run endless parts side by side until the first ends or fails; the others are cancelled.
-
-    Raises:
-        Exception: what that part raised.
-    """
+    """Run awaitables concurrently until the first ends or fails, then cancel the others; raises its exception."""
     tasks = [asyncio.ensure_future(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

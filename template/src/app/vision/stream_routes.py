@@ -1,4 +1,4 @@
-"""Object detection over a WebSocket."""
+"""WebSocket route for object detection in a stream of frames."""
 
 from contextlib import suppress
 from typing import Any
@@ -20,9 +20,9 @@ log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1/detections", tags=["detections"])
 
 PROTOCOL = "detections.v1"
-# Browsers cannot set headers on a WebSocket. A token in the address would end up in logs and histories; among the
-# subprotocols it travels in a header and is known before the first frame.
-TOKEN_PROTOCOL = "bearer."  # noqa: S105 - what comes before a token
+# Browsers cannot set headers on a WebSocket. A token in the URL would end up in logs and histories; a subprotocol is
+# sent in a header and is known before the first frame.
+TOKEN_PROTOCOL = "bearer."  # noqa: S105 - the prefix of a token
 GOING_AWAY, INTERNAL_ERROR, TRY_AGAIN_LATER = 1001, 1011, 1013
 # A close frame holds 125 bytes, two of them the code.
 REASON_BYTES = 123
@@ -30,7 +30,7 @@ REASON_BYTES = 123
 
 @router.websocket("/stream")
 async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None:
-    """Find objects in the newest of the frames that a client sends."""
+    """Detect objects in the frames that a client sends; a frame that still waits is replaced by a newer one."""
     await websocket.accept(PROTOCOL if PROTOCOL in websocket.scope["subprotocols"] else None)
     shutdown: ShutdownNotifier = websocket.app.state.shutdown
     with shutdown.connection():
@@ -53,12 +53,12 @@ async def stream_detections(websocket: WebSocket, services: ServicesDep) -> None
 
 
 async def _serve(websocket: WebSocket, services: ServicesDep, shutdown: ShutdownNotifier) -> None:
-    """Serve until the process is about to end.
+    """Serve a stream until the process shuts down.
 
     Raises:
-        WebSocketDisconnect: the client left.
-        StreamRefusedError: it broke the rules.
-        UpstreamError: who it is cannot be told at the moment.
+        WebSocketDisconnect: the client has disconnected.
+        StreamRefusedError: the client violated the rules of the stream.
+        UpstreamError: authentication is unavailable.
     """
     stream = _open_stream(websocket, services)
     await stream.caller()
@@ -75,7 +75,7 @@ async def _serve(websocket: WebSocket, services: ServicesDep, shutdown: Shutdown
         while True:
             await websocket.send_text((await stream.answer()).model_dump_json())
 
-    await first_failure(receive(), stream.look(), answer(), shutdown.wait())
+    await first_failure(receive(), stream.process(), answer(), shutdown.wait())
 
 
 def _open_stream(websocket: WebSocket, services: ServicesDep) -> DetectionStream:
@@ -95,7 +95,7 @@ def _open_stream(websocket: WebSocket, services: ServicesDep) -> DetectionStream
 
     settings = services.detections.detector.settings
     rate = FrameRate(settings.stream_frames_per_second)
-    return DetectionStream(services.detections, authenticate, options.wanted(), settings.max_bytes, rate)
+    return DetectionStream(services.detections, authenticate, options.limits(), settings.max_bytes, rate)
 
 
 def _token(websocket: WebSocket) -> str | None:

@@ -1,4 +1,4 @@
-"""Turns a detector's raw output into boxes by non-maximum suppression."""
+"""Boxes from a detector's raw output, by non-maximum suppression."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Two boxes of one label that overlap more than this are the same object.
+# Two boxes with the same label and a higher intersection over union than this are the same object.
 OVERLAP = 0.5
-# Suppression takes time that grows with the square; no picture holds more that is worth telling.
+# Suppression takes quadratic time; pictures rarely contain more objects of interest.
 MOST_CANDIDATES = 1000
 
 
@@ -28,14 +28,14 @@ class Boxes:
     labels: NDArray[np.int64]
 
     def take(self, rows: NDArray[np.int64]) -> "Boxes":
-        """Return some of the boxes, in this order."""
+        """Return the boxes at these indices, in this order."""
         return Boxes(self.corners[rows], self.scores[rows], self.labels[rows])
 
 
 def read_yolo(output: Floats, threshold: float) -> Boxes:
-    """Read one picture's output, `[4 + labels, cells]`: each cell's best label, if its score reaches the threshold.
+    """Return the boxes in one picture's output, `[4 + labels, cells]`: each cell's best label from `threshold` up.
 
-    What is not a number is left out, scores beyond 1 are cut off.
+    Cells with NaN or infinite coordinates or a NaN score are skipped; scores above 1 become 1.
     """
     labels = output[4:].argmax(axis=0)
     scores = np.minimum(output[4:].max(axis=0), 1)
@@ -48,11 +48,11 @@ def read_yolo(output: Floats, threshold: float) -> Boxes:
 
 
 def suppress(boxes: Boxes, most: int) -> Boxes:
-    """Keep the surest of each group of boxes that share a label and overlap, at most `most` in all.
+    """Keep the box with the highest confidence of each group that overlaps and has the same label.
 
     Args:
-        boxes: sorted, the surest first.
-        most: how many to keep.
+        boxes: boxes sorted by confidence, highest first.
+        most: the most boxes to keep.
     """
     alive = np.ones(len(boxes.scores), dtype=np.bool_)
     kept: list[int] = []
@@ -69,7 +69,7 @@ def suppress(boxes: Boxes, most: int) -> Boxes:
 
 
 def overlaps(box: Floats, others: Floats) -> Floats:
-    """Return the intersection over union of a box `[4]` with each of others `[n, 4]`; 0 where both are empty."""
+    """Return the intersection over union of a box `[4]` with each of others `[n, 4]`; 0 if both are empty."""
     sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     shared = sides.clip(min=0).prod(axis=1)
     area = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(axis=1) - shared

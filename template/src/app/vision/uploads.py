@@ -1,4 +1,4 @@
-"""Pictures in a request: JSON with base64, or a multipart form with files."""
+"""Parse requests with pictures: JSON with base64, or a multipart form with files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 JSON = "application/json"
 FORM = "multipart/form-data"
-# More than may be sent, so that a few too many are told their number and a flood is cut off early.
+# Above the limit, so that the error can state how many files were sent; many more are rejected while parsing.
 MAX_FILES = 2 * MAX_PICTURES
 MAX_FIELDS = 10
 
@@ -26,7 +26,7 @@ async def read_one(request: Request) -> tuple[Content, DetectionOptions]:
 
     Raises:
         UnsupportedMediaTypeError: the body is neither JSON nor a form.
-        RequestValidationError: it lacks the picture, or holds something else.
+        RequestValidationError: there is not exactly one picture, or a field is invalid.
     """
     if _kind(request) == JSON:
         body = _parse_json(DetectionCreate, await request.body())
@@ -42,7 +42,7 @@ async def read_many(request: Request) -> tuple[Sequence[Content], DetectionOptio
 
     Raises:
         UnsupportedMediaTypeError: the body is neither JSON nor a form.
-        RequestValidationError: it has no picture or too many, or holds something else.
+        RequestValidationError: there are no pictures or too many, or a field is invalid.
     """
     if _kind(request) == JSON:
         body = _parse_json(DetectionBatchCreate, await request.body())
@@ -54,7 +54,7 @@ async def read_many(request: Request) -> tuple[Sequence[Content], DetectionOptio
 
 
 def body_schema(body: type[BaseModel], form: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe for OpenAPI a body that comes as JSON or as a form with these file fields."""
+    """Return the OpenAPI description of a body that is JSON, or a form with these file fields."""
     json_schema = body.model_json_schema()
     options = {name: part for name, part in json_schema["properties"].items() if name not in form}
     form_schema = {"type": "object", "properties": {**form, **options}, "required": list(form)}
@@ -89,7 +89,7 @@ async def _read_form(request: Request, name: str) -> tuple[list[bytes], Detectio
 
 
 def _invalid_body(error: ValidationError) -> RequestValidationError:
-    # What was sent is not repeated: it may be megabytes.
+    # Do not repeat the input, which may be megabytes.
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     return RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in errors])
 

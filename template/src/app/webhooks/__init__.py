@@ -1,1 +1,1 @@
-"""Calls to owners' own servers when something of theirs has ended."""
+"""Webhooks: HTTP notifications of events to endpoints that owners register."""

@@ -1,8 +1,7 @@
-"""Which addresses the service may call on somebody's word.
+"""Address checks that protect webhooks against server-side request forgery (SSRF).
 
-Whoever registers a URL must not reach through it what only this service can: the machine itself, its network, the
-metadata of its cloud. A name proves nothing, since it may lead elsewhere by the time it is used; so the address that a
-connection is made to is what is judged.
+A webhook URL must not lead to the machine itself, its network or its cloud's metadata. A host name may resolve to
+another address at delivery, so the check applies to the address that is connected to.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -11,38 +10,38 @@ from urllib.parse import urlsplit
 from app.errors import UnprocessableError
 
 LONGEST_URL = 2000
-# Global unicast: all that the Internet's routers carry of IPv6.
+# Global unicast: the only IPv6 range routed on the Internet.
 UNICAST = ip_network("2000::/3")
-# These carry an IPv4 address inside, and where it leads is up to a gateway: Teredo and 6to4.
+# Teredo and 6to4: these embed an IPv4 address, which a gateway connects to.
 TUNNELS = (ip_network("2001::/32"), ip_network("2002::/16"))
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-# Global by their number, but answered by the cloud that the machine is in: Oracle's metadata, and Azure's.
-OF_THE_CLOUD = (ip_network("192.0.0.0/24"), ip_network("168.63.129.16/32"))
+# Public addresses that are metadata services inside a cloud: Oracle's and Azure's.
+CLOUD_METADATA = (ip_network("192.0.0.0/24"), ip_network("168.63.129.16/32"))
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address belongs to the open Internet."""
+    """Return whether an IP address is public."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
         return ip in UNICAST and ip.is_global and not any(ip in tunnel for tunnel in TUNNELS)
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in OF_THE_CLOUD)
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in CLOUD_METADATA)
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether an IP address is this machine's own."""
+    """Return whether an IP address is a loopback address."""
     return any(ip_address(address) in network for network in LOOPBACK)
 
 
 def may_be_called(address: str, scheme: str, *, allow_loopback: bool) -> bool:
-    """Tell whether to connect to an IP address: with TLS if it is public; to this machine if that is allowed."""
+    """Return whether an IP address may be connected to: public ones with https, loopback ones if allowed."""
     return (scheme == "https" and is_public(address)) or (allow_loopback and is_loopback(address))
 
 
 def check_url(url: str, *, allow_loopback: bool) -> None:
-    """Pass if deliveries to a URL have a chance; where its name leads is looked at when one is made.
+    """Check a webhook URL; the addresses of its host name are checked only at delivery.
 
     Raises:
-        UnprocessableError: it never may be called.
+        UnprocessableError: the URL may never be called.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

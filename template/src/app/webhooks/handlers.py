@@ -1,4 +1,4 @@
-"""The job that delivers a webhook."""
+"""The handler of jobs that deliver webhooks."""
 
 import time
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from app.webhooks.ports import WebhookSender
 from app.webhooks.service import DELIVER
 from app.webhooks.signing import sign, write_body
 
-# Seconds that a call may take, and those that its endpoint rests for each one more: a receiver that is slow, or silent,
-# may not keep the workers from everybody else's jobs.
+# A call that takes longer than SLOW seconds pauses its endpoint for REST seconds per excess second, so that a slow
+# receiver does not keep the workers from other jobs.
 SLOW = 2.0
 REST = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverWebhook:
-    """Tells one endpoint of one event. It may hear of it twice, under the same id."""
+    """Delivers one event to one endpoint, at least once; repeats have the same message id."""
 
     database: Database
     sender: WebhookSender
     jobs: JobService
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Send the message, signed, unless the endpoint is gone.
+        """Send the signed message, unless the endpoint was deleted or disabled.
 
         Raises:
-            DropJobError: the endpoint may not be called, or wants no more.
-            RetryJobError: it did not say that it has the message.
-            UpstreamError: it could not be reached in time.
+            DropJobError: the endpoint's address is not allowed, or it answered with 410, which disables it.
+            RetryJobError: the endpoint did not answer with 2xx.
+            UpstreamError: the endpoint could not be reached in time.
         """
         endpoint_id = UUID(attempt.payload["endpoint_id"])
         async with self.database.transaction() as session:
@@ -42,7 +42,7 @@ class DeliverWebhook:
         if endpoint is None or endpoint.disabled_at is not None:
             return
         event = attempt.payload["event"]
-        # The database does not keep the order of keys.
+        # JSONB does not keep the order of keys.
         body = write_body({name: event[name] for name in ("type", "timestamp", "data")})
         message_id = f"msg_{attempt.job_id.hex}"
         headers = sign(body, message_id=message_id, timestamp=int(time.time()), secret=endpoint.secret)
@@ -61,7 +61,7 @@ class DeliverWebhook:
             raise RetryJobError(f"The receiver answered with {status}.")
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Leave it at that: the job's row says what was not delivered, and why."""
+        """Do nothing: the job's row records what was not delivered, and why."""
 
     async def _rest(self, owner_id: UUID, endpoint_id: UUID, excess: float) -> None:
         if excess <= 0:

@@ -1,4 +1,4 @@
-"""The table of webhook endpoints."""
+"""The tables of webhook endpoints."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,10 +11,10 @@ from app.database import Record, Table
 
 
 class WebhookEndpoint(Record):
-    """Where an owner wants to be told of events, and of which.
+    """An endpoint that an owner registered for some types of events.
 
-    `secret` signs what is sent, so it is kept as it is. `disabled_at` is when the receiver said that it is gone.
-    Until `rests_until`, after a call that took long, nothing new is sent.
+    `secret` signs the messages, so it is stored in plain text. `disabled_at` is when the receiver answered with 410.
+    After a slow call, nothing is sent until `rests_until`.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -29,7 +29,7 @@ class WebhookEndpoint(Record):
 
 
 class WebhookRest(Table):
-    """The rest that an owner's deleted endpoints would still have, which new ones of that owner take over."""
+    """The remaining pause of an owner's deleted endpoints, which the owner's next endpoints inherit."""
 
     __tablename__ = "webhook_rests"
 

@@ -1,17 +1,17 @@
-"""What webhooks need from the outside."""
+"""The port for sending webhooks."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 
 class WebhookSender(Protocol):
-    """Calls servers that owners have named."""
+    """Posts messages to servers of owners."""
 
     async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Post a message and return the HTTP status that it was answered with; redirects are not followed.
+        """Post a message and return the HTTP status of the response; redirects are not followed.
 
         Raises:
-            UnprocessableError: the URL leads to an address that may not be called.
-            UnavailableError: it leads nowhere, or nobody answers there as HTTP asks.
-            UpstreamTimeoutError: the answer takes too long.
+            UnprocessableError: the URL resolves to an address that is not allowed.
+            UnavailableError: the host cannot be resolved or reached, or the response is not valid HTTP.
+            UpstreamTimeoutError: the delivery timed out.
         """

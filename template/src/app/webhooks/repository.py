@@ -1,4 +1,4 @@
-"""Webhook endpoints in SQL."""
+"""SQL for webhook endpoints."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,11 +13,11 @@ from app.webhooks.models import WebhookEndpoint, WebhookRest
 
 
 async def add(session: AsyncSession, endpoint: WebhookEndpoint, *, most: int) -> bool:
-    """Store an endpoint unless its owner has so many already; tells whether it did.
+    """Insert an endpoint unless its owner has `most` already; return whether it was inserted.
 
-    It takes over the rest of those that its owner has deleted.
+    It inherits the remaining pause of the owner's deleted endpoints.
     """
-    # Of several that are made at once, each must count the others: they take turns at the account.
+    # The lock on the account lets concurrent calls count each other's endpoints.
     await session.execute(select(Account.id).where(Account.id == endpoint.owner_id).with_for_update(key_share=True))
     mine = select(func.count()).select_from(WebhookEndpoint).where(WebhookEndpoint.owner_id == endpoint.owner_id)
     if (await session.scalar(mine) or 0) >= most:
@@ -45,7 +45,7 @@ async def list_for(
 
 
 async def list_listening(session: AsyncSession, owner_id: UUID, event: str) -> list[tuple[UUID, datetime | None]]:
-    """List the ids of an owner's endpoints that want to know of an event, and the time until which each rests."""
+    """Return the ids of an owner's endpoints for an event, each with the end of its pause, if it has one."""
     rests_until = case((WebhookEndpoint.rests_until > func.now(), WebhookEndpoint.rests_until))
     statement = select(WebhookEndpoint.id, rests_until).where(
         WebhookEndpoint.owner_id == owner_id,
@@ -56,13 +56,13 @@ async def list_listening(session: AsyncSession, owner_id: UUID, event: str) -> l
 
 
 async def disable(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> None:
-    """Tell an endpoint nothing more."""
+    """Disable an endpoint."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
     await session.execute(update(WebhookEndpoint).where(*mine).values(disabled_at=func.now()))
 
 
 async def rest(session: AsyncSession, owner_id: UUID, endpoint_id: UUID, seconds: float) -> None:
-    """Let an endpoint rest for so many seconds at least; if it was deleted, the next ones of its owner do."""
+    """Pause an endpoint for at least so many seconds; if it was deleted, its owner's next ones inherit the pause."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
     end = func.now() + timedelta(seconds=seconds)
     longer = update(WebhookEndpoint).where(*mine).values(rests_until=func.greatest(WebhookEndpoint.rests_until, end))
@@ -71,7 +71,7 @@ async def rest(session: AsyncSession, owner_id: UUID, endpoint_id: UUID, seconds
 
 
 async def remove(session: AsyncSession, owner_id: UUID, endpoint_id: UUID) -> bool:
-    """Delete an endpoint, but keep its rest; tells whether there was one."""
+    """Delete an endpoint, but keep its pause; return whether the endpoint existed."""
     mine = (WebhookEndpoint.owner_id == owner_id, WebhookEndpoint.id == endpoint_id)
     gone = delete(WebhookEndpoint).where(*mine).returning(WebhookEndpoint.rests_until)
     removed = (await session.execute(gone)).one_or_none()

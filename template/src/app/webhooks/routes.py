@@ -1,4 +1,4 @@
-"""Webhooks over HTTP."""
+"""HTTP routes for webhooks."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
 @router.post("", status_code=status.HTTP_201_CREATED, response_model=WebhookCreated)
 async def create_webhook(body: WebhookCreate, caller: CallerDep, services: ServicesDep) -> WebhookEndpoint:
-    """Have a URL called when a job of yours has ended or a review is decided; its secret is shown this once."""
+    """Register a URL to call when a job of yours has ended or a review is decided; returns its secret, only here."""
     return await services.webhooks.create(str(body.url), body.events, caller=caller)
 
 
@@ -27,5 +27,5 @@ async def list_webhooks(page: PageDep, caller: CallerDep, services: ServicesDep)
 
 @router.delete("/{webhook_id}", status_code=status.HTTP_204_NO_CONTENT)
 async def delete_webhook(webhook_id: UUID, caller: CallerDep, services: ServicesDep) -> None:
-    """Delete a webhook; what waits for it is not sent any more."""
+    """Delete a webhook; its pending deliveries are not sent."""
     await services.webhooks.delete(webhook_id, caller=caller)

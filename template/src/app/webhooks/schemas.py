@@ -1,4 +1,4 @@
-"""Webhooks on the wire."""
+"""Request and response schemas of webhooks."""
 
 from datetime import datetime
 from typing import get_args
@@ -13,7 +13,7 @@ EVERY_EVENT: frozenset[EventType] = frozenset(get_args(EventType))
 
 
 class WebhookCreate(Payload):
-    """What registering an endpoint takes."""
+    """An endpoint to register."""
 
     url: AnyHttpUrl = Field(examples=["https://example.com/hooks/ai"])
     events: set[EventType] = Field(
@@ -21,7 +21,7 @@ class WebhookCreate(Payload):
         min_length=1,
         max_length=len(EVERY_EVENT),
         fail_fast=True,
-        description="all if not given",
+        description="all by default",
     )
 
 
@@ -33,11 +33,11 @@ class WebhookRead(BaseModel):
     id: UUID
     url: str = Field(examples=["https://example.com/hooks/ai"])
     events: list[EventType]
-    disabled_at: datetime | None = Field(description="when the receiver answered with 410; it hears nothing since")
+    disabled_at: datetime | None = Field(description="when the receiver answered with 410; nothing is sent since")
     created_at: datetime
 
 
 class WebhookCreated(WebhookRead):
-    """A new endpoint; `secret` is shown this once."""
+    """A new endpoint; its `secret` is shown only once."""
 
-    secret: str = Field(description="signs what is sent, by Standard Webhooks", examples=["whsec_MfKQ9r8GKYqr..."])
+    secret: str = Field(description="signs the messages, as in Standard Webhooks", examples=["whsec_MfKQ9r8GKYqr..."])

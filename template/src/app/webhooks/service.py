@@ -1,4 +1,4 @@
-"""Where owners want to be told of events, and the deliveries that tell them."""
+"""The use cases of webhooks: endpoints, and deliveries of events to them."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -25,19 +25,19 @@ DELIVER = "webhook.deliver"
 
 @dataclass(frozen=True, slots=True)
 class WebhookService:
-    """Keeps endpoints, and records a delivery to each that wants to know of an event."""
+    """Manages endpoints, and creates a delivery job for each endpoint of an event."""
 
     database: Database
     jobs: JobService
     settings: WebhooksSettings
 
     async def create(self, url: str, events: Collection[EventType], *, caller: Caller) -> WebhookEndpoint:
-        """Register an endpoint, with a secret of its own.
+        """Register an endpoint with a new secret.
 
         Raises:
-            ForbiddenError: the caller may not.
-            UnprocessableError: the URL is none that may be called.
-            ConflictError: the caller has as many as allowed.
+            ForbiddenError: the caller lacks the scope.
+            UnprocessableError: the URL is not allowed.
+            ConflictError: the caller has `most_endpoints` already.
         """
         caller.require(Scope.WEBHOOKS)
         check_url(url, allow_loopback=self.settings.allow_loopback)
@@ -55,7 +55,7 @@ class WebhookService:
             return await repository.list_for(session, caller.id, page)
 
     async def delete(self, endpoint_id: UUID, *, caller: Caller) -> None:
-        """Delete an endpoint; what waits for it is not sent any more.
+        """Delete an endpoint; its pending deliveries are not sent.
 
         Raises:
             NotFoundError: the caller has no such endpoint.
@@ -67,14 +67,14 @@ class WebhookService:
             raise NotFoundError("There is no such webhook.")
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
-        """Record a job for each delivery, in the transaction in which the event happens; returns those to start now."""
+        """Create the delivery jobs of an event in the caller's transaction; return the ids of those to `start` now."""
         if event.kind == DELIVER:
-            return []  # that somebody was told is nothing to tell of
+            return []  # no events about deliveries
         listening = await repository.list_listening(session, owner_id, event.type)
-        written = _written(event)
+        message = _message(event)
         recorded = []
         for endpoint_id, rests_until in listening:
-            payload = {"endpoint_id": str(endpoint_id), "event": written}
+            payload = {"endpoint_id": str(endpoint_id), "event": message}
             job = await self.jobs.record(
                 session, owner_id=owner_id, kind=DELIVER, payload=payload, run_after=rests_until
             )
@@ -83,12 +83,12 @@ class WebhookService:
         return recorded
 
     async def start(self, recorded: Sequence[UUID]) -> None:
-        """Hand the deliveries to the workers."""
+        """Enqueue the delivery jobs."""
         for job_id in recorded:
             await self.jobs.enqueue(job_id)
 
 
-def _written(event: Event) -> dict[str, Any]:
-    """Say what has happened, and nothing of what is in it: that is read with a key."""
+def _message(event: Event) -> dict[str, Any]:
+    """Return the message for an event: what has happened, without content, which requires an API key."""
     data = asdict(event) | {"id": str(event.id)}
     return {"type": data.pop("type"), "timestamp": datetime.now(UTC).isoformat(), "data": data}

@@ -1,4 +1,4 @@
-"""The model that is asked, and processes to ask it."""
+"""Fixtures: a gated model, and a factory of processes that share a cache."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -25,7 +25,7 @@ def model() -> GatedModel:
 
 @pytest.fixture
 async def start(settings: Settings, model: GatedModel) -> AsyncIterator[Start]:
-    """Starts processes."""
+    """Return a function that starts a process; all of them share the cache and the model."""
     async with AsyncExitStack() as stack:
 
         async def start(

@@ -1,10 +1,10 @@
-"""Kept answers are replaced before their time is up."""
+"""Early refresh: cached answers are replaced before they expire."""
 
 from dataclasses import replace
 
 import pytest
 
-from app.chat.caching import HEADER, CacheWish
+from app.chat.caching import HEADER, CachePreference
 from app.errors import UnavailableError
 from tests.chat.caching.processes import KEY, OFTEN, PRECIOUS, GatedModel, Start
 
@@ -47,7 +47,7 @@ async def test_answers_go_a_little_before_their_time_and_not_together(
 ) -> None:
     model.go.set()
     process = await start(chance=lambda: chance)
-    await process.ask(wish=CacheWish(is_wanted=True, seconds=100)).answer
+    await process.ask(preference=CachePreference(is_enabled=True, seconds=100)).answer
     kept = await process.cache.find(KEY)
     assert kept is not None
     assert kept.life == pytest.approx(life)

@@ -1,15 +1,15 @@
-"""Which answers are kept, and given again."""
+"""Which answers are cached, and how they are returned again."""
 
 from dataclasses import replace
 
 import pytest
 
-from app.chat.caching import HEADER, CacheWish
+from app.chat.caching import HEADER, CachePreference
 from app.chat.ports import FinishReason, TextDelta, ToolCallDelta
 from app.errors import GuardrailRefusedError, UnsupportedParameterError, UpstreamFailedError
 from app.guardrails.settings import GuardrailSettings
 from tests.adapters.valkey import gated_valkey
-from tests.chat.caching.processes import ATTACK, KEY, REQUEST, WISH, GatedModel, Start, end
+from tests.chat.caching.processes import ATTACK, KEY, PREFERENCE, REQUEST, GatedModel, Start, end
 
 
 async def test_an_answer_is_given_again_and_no_model_is_asked(start: Start, model: GatedModel) -> None:
@@ -82,11 +82,13 @@ async def test_tool_calls_are_given_again_as_they_were(start: Start, model: Gate
     assert again.headers[HEADER] == "hit"
 
 
-@pytest.mark.parametrize("wish", [None, CacheWish(is_wanted=False)])
-async def test_nothing_is_kept_unless_it_is_wanted(start: Start, model: GatedModel, wish: CacheWish | None) -> None:
+@pytest.mark.parametrize("preference", [None, CachePreference(is_enabled=False)])
+async def test_nothing_is_kept_unless_it_is_wanted(
+    start: Start, model: GatedModel, preference: CachePreference | None
+) -> None:
     model.go.set()
     process = await start()
-    asking = process.ask(wish=wish)
+    asking = process.ask(preference=preference)
     assert await asking.text() == "1: 24 months."
     assert HEADER not in asking.headers
     assert await process.cache.find(KEY) is None
@@ -103,7 +105,7 @@ async def test_an_alias_has_answers_kept_at_temperature_0_alone(
     process, request = await start(aliases=["default"]), replace(REQUEST, temperature=temperature)
     texts = [await process.ask(request, None).text() for _ in range(2)]
     assert (texts[1] == texts[0]) is kept
-    refused = process.ask(request, CacheWish(is_wanted=False))
+    refused = process.ask(request, CachePreference(is_enabled=False))
     assert (await refused.text()).startswith("2" if kept else "3")
     assert HEADER not in refused.headers
 
@@ -111,10 +113,10 @@ async def test_an_alias_has_answers_kept_at_temperature_0_alone(
 async def test_no_answer_is_kept_longer_than_the_service_allows(start: Start) -> None:
     process = await start()
     with pytest.raises(UnsupportedParameterError, match="600 s"):
-        await process.ask(wish=CacheWish(is_wanted=True, seconds=601)).answer
+        await process.ask(preference=CachePreference(is_enabled=True, seconds=601)).answer
     short = (await start(max_ttl=60)).chat.caching
     assert short is not None
-    assert short.seconds_for(REQUEST, "default", WISH) == 60
+    assert short.seconds_for(REQUEST, "default", PREFERENCE) == 60
 
 
 async def test_a_cache_that_goes_away_in_the_middle_is_not_noticed(start: Start, model: GatedModel) -> None:

@@ -1,4 +1,4 @@
-"""One request gets an answer for all who ask the same, whatever becomes of it."""
+"""Single flight: one call to the model answers all identical requests, and the others recover if it fails."""
 
 import asyncio
 

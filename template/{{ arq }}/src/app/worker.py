@@ -1,4 +1,4 @@
-"""Entry point of the worker: `python -m app.worker` runs jobs that ARQ brings."""
+"""Entry point of the worker, `python -m app.worker`: runs jobs that it takes from ARQ."""
 
 import asyncio
 import json
@@ -32,30 +32,30 @@ OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
 
 FIRST = asyncio.FIRST_COMPLETED
 
-# Seconds between two looks into an empty queue, and before trying a broken one again.
+# Seconds between two polls of an empty queue, and before reconnecting to a failed one.
 POLL_DELAY = 0.1
 RECONNECT_DELAY = 1.0
 
-# Seconds by which ARQ's own time limit lies above what a job may take with the wait for the database: it is a net for a
-# handler that ignores cancellation.
+# Seconds by which ARQ's time limit exceeds the longest that a job may take, with the wait for the database. It is the
+# safety net for handlers that ignore cancellation.
 SPARE = 30
 
-# Seconds after which an entry that a worker has reserved, but not taken out of the queue, is free again.
+# Seconds after which a reservation expires if the worker has not removed the entry from the queue.
 RESERVED = 30
 
-# Seconds that a last sweep may take.
+# Timeout of the last sweep, in seconds.
 SWEEP_LIMIT = 5.0
 
 
 class EntryWorker(Worker):
-    """ARQ's worker, for entries that leave the queue when their job begins, and may be back there before it ends."""
+    """ARQ's worker, for entries that leave the queue when their job starts, and may return before it ends."""
 
     async def start_jobs(self, job_ids: list[bytes]) -> None:
-        """Start jobs; one that this worker is at has to end first, as ARQ would lose sight of it."""
+        """Start jobs, except those that this worker is still running, whose tasks ARQ would lose track of."""
         await super().start_jobs([entry for entry in job_ids if entry.decode() not in self.tasks])
 
     async def finish_job(self, *_: object, **__: object) -> None:
-        """Leave the queue alone: what is there by now was sent since the job began."""
+        """Do nothing: an entry that is in the queue now was enqueued after the job started."""
 
 
 def main() -> None:
@@ -70,8 +70,8 @@ def main() -> None:
 
 
 def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
-    """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
-    # The runner reports on every job; ARQ would say the same once more.
+    """Run jobs and sweep until SIGTERM or SIGINT; running jobs then have the grace period to finish."""
+    # The runner logs every job; ARQ would log the same again.
     logging.getLogger("arq").setLevel(logging.WARNING)
     alive_file(settings.jobs).remove()
     asyncio.run(_work(settings, open_runner))
@@ -93,22 +93,22 @@ async def _work(settings: Settings, open_runner: OpenJobRunner) -> None:
             await _drain(running, settings.jobs.shutdown_grace)
         finally:
             stopping.set()
-            # A sweep that is broken off may leave jobs that count as sent but are not.
+            # An interrupted sweep may leave jobs marked as enqueued that are not.
             await asyncio.wait({sweeping}, timeout=SWEEP_LIMIT)
             await cancel_and_wait(sweeping, beating)
     log.info("worker.stopped")
 
 
 async def _consume(worker: Worker, running: set[asyncio.Task[Any]], stopping: asyncio.Event) -> None:
-    """Take jobs off the queue until told to stop, or until the queue fails; what runs then is in `running`."""
+    """Take jobs off the queue until it fails or `stopping` is set; leave the tasks of running jobs in `running`."""
 
     def make_room(task: asyncio.Task[Any]) -> None:
         worker.max_jobs += 1
         running.discard(task)
-        # What ARQ could not do at the end is of no interest: the rows know nothing of the queue.
+        # Errors of ARQ after a job do not matter: the row has its outcome.
         _ = task.cancelled() or task.exception()
 
-    # Jobs go on when the queue fails; the worker that follows has the less room until they end.
+    # Jobs continue when the queue fails; until they end, the next worker has fewer free slots.
     for task in running:
         worker.max_jobs -= 1
         task.add_done_callback(make_room)
@@ -130,20 +130,20 @@ async def _drain(tasks: set[asyncio.Task[Any]], grace: float) -> None:
         return
     _, unfinished = await asyncio.wait(running, timeout=grace)
     for task in unfinished:
-        # The runner gives the job back on its way out.
+        # The runner returns the job to the queue.
         task.cancel()
     await asyncio.gather(*unfinished, return_exceptions=True)
 
 
 def make_worker(settings: Settings, runner: JobRunner, redis: ArqRedis) -> Worker:
-    """Make what takes entries off the queue and has their jobs run."""
+    """Create the ARQ worker that takes entries off the queue and runs their jobs."""
 
     async def run_job(ctx: dict[Any, Any], job_id: str) -> None:
         try:
             await take_out(ctx["redis"], ctx["job_id"])
             await runner.run(UUID(job_id))
         except Exception:
-            # The row says what is to happen next, and the sweeper sees to it.
+            # The row has the state, and the sweeper enqueues the job again.
             log.exception("job.unsettled", job_id=job_id)
 
     async def say_ready(ctx: dict[Any, Any]) -> None:  # noqa: ARG001 - ARQ's signature

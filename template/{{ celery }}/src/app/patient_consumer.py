@@ -1,4 +1,4 @@
-"""The part of the Celery worker that waits for the broker."""
+"""The Celery consumer, which waits for the broker."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ log = structlog.get_logger(__name__)
 
 
 def make_consumer(alive: AliveFile) -> type[Consumer]:
-    """Make a consumer that beats while the broker is away, when Celery's timers do not run."""
+    """Return a consumer class that keeps the liveness file fresh while it waits for the broker."""
 
     def beat() -> None:
         alive.beat()
@@ -22,7 +22,7 @@ def make_consumer(alive: AliveFile) -> type[Consumer]:
         log.warning("worker.queue_lost", error=repr(error), retry_seconds=seconds)
 
     class PatientConsumer(Consumer):
-        """Connects as Celery's own does, and calls `beat` every second until it has."""
+        """Connects as Celery's own does, but calls `beat` every second until then, when timers do not run."""
 
         def ensure_connected(self, conn: Any) -> Any:  # noqa: ANN401 - Celery's connection has no public type
             """Retry until the broker answers."""

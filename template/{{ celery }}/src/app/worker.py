@@ -1,4 +1,4 @@
-"""Entry point of the worker: `python -m app.worker` runs jobs that Celery brings, one process for each at a time."""
+"""Entry point of the worker, `python -m app.worker`: runs jobs from Celery, each in a process of its pool."""
 
 import asyncio
 import logging
@@ -32,15 +32,15 @@ log = structlog.get_logger(__name__)
 
 OpenJobRunner = Callable[[Settings], AbstractAsyncContextManager[JobRunner]]
 
-# Seconds by which Celery's time limit lies above what a job may take with the wait for the database: it kills a process
-# whose handler ignores cancellation.
+# Seconds by which Celery's time limit exceeds the longest that a job may take, with the wait for the database. It kills
+# processes whose handler ignores cancellation.
 SPARE = 30
 
-# As much of it is told of why a process could not start.
+# Longest startup error that is passed to the parent process.
 REASON_BYTES = 4096
 
-# By default Celery waits forever for a broker that vanished, and so do the sweeps. A lost connection is noticed within
-# two of these intervals.
+# By default Celery waits forever for a broker that does not respond. With these, a lost connection is noticed within
+# two health check intervals.
 TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
     "socket_connect_timeout": 5,
@@ -48,16 +48,16 @@ TRANSPORT_OPTIONS = {
     "socket_timeout": 5,
 }
 
-# Seconds that a process may take to load its models, and that one sweep may take.
+# Timeouts of starting a process, which loads the models, and of one sweep, in seconds.
 START_LIMIT = 300.0
 SWEEP_LIMIT = 5.0
 
 
 class PoolProcess:
-    """One process of the pool: an event loop and the services, kept from job to job.
+    """One process of the pool: an event loop and the services, reused for all its jobs.
 
-    It is made before the pool forks and opened in each fork. Only the parent keeps the writing end of
-    the lifeline, so that every process sees it end when the worker is told to stop.
+    It is created before the pool forks and opened in each fork. Only the parent keeps the write end of the lifeline
+    pipe open, so every process sees it close on shutdown.
     """
 
     def __init__(self, settings: Settings, open_runner: OpenJobRunner) -> None:
@@ -66,7 +66,7 @@ class PoolProcess:
         self._lifeline, self._parent_end = os.pipe()
         self._parent = os.getpid()
         self._reason = mmap.mmap(-1, REASON_BYTES)
-        # Holds one byte: whoever reads it is the first to fail, and stops the parent.
+        # A pipe with one byte: the process that reads it is the first to fail, and stops the parent.
         self._token, end = os.pipe()
         os.set_blocking(self._token, False)
         os.write(end, b"!")
@@ -74,13 +74,13 @@ class PoolProcess:
         self._stack = AsyncExitStack()
 
     def open(self, **_: object) -> None:
-        """Load the models and connect; if the service cannot start, neither can the worker."""
+        """Load the models and connect; on failure, stop the worker."""
         os.close(self._parent_end)
         self._loop = asyncio.Runner()
         try:
             self._jobs = self._loop.run(self._stack.enter_async_context(self._open_runner(self._settings)))
         except Exception as error:
-            # Celery, told to stop twice, breaks off in the middle.
+            # Only one process may stop Celery: a second signal would abort its shutdown.
             with suppress(BlockingIOError):
                 os.read(self._token, 1)
                 log.critical("worker.startup_failed", error=str(error), exc_info=not isinstance(error, StartupError))
@@ -97,20 +97,20 @@ class PoolProcess:
         self._loop.close()
 
     def run(self, job_id: str) -> None:
-        """Run one job to its end, or until the worker's grace period is over."""
+        """Run one job until it ends, or until the grace period of a shutdown is over."""
         try:
             self._loop.run(self._run(UUID(job_id)))
         except Exception:
-            # The row says what is to happen next, and the sweeper sees to it.
+            # The row has the state, and the sweeper enqueues the job again.
             log.exception("job.unsettled", job_id=job_id)
 
     @property
     def failure(self) -> str:
-        """Why a process could not start, or nothing; read in the parent, from memory that all of them share."""
+        """Why a process could not start, else empty; the parent reads it from shared memory."""
         return self._reason[:].rstrip(b"\0").decode(errors="ignore")
 
     def release(self, **_: object) -> None:
-        """Tell all processes that the worker is stopping; called in the parent."""
+        """Notify all processes of the shutdown; called in the parent."""
         with suppress(OSError):
             os.close(self._parent_end)
 
@@ -120,15 +120,15 @@ class PoolProcess:
         beating = asyncio.create_task(self._alive.keep())
 
         def stop() -> None:
-            # Once only: a second cancellation would interrupt the job while it is given back.
+            # Only once: a second cancellation would interrupt the release of the job.
             if loop.remove_reader(self._lifeline):
                 loop.call_later(self._settings.jobs.shutdown_grace, job.cancel)
 
         loop.add_reader(self._lifeline, stop)
-        # Celery's own handler would end the job at once when a signal reaches the whole process group.
+        # Celery's handler would end the job at once if a signal reaches the entire process group.
         usual = signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(stop))
         try:
-            # A cancelled job has given itself back.
+            # The runner has released a cancelled job.
             await asyncio.wait({job})
             if not job.cancelled():
                 job.result()
@@ -146,8 +146,8 @@ def main() -> None:
 
 
 def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
-    """Run jobs, and sweep, until told to stop; running jobs are then given the grace period to end."""
-    # The runner reports on every job; Celery would say the same once more.
+    """Run jobs and sweep until SIGTERM or SIGINT; running jobs then have the grace period to finish."""
+    # The runner logs every job; Celery would log the same again.
     logging.getLogger("celery").setLevel(logging.WARNING)
     alive_file(settings.jobs).remove()
     process = PoolProcess(settings, open_runner)
@@ -161,7 +161,7 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
     worker: Any = app.Worker(quiet=True, without_gossip=True, without_mingle=True, without_heartbeat=True)
     worker.start()
     if process.failure:
-        # At the very end: Celery has much to say when it is stopped before it has begun.
+        # Last, because Celery logs a lot when it is stopped during startup.
         log.critical("worker.startup_failed", error=process.failure)
         sys.exit(1)
     log.info("worker.stopped")
@@ -169,7 +169,7 @@ def run_worker(settings: Settings, open_runner: OpenJobRunner) -> None:
 
 
 def make_app(settings: Settings) -> Celery:
-    """Configure Celery as a mere carrier: SQL knows what is to be done, so messages need neither results nor care."""
+    """Configure Celery as a transport only: jobs are in SQL, so messages need no results and may be lost."""
     app = Celery("app", broker=broker_url(settings.job_queue))
     app.conf.update(
         accept_content=["json"],
@@ -191,9 +191,9 @@ def make_app(settings: Settings) -> Celery:
 
 
 def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
-    """Make the part of the parent process that sweeps, and beats.
+    """Return the bootstep by which the parent process sweeps and touches the liveness file.
 
-    It needs no message, so none can pile up; no schedule, so there is no file; and no free process.
+    Unlike Celery's beat, it needs no messages, which could pile up, no schedule file and no free process.
     """
 
     def sweep_now() -> None:
@@ -203,7 +203,7 @@ def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
             log.exception("sweep.failed")
 
     class Sweeper(bootsteps.StartStopStep):
-        """Sweeps at start, then at the interval that is set."""
+        """Sweeps on start, and then at the configured interval."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -224,7 +224,7 @@ def make_sweeper(settings: Settings) -> type[bootsteps.StartStopStep]:
 
 
 async def _sweep(settings: Settings) -> None:
-    # Connections are not kept between sweeps: the pool forks from this process and must not inherit any.
+    # Connections are closed after each sweep: the pool forks from this process and must not inherit any.
     async with (
         asyncio.timeout(SWEEP_LIMIT),
         open_database(settings.database) as database,
@@ -235,7 +235,7 @@ async def _sweep(settings: Settings) -> None:
 
 
 def _keep_logging(**_: object) -> None:
-    """Being connected is what keeps Celery from configuring logging itself."""
+    """Do nothing: while this receiver is connected, Celery does not configure logging itself."""
 
 
 if __name__ == "__main__":

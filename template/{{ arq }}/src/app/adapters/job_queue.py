@@ -18,15 +18,15 @@ from app.jobs.ports import JobQueue
 
 RUN_JOB = "run_job"
 
-# Seconds that connecting, or one answer, may take.
+# Timeout of connecting, and of one response, in seconds.
 PATIENCE = 1.0
 
-# Seconds that the text of a message is kept for its entry in the queue; sent again, it is kept for as long once more.
+# Seconds until the message of an entry expires; enqueueing the entry again starts them again.
 KEPT = 24 * 3600
 
 
 class JobQueueSettings(BaseModel):
-    """Where the queue is and what it is called there."""
+    """URL and name of the queue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class JobQueueSettings(BaseModel):
 
 
 class ArqJobQueue:
-    """Carries job ids through ARQ."""
+    """A queue of job ids, in the format of ARQ."""
 
     keeps_copies = False
 
@@ -43,12 +43,12 @@ class ArqJobQueue:
         self._redis = redis
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Hand an id over; one that still waits in the queue keeps its place there and is not added again.
+        """Enqueue an id; if it is in the queue already, it keeps its place and is not added again.
 
         Raises:
             UnavailableError: Redis cannot be reached.
         """
-        # ARQ's own `enqueue_job` would not put back an entry of which the message alone is left.
+        # ARQ's `enqueue_job` would not restore an entry of which only the message is left.
         queue, now = self._redis.default_queue_name, time.time_ns() // 1_000_000
         entry = f"{queue}:{job_id}"
         message = serialize_job(RUN_JOB, (str(job_id),), {}, None, now, serializer=serialize)
@@ -69,7 +69,7 @@ class ArqJobQueue:
 
 
 def connect(settings: JobQueueSettings) -> ArqRedis:
-    """Make a client of the queue; it connects when it is first used."""
+    """Create a client of the queue; it connects on first use."""
     redis: ArqRedis = ArqRedis.from_url(
         settings.url.get_secret_value(), socket_connect_timeout=PATIENCE, socket_timeout=PATIENCE
     )
@@ -80,7 +80,7 @@ def connect(settings: JobQueueSettings) -> ArqRedis:
 
 
 async def take_out(redis: ArqRedis, entry: str) -> None:
-    """Remove an entry with all that ARQ keeps of it: what has begun is neither looked at again nor in another's way."""
+    """Remove an entry and all keys that ARQ has for it, so that it can be enqueued again while its job runs."""
     keys = [prefix + entry for prefix in (job_key_prefix, in_progress_key_prefix, retry_key_prefix)]
     async with redis.pipeline(transaction=True) as pipe:
         pipe.zrem(redis.default_queue_name, entry)
@@ -89,13 +89,13 @@ async def take_out(redis: ArqRedis, entry: str) -> None:
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """Write a message as JSON: unlike pickle, ARQ's default, it cannot run code in the worker that reads it."""
+    """Serialize a message as JSON: unlike pickle, ARQ's default, it cannot execute code in the worker."""
     return json.dumps(job, default=repr).encode()
 
 
 @asynccontextmanager
 async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[JobQueue]:
-    """Offer the queue; disconnect at the end."""
+    """Yield the queue; disconnect at the end."""
     redis = connect(settings)
     try:
         yield ArqJobQueue(redis)

@@ -1,4 +1,4 @@
-"""The job queue: Celery, on any broker that Celery can use."""
+"""The job queue: Celery, on any of its brokers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,13 +15,13 @@ from app.jobs.ports import JobQueue
 
 RUN_JOB = "app.run_job"
 
-# Seconds that connecting, or one answer of the broker, may take, and a whole call.
+# Timeouts of connecting or one response of the broker, and of a complete call, in seconds.
 PATIENCE = 1.0
 LONGEST_CALL = 2.0
 
 
 class JobQueueSettings(BaseModel):
-    """Where the broker is and what the queue is called there."""
+    """URL of the broker, and name of the queue."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -30,7 +30,7 @@ class JobQueueSettings(BaseModel):
 
 
 class CeleryJobQueue:
-    """Carries job ids through Celery, whose blocking client is kept on threads of its own."""
+    """A queue of job ids as Celery tasks; the blocking client runs on separate threads."""
 
     keeps_copies = True
 
@@ -39,7 +39,7 @@ class CeleryJobQueue:
         self._threads = threads
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Hand an id over.
+        """Enqueue an id.
 
         Raises:
             UnavailableError: the broker cannot be reached.
@@ -52,7 +52,7 @@ class CeleryJobQueue:
 
     def _connect(self) -> None:
         with self._client.connection_for_write() as connection:
-            # Opening a channel is the least that every transport answers; it ends with the connection.
+            # Opening a channel is the simplest call that every transport supports; it closes with the connection.
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0).channel()
 
     async def _call(self, function: Callable[[], object]) -> None:
@@ -64,16 +64,16 @@ class CeleryJobQueue:
 
 
 def broker_url(settings: JobQueueSettings) -> str:
-    """Return where the broker is; over TLS its certificate is checked unless the URL says otherwise."""
+    """Return the broker's URL; over TLS, its certificate is verified unless the URL disables that."""
     url = settings.url.get_secret_value()
-    # Left to itself, kombu accepts any certificate.
+    # By default, kombu accepts any certificate.
     if not url.startswith("rediss://") or "ssl_cert_reqs=" in url:
         return url
     return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
 
 
 def make_client(settings: JobQueueSettings) -> Celery:
-    """Make a client of the queue; it connects when it is first used."""
+    """Create a client of the queue; it connects on first use."""
     client = Celery("app", broker=broker_url(settings), set_as_current=False)
     client.conf.update(
         broker_connection_timeout=PATIENCE,
@@ -91,7 +91,7 @@ def make_client(settings: JobQueueSettings) -> Celery:
 
 @asynccontextmanager
 async def open_job_queue(settings: JobQueueSettings) -> AsyncIterator[JobQueue]:
-    """Offer the queue; disconnect at the end."""
+    """Yield the queue; disconnect at the end."""
     client = make_client(settings)
     threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="job-queue")
     try:

@@ -13,11 +13,11 @@ from app.inference.ports import ModelSession
 
 
 class ModelSessionSettings(BaseModel):
-    """How models run on the CPU."""
+    """Settings for running models on the CPU."""
 
     model_config = ConfigDict(extra="forbid")
 
-    threads: int = Field(default=0, ge=0, description="threads that a model may use; 0 is one for each core")
+    threads: int = Field(default=0, ge=0, description="threads that a model may use; 0 means one per core")
 
 
 @asynccontextmanager
@@ -27,10 +27,10 @@ async def open_model_session(
     """Load a model.
 
     Args:
-        settings: how models run.
+        settings: settings for running models.
         path: the model file.
-        threads: what one batch may use; what the settings say if not given.
-        providers: what its manifest says that it may run on.
+        threads: threads that one batch may use; by default those in the settings.
+        providers: the manifest's providers; empty allows any.
 
     Raises:
         StartupError: the file is not a model that onnxruntime can run, or the model may not run on the CPU.

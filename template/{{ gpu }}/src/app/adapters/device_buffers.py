@@ -1,4 +1,4 @@
-"""Recorded work of a GPU: a graph of kernels that one thread records, and then launches as one."""
+"""CUDA graphs: a model's kernels are recorded once and then launched together."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,15 +13,15 @@ from app.inference.tensor_types import DTYPES
 
 
 class DeviceBuffers:
-    """Runs a session with inputs and outputs that stay where they are on a device, as a recorded graph needs them.
+    """Run a session with inputs and outputs at fixed addresses on a device, as a recorded graph requires.
 
-    onnxruntime keeps what it records for the thread that ran it, and other threads may not touch the device meanwhile.
-    So one thread runs everything, and the first run, which records, comes before any caller.
+    onnxruntime records per thread, and other threads must not use the device while it records. So one thread runs
+    everything, and the first run, which records, happens on construction.
 
     Args:
-        kind: of the device, in onnxruntime's words: `cuda`, or `cpu`.
-        number: of the device.
-        session: its inputs and outputs have fixed shapes.
+        kind: type of the device for onnxruntime: `cuda` or `cpu`.
+        number: number of the device.
+        session: a session whose inputs and outputs have fixed shapes.
     """
 
     def __init__(self, kind: str, number: int, session: onnxruntime.InferenceSession) -> None:
@@ -44,7 +44,7 @@ class DeviceBuffers:
         """Compute all outputs; one call at a time.
 
         Raises:
-            ValueError: the inputs are not those of the graph; they would be copied over what lies behind.
+            ValueError: an input's type or shape differs from the graph's; copying it would corrupt memory.
         """
         for name, buffer in self._inputs.items():
             given, own = inputs[name], buffer.array
@@ -61,12 +61,12 @@ class DeviceBuffers:
         self._binding.synchronize_outputs()
         for buffer in self._outputs:
             buffer.host.update_inplace(buffer.device)
-        # What is shared with the buffers would be the next caller's answer.
+        # Copies, because the next run overwrites the buffers.
         return [buffer.array.copy() for buffer in self._outputs]
 
 
 class _Buffer:
-    """An input or output on a device, and its like in the host's memory, which an array shows."""
+    """An input or output on a device, with a host buffer of the same shape, which `array` is a view of."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Buffer:
 
 
 def _page_locked(kind: str, number: int) -> onnxruntime.OrtMemoryInfo | None:
-    """Find memory that a GPU copies from and to by itself; the driver copies what is elsewhere to such memory first."""
+    """Return page-locked host memory, from and to which a GPU copies directly; None for other devices."""
     if kind != "cuda":
         return None
     types, places = onnxruntime.OrtAllocatorType, onnxruntime.OrtMemType

@@ -24,7 +24,7 @@ TENSORRT = "TensorrtExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 NAMES: dict[Provider, str] = {"tensorrt": TENSORRT, "cuda": CUDA, "cpu": CPU}
-# Operators that compute a few numbers: onnxruntime leaves them to the CPU on purpose, and strings can be nowhere else.
+# Operators that onnxruntime deliberately runs on the CPU, because they compute only a few numbers, or strings.
 SHAPE_ARITHMETIC = re.compile(
     "Abs|Add|And|Cast|CastLike|Ceil|Concat|Constant|ConstantOfShape|Div|Equal|Expand|Flatten|Floor|Gather|"
     "GatherElements|GatherND|Greater|GreaterOrEqual|Identity|If|Less|LessOrEqual|Max|Min|Mod|Mul|Neg|NonZero|Not|Or|"
@@ -36,43 +36,42 @@ log = structlog.get_logger(__name__)
 
 
 class ModelSessionSettings(BaseModel):
-    """How models run on GPUs."""
+    """Settings for running models on GPUs."""
 
     model_config = ConfigDict(extra="forbid")
 
     providers: list[Provider] = Field(
-        default=["cuda"], min_length=1, description="what models run on, preferred first; the next if one is not there"
+        default=["cuda"], min_length=1, description="execution providers, preferred first; unavailable ones are skipped"
     )
     devices: list[Annotated[int, Field(ge=0)]] = Field(
-        default=[0], min_length=1, description="numbers of the GPUs; a model is on each of them, with a lane for each"
+        default=[0], min_length=1, description="numbers of the GPUs; each model is loaded on all, with a lane for each"
     )
-    memory_limit: int = Field(default=0, ge=0, description="bytes of a GPU's memory a model may take; 0 is no limit")
+    memory_limit: int = Field(default=0, ge=0, description="bytes of a GPU's memory per model; 0 means no limit")
     arena: Literal["kNextPowerOfTwo", "kSameAsRequested"] = Field(
-        default="kNextPowerOfTwo", description="how a model's memory grows: in few large steps, or by what is needed"
+        default="kNextPowerOfTwo", description="how a model's memory grows: in few large steps, or as needed"
     )
-    capture_graphs: bool = Field(
-        default=False, description="record the work of models whose shapes are all fixed, and launch it as one"
-    )
-    engine_cache: Path | None = Field(default=None, description="keeps what TensorRT builds; none builds at each start")
-    fp16: bool = Field(default=False, description="whether TensorRT may compute in half precision")
-    allow_fallback: bool = Field(default=False, description="run on the CPU when the GPU cannot be used")
-    threads: int = Field(default=0, ge=0, description="threads of a model that is on the CPU; 0: one a core")
+    capture_graphs: bool = Field(default=False, description="record CUDA graphs of models whose shapes are all fixed")
+    engine_cache: Path | None = Field(default=None, description="folder for TensorRT engines; null rebuilds at startup")
+    fp16: bool = Field(default=False, description="whether TensorRT may use half precision")
+    allow_fallback: bool = Field(default=False, description="run on the CPU if the GPU cannot be used")
+    threads: int = Field(default=0, ge=0, description="threads of a model on the CPU; 0 means one per core")
 
 
 @asynccontextmanager
 async def open_model_session(
     settings: ModelSessionSettings, path: Path, threads: int | None = None, providers: Sequence[Provider] = ()
 ) -> AsyncIterator[ModelSession]:
-    """Load a model onto every GPU of the settings.
+    """Load a model onto every configured GPU.
 
     Args:
-        settings: how models run.
+        settings: settings for running models.
         path: the model file.
-        threads: what one batch may use on the CPU; what the settings say if not given.
-        providers: what its manifest says that it may run on; what the settings say if it says nothing.
+        threads: threads that one batch may use on the CPU; by default those in the settings.
+        providers: the manifest's providers, preferred first; by default those in the settings.
 
     Raises:
-        StartupError: none of these can be used and fallback is not allowed, or the file is not a model.
+        StartupError: no provider can be used, the CPU would run part of the model without being allowed to, or the
+            file is not a model.
     """
     chain, cores = _chain(settings, providers), threads or settings.threads
     first, *others = dict.fromkeys(settings.devices)
@@ -85,7 +84,7 @@ async def open_model_session(
 
 
 def _chain(settings: ModelSessionSettings, providers: Sequence[Provider]) -> list[Provider]:
-    """List what may be used, preferred first."""
+    """Return the providers to try, preferred first."""
     last: list[Provider] = ["cpu"] if settings.allow_fallback else []
     return list(dict.fromkeys([*(providers or settings.providers), *last]))
 
@@ -97,7 +96,7 @@ async def _open_on(
     load = partial(load_session, path, threads=threads)
     for provider in chain:
         session = await load(providers=provider_options(settings, provider, device))
-        # onnxruntime falls back in silence and lists CUDA as available even without a device.
+        # onnxruntime falls back silently and lists CUDA as available even without a device.
         if session.provider != NAMES[provider] and not (session.provider == CPU and "cpu" in chain):
             continue
         if session.provider != NAMES[chain[0]]:
@@ -119,16 +118,16 @@ async def _open_on(
 
 @cache
 def preload() -> None:
-    """Load the libraries of CUDA that came as wheels; the loader of providers does not look there."""
+    """Load the CUDA libraries that are installed as wheels, which onnxruntime does not find by itself."""
     if find_spec("nvidia"):
         onnxruntime.preload_dlls()
 
 
 def refuse_cpu(path: Path, session: OnnxModelSession) -> None:
-    """Pass if the CPU has no part of a graph but the arithmetic of shapes, which is faster there.
+    """Check that the CPU runs only the shape arithmetic of a graph, which is faster there.
 
     Raises:
-        StartupError: it has more, which onnxruntime leaves to it where a device lacks an operator.
+        StartupError: the CPU runs other operators, which the provider lacks.
     """
     left = sorted({each for each in session.operators_on(CPU) if not SHAPE_ARITHMETIC.fullmatch(each)})
     if left:
@@ -140,11 +139,11 @@ def refuse_cpu(path: Path, session: OnnxModelSession) -> None:
 
 
 async def recorded(loading: Awaitable[ModelSession], plain: ModelSession, path: Path) -> ModelSession:
-    """Return the session whose work is recorded, or the plain one if the work cannot be."""
+    """Return the session with a recorded CUDA graph, or the plain session if recording fails."""
     try:
         return await loading
     except StartupError as error:
-        # A node on the CPU is enough, and the model runs without.
+        # A single node on the CPU prevents recording; the model runs without it.
         log.warning("model_session.not_recorded", model=str(path), reason=error.detail)
         return plain
 
@@ -152,18 +151,18 @@ async def recorded(loading: Awaitable[ModelSession], plain: ModelSession, path: 
 def provider_options(
     settings: ModelSessionSettings, provider: Provider, device: int, *, capture: bool = False
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Write what onnxruntime is told to run a model with: a provider, and those for what it leaves over.
+    """Return onnxruntime's providers and options: the provider, and fallbacks for operators that it lacks.
 
     Args:
-        settings: how models run.
-        provider: the one that is wanted.
+        settings: settings for running models.
+        provider: the preferred provider.
         device: number of the GPU.
-        capture: whether the work is recorded.
+        capture: whether to record a CUDA graph.
     """
     last: tuple[str, dict[str, Any]] = (CPU, {})
     if provider == "cpu":
         return [last]
-    # Otherwise cuDNN tries out all its algorithms for each new size of a batch, while callers wait.
+    # By default cuDNN benchmarks all its algorithms for each new batch size, while callers wait.
     cuda: dict[str, Any] = {"device_id": device, "cudnn_conv_algo_search": "HEURISTIC"}
     cuda["arena_extend_strategy"] = settings.arena
     if settings.memory_limit:
@@ -179,7 +178,7 @@ def provider_options(
 
 
 def has_fixed_shapes(session: ModelSession) -> bool:
-    """Tell whether inputs and outputs are numbers in shapes that never vary, so that the work can be recorded."""
+    """Return whether all inputs and outputs are numbers of fixed, non-scalar shape, which recording requires."""
     return all(
         spec.shape and spec.datatype != "BYTES" and all(isinstance(each, int) for each in spec.shape)
         for spec in (*session.inputs, *session.outputs)

@@ -1,4 +1,4 @@
-"""A model that is loaded on several devices: a batch goes where least is under way, and none to a device that fails."""
+"""A model on several devices: each batch runs on the least busy one; devices that fail are left out."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ import structlog
 from app.errors import AppError, UnavailableError
 from app.inference.ports import ModelSession, Tensor, TensorSpec
 
-# Failures in a row that cast doubt on a device, and the seconds after which one that is left out is tried again.
+# Consecutive failures after which a device is checked, and the seconds after which one that is left out is retried.
 FAILURES = 3
 PAUSE = 30.0
 
@@ -29,7 +29,7 @@ class _Device:
 
 
 def spread(sessions: Mapping[int, ModelSession]) -> ModelSession:
-    """Make one of a model's sessions on devices, by their numbers; what runs on less than the first is left out."""
+    """Combine sessions by device number; those with another provider than the first are logged and left out."""
     first, *_ = sessions.values()
     for device, session in sessions.items():
         if session.provider != first.provider:
@@ -39,11 +39,15 @@ def spread(sessions: Mapping[int, ModelSession]) -> ModelSession:
 
 
 class SpreadSession:
-    """A model on several devices, by their numbers. Thread-safe.
+    """A model on several devices. Thread-safe.
 
-    A dead device fails at once and would be the one where least is under way. So one that fails several times in a row
-    must compute the first batch that any of them computed, which was the start-up's: if it can, the inputs were to
-    blame; if not, it gets no batches until it can.
+    A dead device fails immediately, so it would always be the least busy one. Therefore a device that fails several
+    times in a row must run a batch that is known to be good, the first that succeeded (at startup). If it can, the
+    inputs were at fault; if not, it gets no batches until it can.
+
+    Args:
+        sessions: one session per device number.
+        clock: monotonic clock in seconds; replaced in tests.
     """
 
     def __init__(self, sessions: Mapping[int, ModelSession], clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,12 +60,12 @@ class SpreadSession:
 
     @property
     def devices(self) -> int:
-        """How many devices there are."""
+        """Number of devices."""
         return len(self._devices)
 
     @property
     def provider(self) -> str:
-        """The provider of the devices."""
+        """The execution provider, the same on all devices."""
         return self._first.provider
 
     @property
@@ -71,12 +75,12 @@ class SpreadSession:
 
     @property
     def inputs(self) -> Sequence[TensorSpec]:
-        """What `run` must be given."""
+        """Inputs that `run` requires."""
         return self._first.inputs
 
     @property
     def outputs(self) -> Sequence[TensorSpec]:
-        """What `run` returns, in this order."""
+        """Outputs in the order in which `run` returns them."""
         return self._first.outputs
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -108,7 +112,7 @@ class SpreadSession:
             able = [each for each in self._devices if each.retry_at is None]
             if not able:
                 raise UnavailableError("All devices of the model have failed.", retry_after=round(PAUSE))
-            # Of those with as little to do the one whose turn is longest ago, so that each gets warm.
+            # Among equally busy devices take the least recently used, so that all warm up.
             device = min(able, key=lambda each: (each.running, each.turn))
             device.running += 1
             device.turn = next(self._turns)
@@ -134,11 +138,11 @@ class SpreadSession:
                 log.info("model_session.device_back", device=each.number)
 
     def _computes(self, device: _Device) -> bool:
-        """Tell whether a device computes what one of them has computed; if so, its failures are forgotten."""
+        """Return whether a device runs the known good batch; if so, reset its failures."""
         try:
             if self._known_good is not None:
                 device.session.run(self._known_good)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it
+        except Exception:  # noqa: BLE001 - any failure means that the device is unusable
             return False
         device.failures = 0
         return True

@@ -1,4 +1,4 @@
-"""Passages searched by pgvector, in the service's own PostgreSQL or in another one."""
+"""The vector store: pgvector, in the service's PostgreSQL or in another one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -28,25 +28,25 @@ NO_SUCH_TABLE = "42P01"
 
 
 class VectorStoreSettings(BaseModel):
-    """Where the vectors are kept and how thoroughly they are searched."""
+    """Connection to the database of vectors, and tuning of searches."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/name")
-    pool_size: int = Field(default=5, ge=1, description="the most connections of one process")
-    timeout: int = Field(default=10, ge=1, description="seconds until a search or one batch of writes is given up")
-    ef_search: int = Field(default=100, ge=1, le=MAX_EF_SEARCH, description="candidates per search: recall for time")
+    pool_size: int = Field(default=5, ge=1, description="most connections of one process")
+    timeout: int = Field(default=10, ge=1, description="timeout of a search or a batch of writes, in seconds")
+    ef_search: int = Field(default=100, ge=1, le=MAX_EF_SEARCH, description="candidates per search (recall or speed)")
     iterative_scan: Literal["relaxed_order", "strict_order", "off"] = Field(
-        default="relaxed_order", description="how the index goes on when the owner's passages are rare among its own"
+        default="relaxed_order", description="how the index continues if it finds too few of the owner's passages"
     )
 
 
 class PassageVectorRow(Table):
-    """The vector of one passage under one model.
+    """The vector of a passage for a model.
 
-    There are no foreign keys: a vector store may be another system, so the documents' jobs delete vectors
-    here as they would there. The column has no dimension, so that models of different dimension live side
-    by side while documents are indexed anew; each model's HNSW index fixes its dimension.
+    There are no foreign keys: the store may be another database, so the documents' jobs delete vectors explicitly. The
+    column has no dimension, so models of different dimensions can coexist during a reindexing; each model's HNSW index
+    has one.
     """
 
     __tablename__ = "passage_vectors"
@@ -60,9 +60,9 @@ class PassageVectorRow(Table):
 
 
 def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
-    """Select passage ids and cosine distances, nearest first; `exact` looks at every vector instead of the index."""
+    """Select passage ids and cosine distances, nearest first; `exact` scans all vectors instead of the index."""
     stored = PassageVectorRow.embedding
-    # The planner takes the partial expression index for its very expression and a literal model only.
+    # The planner uses the partial expression index only for the identical expression and a literal model.
     indexed = cast(stored, HALFVEC(len(query.embedding)))
     distance = (stored if exact else indexed).op("<=>", return_type=Float())(list(query.embedding)).label("distance")
     statement = select(PassageVectorRow.passage_id, distance).where(
@@ -70,7 +70,7 @@ def nearest(query: VectorQuery, *, exact: bool = False) -> Select[UUID, float]:
         PassageVectorRow.model == bindparam(None, query.model, String, literal_execute=True),
     )
     if query.document_ids is not None:
-        chosen = bindparam(None, list(query.document_ids), ARRAY(Uuid()))  # as one: a statement has 32,767 at most
+        chosen = bindparam(None, list(query.document_ids), ARRAY(Uuid()))  # one parameter: the limit is 32,767
         statement = statement.where(PassageVectorRow.document_id == func.any(chosen))
     if query.passage_ids is not None:
         chosen = bindparam(None, list(query.passage_ids), ARRAY(Uuid()))
@@ -86,11 +86,11 @@ class PgVectorStore:
         self._settings = settings
 
     async def prepare(self, model: EmbeddingModel) -> None:
-        """Build the model's HNSW index if it is missing; writes go on meanwhile, and a large table takes hours.
+        """Build the model's HNSW index if it is missing; does not block writes, and takes hours for a large table.
 
         Raises:
-            StartupError: the table holds vectors of this model in another dimension.
-            UnavailableError: the database is out of reach.
+            StartupError: the table has vectors of this model in another dimension.
+            UnavailableError: the database cannot be reached.
         """
         async with _reached(None), self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -103,54 +103,54 @@ class PgVectorStore:
                     await _create_table(connection)
                     await build(connection, model)
             finally:
-                # The session's end gives the lock and the timeout back, whatever has happened.
+                # Closing the session releases the lock and resets the timeout in any case.
                 await connection.invalidate()
 
     async def upsert(self, vectors: Sequence[PassageVector]) -> None:
-        """Store vectors in batches, each as a whole, replacing those of the same passage and model."""
+        """Store vectors in atomic batches, replacing those of the same passage and model."""
         insertion = insert(PassageVectorRow)
         new = insertion.excluded
         statement = insertion.on_conflict_do_update(
             index_elements=["passage_id", "model"],
             set_={"document_id": new.document_id, "owner_id": new.owner_id, "embedding": new.embedding},
         )
-        # One order for everybody: two writers of the same passages wait for each other instead of deadlocking.
+        # A fixed order prevents deadlocks between writers of the same passages.
         rows = [_row(vector) for vector in sorted(vectors, key=lambda vector: (vector.passage_id, vector.model))]
         for start in range(0, len(rows), UPSERT_BATCH):
             async with _reached(self._settings.timeout), self._engine.begin() as connection:
                 await connection.execute(statement, rows[start : start + UPSERT_BATCH])
 
     async def search(self, query: VectorQuery) -> list[VectorMatch]:
-        """Find the nearest passages of one owner and one model, best first; nothing for a model without vectors."""
+        """Find the nearest passages of one owner and one model, best first; none for a model without vectors."""
         if query.document_ids is not None and not query.document_ids:
             return []
         async with _reached(self._settings.timeout), self._engine.begin() as connection:
             await connection.execute(self._tuning(query.limit))
             rows = (await connection.execute(nearest(query, exact=query.passage_ids is not None))).all()
             if len(rows) < query.limit and query.passage_ids is None:
-                # The index may have given up among other owners' vectors. Those of this owner are few, so look at all.
+                # The index may have stopped among other owners' vectors. This owner has few, so scan them all.
                 rows = (await connection.execute(nearest(query, exact=True))).all()
         matches = [VectorMatch(row.passage_id, max(-1.0, min(1.0, 1.0 - row.distance))) for row in rows]
         return sorted(matches, key=lambda match: (-match.score, match.passage_id))
 
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
-        """Forget all vectors of a document, of every model; harmless when there are none."""
+        """Delete all vectors of a document, of every model; harmless if there are none."""
         row = PassageVectorRow
         await self._delete(row.owner_id == owner_id, row.document_id == document_id)
 
     async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
-        """List the passages of a document that have vectors, of whatever model."""
+        """Return the passages of a document that have vectors, of any model."""
         row = PassageVectorRow
         statement = select(row.passage_id).where(row.owner_id == owner_id, row.document_id == document_id)
         async with _reached(self._settings.timeout), self._engine.connect() as connection:
             return set(await connection.scalars(statement))
 
     async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
-        """Forget all vectors of these passages, of every model; harmless when there are none."""
+        """Delete all vectors of these passages, of every model; harmless if there are none."""
         await self._delete(PassageVectorRow.passage_id.in_(passage_ids))
 
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
-        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
+        """Read a page of one model's vectors, of all owners, by ascending passage; empty after the last one."""
         row = PassageVectorRow
         statement = select(*row.__table__.columns).where(row.model == model).order_by(row.passage_id).limit(limit)
         if after is not None:
@@ -169,11 +169,11 @@ class PgVectorStore:
             await connection.execute(delete(PassageVectorRow).where(*conditions))
 
     def _tuning(self, limit: int) -> Select[Any]:
-        """Set what a search needs for its transaction only, so that a connection pooler does no harm."""
+        """Return the statement that tunes a search, for its transaction only, which is safe behind a pooler."""
         tuning = {
             "hnsw.ef_search": str(min(max(self._settings.ef_search, limit), MAX_EF_SEARCH)),
             "hnsw.iterative_scan": self._settings.iterative_scan,
-            # Whether the index pays depends on how much the owner has, which a generic plan does not look at.
+            # Whether the index helps depends on the owner's number of vectors, which a generic plan ignores.
             "plan_cache_mode": "force_custom_plan",
         }
         return select(*(func.set_config(name, value, True) for name, value in tuning.items()))  # noqa: FBT003
@@ -185,7 +185,7 @@ def _row(vector: PassageVector) -> dict[str, Any]:
 
 
 async def _create_table(connection: AsyncConnection) -> None:
-    """Create the table where no migration could: in a database of its own, or after a change from another store."""
+    """Create the table if no migration has: in a separate database, or after a change from another store."""
     await connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
     await connection.run_sync(Table.metadata.create_all, tables=[Table.metadata.tables["passage_vectors"]])
 
@@ -196,7 +196,7 @@ def _sqlstate(error: exc.DBAPIError) -> str:
 
 @asynccontextmanager
 async def _reached(seconds: float | None) -> AsyncIterator[None]:
-    """Give a block so many seconds, and translate what shows that the database is out of reach."""
+    """Limit a block to so many seconds, and raise UnavailableError if the database cannot be reached."""
     unavailable = UnavailableError("The vector store cannot be reached at the moment.")
     try:
         async with asyncio.timeout(seconds):
@@ -216,7 +216,7 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
     """Connect lazily; close every connection at the end.
 
     Raises:
-        StartupError: the URL cannot be one of a PostgreSQL.
+        StartupError: the URL is not one of PostgreSQL.
     """
     async with _open(settings) as store:
         yield store
@@ -224,7 +224,7 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
 
 @asynccontextmanager
 async def open_vector_archive(settings: VectorStoreSettings) -> AsyncIterator[VectorArchive]:
-    """Open the same store to read back what it holds; raises as `open_vector_store` does."""
+    """Open the same store for export; raises what `open_vector_store` raises."""
     async with _open(settings) as store:
         yield store
 

@@ -1,4 +1,4 @@
-"""Passages searched by Qdrant."""
+"""The vector store: Qdrant."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -44,19 +44,15 @@ UNREACHABLE_STATUSES = {
 
 
 class VectorStoreSettings(BaseModel):
-    """Where Qdrant is and how new collections are laid out."""
+    """Connection to Qdrant, and layout of new collections."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: SecretStr = Field(description="http://host:6333 or https://host:6333")
     api_key: SecretStr | None = Field(default=None, description="sent with every request")
-    timeout: int = Field(default=10, ge=1, description="seconds until a search or one batch of writes is given up")
-    collection_prefix: str = Field(
-        default="passages", pattern=r"^[a-z0-9-]+$", description="tells apart services that share a Qdrant"
-    )
-    shard_number: int | None = Field(
-        default=None, ge=1, description="shards of a new collection; Qdrant's own if unset"
-    )
+    timeout: int = Field(default=10, ge=1, description="timeout of a search or a batch of writes, in seconds")
+    collection_prefix: str = Field(default="passages", pattern=r"^[a-z0-9-]+$", description="unique for each service")
+    shard_number: int | None = Field(default=None, ge=1, description="shards of new collections; Qdrant's own if unset")
     replication_factor: int = Field(default=1, ge=1, description="copies of each shard of a new collection")
 
 
@@ -68,11 +64,11 @@ class QdrantVectorStore:
         self._settings = settings
 
     async def prepare(self, model: EmbeddingModel) -> None:
-        """Create the model's collection and its payload indexes where they are missing.
+        """Create the model's collection and its payload indexes if they are missing.
 
         Raises:
-            StartupError: the collection holds vectors of another dimension.
-            UnavailableError: Qdrant is out of reach.
+            StartupError: the collection has another dimension.
+            UnavailableError: Qdrant cannot be reached.
         """
         collection = self._collection(model.identity)
         async with self._reached():
@@ -93,7 +89,7 @@ class QdrantVectorStore:
         """Store vectors in batches, replacing those of the same passage and model.
 
         Raises:
-            UnavailableError: Qdrant is out of reach, or not prepared for a vector's model.
+            UnavailableError: Qdrant cannot be reached, or is not prepared for a vector's model.
         """
         by_model: dict[str, list[PassageVector]] = {}
         for vector in vectors:
@@ -105,7 +101,7 @@ class QdrantVectorStore:
                     await self._client.upsert(self._collection(model), points, wait=True)
 
     async def search(self, query: VectorQuery) -> list[VectorMatch]:
-        """Find the nearest passages of one owner and one model, best first; nothing for a model without vectors."""
+        """Find the nearest passages of one owner and one model, best first; none for a model without vectors."""
         if query.document_ids is not None and not query.document_ids:
             return []
         conditions: list[Condition] = [has("owner_id", query.owner_id)]
@@ -126,16 +122,16 @@ class QdrantVectorStore:
             except UnexpectedResponse as error:
                 if error.status_code != HTTPStatus.NOT_FOUND:
                     raise
-                return []  # nobody has stored vectors of this model
+                return []  # there are no vectors of this model
         matches = [VectorMatch(UUID(str(point.id)), max(-1.0, min(1.0, point.score))) for point in found.points]
         return sorted(matches, key=lambda match: (-match.score, match.passage_id))
 
     async def delete_document(self, *, owner_id: UUID, document_id: UUID) -> None:
-        """Forget all vectors of a document, of every model; harmless when there are none."""
+        """Delete all vectors of a document, of every model; harmless if there are none."""
         await self._delete(FilterSelector(filter=of_document(owner_id, document_id)))
 
     async def list_passages(self, *, owner_id: UUID, document_id: UUID) -> set[UUID]:
-        """List the passages of a document that have vectors, of whatever model."""
+        """Return the passages of a document that have vectors, of any model."""
         chosen = of_document(owner_id, document_id)
         found: set[UUID] = set()
         for collection in await self._collections():
@@ -146,12 +142,12 @@ class QdrantVectorStore:
         return found
 
     async def delete_passages(self, passage_ids: Sequence[UUID]) -> None:
-        """Forget all vectors of these passages, of every model; harmless when there are none."""
-        if passage_ids:  # Qdrant refuses to delete no points
+        """Delete all vectors of these passages, of every model; harmless if there are none."""
+        if passage_ids:  # Qdrant rejects an empty list
             await self._delete(PointIdsList(points=[str(passage_id) for passage_id in passage_ids]))
 
     async def scan(self, model: str, *, after: UUID | None = None, limit: int) -> list[PassageVector]:
-        """Read vectors of one model, whoever owns them, by ascending passage; nothing comes after the last one."""
+        """Read a page of one model's vectors, of all owners, by ascending passage; empty after the last one."""
         return [vector_of(point, model) for point in await self._page(self._collection(model), after, limit)]
 
     async def ping(self) -> None:
@@ -160,7 +156,7 @@ class QdrantVectorStore:
             await self._client.get_collections()
 
     def _collection(self, model: str) -> str:
-        # A prefix has no underscore, so no service's names begin with another's prefix and underscore.
+        # Prefixes have no underscore, so the names of two services cannot collide.
         return f"{self._settings.collection_prefix}_{model}"
 
     async def _collections(self) -> list[str]:
@@ -174,7 +170,7 @@ class QdrantVectorStore:
                 await self._client.delete(collection, points_selector=points, wait=True)
 
     async def _page(self, name: str, after: UUID | None, limit: int, chosen: Filter | None = None) -> list[Record]:
-        """Read points by ascending id: of a filter's the ids alone, and all of the others."""
+        """Read a page of points by ascending id: only ids with a filter, complete points without one."""
         if after == LAST_ID:
             return []
         first, whole = None if after is None else str(UUID(int=after.int + 1)), chosen is None
@@ -188,9 +184,9 @@ class QdrantVectorStore:
         try:
             await self._client.create_collection(
                 collection,
-                # Of vectors of unit length this is the cosine; asked for cosines, Qdrant alters what it stores.
+                # For unit vectors this is the cosine; with Distance.COSINE, Qdrant would alter the stored vectors.
                 vectors_config=VectorParams(size=dimension, distance=Distance.DOT),
-                # Every search is for one owner: a graph per owner replaces the one over all of them.
+                # Every search is for one owner: one graph per owner instead of one over all.
                 hnsw_config=HnswConfigDiff(m=0, payload_m=16),
                 shard_number=self._settings.shard_number,
                 replication_factor=self._settings.replication_factor,
@@ -201,7 +197,7 @@ class QdrantVectorStore:
 
     @asynccontextmanager
     async def _reached(self) -> AsyncIterator[None]:
-        """Give a block its time, and translate what shows that Qdrant is out of reach."""
+        """Limit a block to the timeout, and raise UnavailableError if Qdrant cannot be reached."""
         unavailable = UnavailableError("The vector store cannot be reached at the moment.")
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -223,7 +219,7 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
     """Connect lazily; close every connection at the end.
 
     Raises:
-        StartupError: the URL cannot be one of a Qdrant.
+        StartupError: the URL is not one of Qdrant.
     """
     async with _open(settings) as store:
         yield store
@@ -231,7 +227,7 @@ async def open_vector_store(settings: VectorStoreSettings) -> AsyncIterator[Vect
 
 @asynccontextmanager
 async def open_vector_archive(settings: VectorStoreSettings) -> AsyncIterator[VectorArchive]:
-    """Open the same store to read back what it holds; raises as `open_vector_store` does."""
+    """Open the same store for export; raises what `open_vector_store` raises."""
     async with _open(settings) as store:
         yield store
 
@@ -243,7 +239,7 @@ async def _open(settings: VectorStoreSettings) -> AsyncIterator[QdrantVectorStor
             url=settings.url.get_secret_value(),
             api_key=settings.api_key.get_secret_value() if settings.api_key else None,
             timeout=settings.timeout,
-            check_compatibility=False,  # it asks the server in a thread that nobody waits for
+            check_compatibility=False,  # the check runs in a background thread that is never joined
         )
     except ValueError as error:
         raise StartupError("The vector store's URL is not http://host:port or https://host:port.") from error

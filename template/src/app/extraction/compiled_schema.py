@@ -1,4 +1,4 @@
-"""The caller's JSON Schema (draft 2020-12): checked before anything is asked, applied to what a model answers."""
+"""The caller's JSON Schema (draft 2020-12): its validation, and the validation of data against it."""
 
 import json
 import time
@@ -17,35 +17,35 @@ from referencing import Registry
 from app.errors import SchemaRefusedError
 from app.extraction.keywords import Keyword, own_keywords
 from app.extraction.number_range import is_in_range
-from app.extraction.unfolding import Unfolding
+from app.extraction.unfolding import SchemaExpansion
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MOST_BYTES = 65_536
 MOST_PARTS = 2000
-MOST_TYPES = 7  # as many as there are
+MOST_TYPES = 7  # JSON Schema has no more
 MOST_FAULTS = 10
 LONGEST_MESSAGE = 300
-LONGEST_CHECK = 1.0  # seconds of a processor
-WHOLE = "$"  # the place of data as a whole, as JSONPath writes it
+LONGEST_CHECK = 1.0  # seconds of CPU time
+WHOLE = "$"  # JSONPath of the whole document
 
 
 class Fault(NamedTuple):
-    """One thing that is wrong, and where, as JSONPath."""
+    """An error and its location as JSONPath."""
 
     location: str
     message: str
 
 
 class _TimeIsUpError(Exception):
-    """A check takes longer than it may."""
+    """Validation exceeded its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A schema that is fit to be used.
+class CompiledSchema:
+    """A valid schema, ready to check data.
 
     Attributes:
-        schema: as the caller sent it.
+        schema: the unmodified schema of the caller.
     """
 
     schema: Mapping[str, Any]
@@ -53,14 +53,14 @@ class Form:
     _keywords: Mapping[str, Keyword]
 
     def faults(self, data: Any) -> list[Fault]:  # noqa: ANN401 - whatever JSON holds
-        """Say where data does not fit, ten places at most; it takes up to a second, so call it in a thread.
+        """Return at most ten errors of data against the schema. Takes up to a second of CPU time: call it in a thread.
 
-        What takes longer to check is a fault too.
+        Exceeding that time is an error as well.
         """
         end = time.thread_time() + LONGEST_CHECK
         keywords = {word: _timed(keyword, end) for word, keyword in self._keywords.items()}
         checks: type[Validator] = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
-        # An empty registry holds nothing and fetches nothing.
+        # An empty registry prevents references from being fetched.
         errors = checks(self._inner, registry=Registry()).iter_errors(data)
         try:
             return [Fault(_cut(error.json_path), _cut(error.message)) for error in islice(errors, MOST_FAULTS)]
@@ -68,11 +68,11 @@ class Form:
             return [Fault(WHOLE, "This takes too long to check: a simpler schema, or less data, takes less.")]
 
 
-def read_form(schema: Mapping[str, Any]) -> Form:
-    """Check a schema; it takes time, so call it in a thread.
+def compile_schema(schema: Mapping[str, Any]) -> CompiledSchema:
+    """Check and compile a schema. Slow: call it in a thread.
 
     Raises:
-        SchemaRefusedError: it is not a JSON Schema, not that of an object, or more than the service takes.
+        SchemaRefusedError: it is not a JSON Schema of an object, uses unsupported keywords, or is too large.
     """
     _check_size(schema)
     _check_parts(schema)
@@ -80,7 +80,7 @@ def read_form(schema: Mapping[str, Any]) -> Form:
         raise SchemaRefusedError(f"`$schema` is {DIALECT} here, or left out.")
     inner = {word: value for word, value in schema.items() if word != "$schema"}
     try:
-        # Without formats: the library would have Python read the patterns, which are another engine's.
+        # No format checks: the library would compile `pattern` with Python's engine, but another one is used here.
         Draft202012Validator.check_schema(inner, format_checker=FormatChecker(()))
     except SchemaError as error:
         raise SchemaRefusedError(f"This is no JSON Schema: {_cut(error.json_path)}: {_cut(error.message)}") from None
@@ -88,9 +88,9 @@ def read_form(schema: Mapping[str, Any]) -> Form:
         raise SchemaRefusedError("The schema is nested too deep.") from None
     if inner.get("type") != "object":
         raise SchemaRefusedError('The schema has to say `"type": "object"` at the top.')
-    unfolding = Unfolding(inner)
-    unfolding.measure()
-    return Form(schema, inner, {**Draft202012Validator.VALIDATORS, **own_keywords(unfolding.patterns)})
+    expansion = SchemaExpansion(inner)
+    expansion.measure()
+    return CompiledSchema(schema, inner, {**Draft202012Validator.VALIDATORS, **own_keywords(expansion.patterns)})
 
 
 def _check_size(schema: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ def _check_size(schema: Mapping[str, Any]) -> None:
 
 
 def _check_parts(schema: Mapping[str, Any]) -> None:
-    """Count what could be a schema before the library looks, which takes its time with each."""
+    """Limit the number of possible subschemas before the library checks each of them, which is slow."""
     count, waiting = 0, deque[Any]([schema])
     while waiting:
         part = waiting.pop()
@@ -123,7 +123,7 @@ def _check_parts(schema: Mapping[str, Any]) -> None:
 
 
 def _timed(keyword: Keyword, end: float) -> Keyword:
-    """Let a check of a whole end where one keyword of it would begin too late."""
+    """Wrap a keyword so that it raises once the time limit has passed."""
 
     def timed(*given: Any) -> Iterator[ValidationError]:  # noqa: ANN401 - as the library calls it
         if time.thread_time() > end:

@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from app.errors import SchemaRefusedError
-from app.extraction.form import MOST_BYTES, read_form
+from app.extraction.compiled_schema import MOST_BYTES, compile_schema
 from app.extraction.unfolding import LISTED, NAMED, REFUSED, SINGLE
 
 WITHOUT_SUBSCHEMAS = (
@@ -85,13 +85,13 @@ def test_every_keyword_that_the_library_checks_is_followed_or_refused_or_holds_n
 )
 def test_what_cannot_be_used_is_refused_and_says_why(schema: dict[str, Any], because: str) -> None:
     with pytest.raises(SchemaRefusedError) as refusal:
-        read_form(schema)
+        compile_schema(schema)
     assert because in refusal.value.detail
 
 
 @pytest.mark.parametrize("schema", [nested(32), doubling(6)])
 def test_what_ends_and_is_small_is_taken(schema: dict[str, Any]) -> None:
-    assert read_form(schema).faults({}) == []
+    assert compile_schema(schema).faults({}) == []
 
 
 @pytest.mark.parametrize(
@@ -103,38 +103,38 @@ def test_what_ends_and_is_small_is_taken(schema: dict[str, Any]) -> None:
     ],
 )
 def test_references_lead_to_definitions_under_either_name(schema: dict[str, Any]) -> None:
-    assert read_form(schema).faults({"a": 1}) == []
-    assert [fault.location for fault in read_form(schema).faults({"a": "x"})] == ["$.a"]
+    assert compile_schema(schema).faults({"a": 1}) == []
+    assert [fault.location for fault in compile_schema(schema).faults({"a": "x"})] == ["$.a"]
 
 
 @pytest.mark.parametrize("name", ["$ref", "$id", "pattern", "items", "patternProperties"])
 def test_a_property_may_have_the_name_of_a_keyword(name: str) -> None:
-    form = read_form({"type": "object", "properties": {name: {"type": "integer"}}})
+    form = compile_schema({"type": "object", "properties": {name: {"type": "integer"}}})
     assert form.faults({name: 1}) == []
     assert len(form.faults({name: "x"})) == 1
 
 
 def test_a_pattern_that_hangs_others_is_answered() -> None:
-    form = read_form(schema_of({"pattern": "^(a+)+$"}))
+    form = compile_schema(schema_of({"pattern": "^(a+)+$"}))
     assert form.faults({"a": "a" * 5000}) == []
     assert len(form.faults({"a": "a" * 5000 + "b"})) == 1
     assert form.faults({"a": 5}) == []
 
 
 def test_a_pattern_is_read_by_the_engine_that_matches_it() -> None:
-    form = read_form(schema_of({"pattern": r"^\p{L}+$"}))
+    form = compile_schema(schema_of({"pattern": r"^\p{L}+$"}))
     assert form.faults({"a": "Ἀθῆναι"}) == []
     assert len(form.faults({"a": "4"})) == 1
 
 
 def test_text_that_is_too_long_for_a_pattern_does_not_fit() -> None:
-    [fault] = read_form(schema_of({"pattern": "a"})).faults({"a": "a" * 10_001})
+    [fault] = compile_schema(schema_of({"pattern": "a"})).faults({"a": "a" * 10_001})
     assert fault == ("$.a", "is too long for a pattern: 10,000 characters are the most")
 
 
 @pytest.mark.parametrize("word", ["anyOf", "oneOf"])
 def test_of_many_errors_of_many_branches_none_is_kept(word: str) -> None:
-    form = read_form(schema_of({word: [{"items": {"type": "string"}}] * 100}))
+    form = compile_schema(schema_of({word: [{"items": {"type": "string"}}] * 100}))
     tracemalloc.start()
     try:
         [fault] = form.faults({"a": [1] * 1000})
@@ -147,7 +147,7 @@ def test_of_many_errors_of_many_branches_none_is_kept(word: str) -> None:
 def test_a_branch_that_fits_is_enough_for_any_of_and_a_second_too_many_for_one_of() -> None:
     branches = [{"type": "integer"}, {"$ref": "#/$defs/even"}, False]
     definitions = {"$defs": {"even": {"multipleOf": 2}}}
-    any_of, one_of = (read_form(schema_of({word: branches}, **definitions)) for word in ("anyOf", "oneOf"))
+    any_of, one_of = (compile_schema(schema_of({word: branches}, **definitions)) for word in ("anyOf", "oneOf"))
     faults = [(len(any_of.faults({"a": value})), len(one_of.faults({"a": value}))) for value in (3, 2.0, 2.5, "x")]
     assert faults == [(0, 0), (0, 1), (1, 1), (0, 0)]
 
@@ -161,7 +161,7 @@ def test_a_branch_that_fits_is_enough_for_any_of_and_a_second_too_many_for_one_o
     ],
 )
 def test_what_takes_too_long_to_check_does_not_fit(member: dict[str, Any], definition: dict[str, Any]) -> None:
-    form = read_form({"type": "object", "additionalProperties": {"items": member}, "$defs": {"d": definition}})
+    form = compile_schema({"type": "object", "additionalProperties": {"items": member}, "$defs": {"d": definition}})
     started = time.thread_time()
     [fault] = form.faults({str(n): [-1] * 1000 for n in range(40)})
     assert time.thread_time() - started < 10
@@ -180,11 +180,11 @@ def test_what_takes_too_long_to_check_does_not_fit(member: dict[str, Any], defin
     ],
 )
 def test_items_are_equal_when_json_says_so(items: list[object], are_unique: bool) -> None:  # noqa: FBT001
-    assert (read_form(schema_of({"uniqueItems": True})).faults({"a": items}) == []) is are_unique
+    assert (compile_schema(schema_of({"uniqueItems": True})).faults({"a": items}) == []) is are_unique
 
 
 def test_faults_are_few_and_short() -> None:
-    form = read_form({"type": "object", "additionalProperties": {"type": "integer"}})
+    form = compile_schema({"type": "object", "additionalProperties": {"type": "integer"}})
     faults = form.faults({f"{n:04}" + "k" * 1000: "v" * 1000 for n in range(30)})
     assert len(faults) == 10
     assert max(len(fault.location + fault.message) for fault in faults) < 700

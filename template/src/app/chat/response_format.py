@@ -1,4 +1,4 @@
-"""Holding answers in JSON to the shape that was asked for."""
+"""Checking complete answers against the requested JSON format."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -14,26 +14,26 @@ from app.guardrails.triggers import Trigger, report
 
 CHECK: Final = "schema"
 
-Shape = Callable[[str], str | None]
-"""Says where a whole answer is wrong, without a word of it, or None; it takes time, so it is called in a thread."""
+FormatCheck = Callable[[str], str | None]
+"""Returns what is wrong with a complete answer, without quoting it, or None. Slow: call it in a thread."""
 
-ReadShape = Callable[[ResponseFormat], Shape]
-"""Reads what was asked for, in a thread as well; raises `SchemaRefusedError` where that is no JSON Schema."""
+MakeFormatCheck = Callable[[ResponseFormat], FormatCheck]
+"""Compiles a format into a check. Slow: call it in a thread. Raises `SchemaRefusedError` for an invalid schema."""
 
 
-async def shaped(
+async def enforce_format(
     events: AsyncGenerator[ModelEvent, None],
-    shape: Shape,
+    check: FormatCheck,
     guardrails: Guardrails,
     request: ModelRequest,
     *,
     owner: UUID,
 ) -> AsyncGenerator[ModelEvent, None]:
-    """Pass a model's events on; where the model came to its own end, that is passed on only if the whole text fits.
+    """Yield a model's events; yield a `Finished` with the reason `stop` only if the complete text passes the check.
 
     Raises:
-        GuardrailRefusedError: the text does not fit, though it has been passed on.
-        UnavailableError: a person should look at it, and the queue cannot be reached.
+        GuardrailRefusedError: the text does not match the format; it has already been yielded.
+        UnavailableError: the refusal needs a review, and the review queue is unreachable.
     """
     pieces = []
     async with aclosing(events):
@@ -42,7 +42,7 @@ async def shaped(
                 pieces.append(event.text)
             elif isinstance(event, Finished) and event.reason == "stop":
                 text = "".join(pieces)
-                fault = await asyncio.to_thread(shape, text)
+                fault = await asyncio.to_thread(check, text)
                 if fault:
                     raise await ask_reviewer(_refuse(fault, guardrails), guardrails, request, text, owner=owner)
             yield event
