@@ -1,4 +1,4 @@
-"""Runs migrations against the database of the settings."""
+"""Run migrations on the database in the settings."""
 
 import asyncio
 from typing import Literal
@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.sql.schema import SchemaItem
 
-# Importing the tables registers them with the metadata that autogenerate compares. `tables` finds those of all
-# features; the others stand here for those who put their own between them.
+# Importing the tables registers them with the metadata that autogenerate compares. `app.tables` imports those of all
+# features; the other imports are here so that you can add your own between them.
 import app.adapters.vector_store
 import app.auth.models
 import app.documents.models
@@ -18,7 +18,7 @@ import app.tables  # noqa: F401
 from app.database import Table
 from app.settings import Settings
 
-# How long a migration may wait for a table, and hold up those who come after it, before it fails and can be run again.
+# How long a migration waits for a table lock, and blocks later statements, before it fails. Then it can be run again.
 LOCK_MILLISECONDS = 5_000
 
 ObjectKind = Literal[
@@ -27,7 +27,7 @@ ObjectKind = Literal[
 
 
 def include_object(_: SchemaItem, name: str | None, kind: ObjectKind, *_rest: object) -> bool:
-    """Leave the vector indexes, one per embedding model, to the vector store."""
+    """Exclude the vector indexes, one per embedding model, which the vector store manages."""
     return not (kind == "index" and name is not None and name.startswith("hnsw_"))
 
 
@@ -39,12 +39,12 @@ def run(connection: Connection) -> None:
 
 
 async def connect_and_run() -> None:
-    """Open a connection of our own and migrate."""
+    """Open a connection and migrate."""
     engine = create_async_engine(Settings().database.url.get_secret_value())
     async with engine.connect() as connection:
-        # Two deployments that start together take turns.
+        # Two deployments that start at the same time take turns.
         await connection.exec_driver_sql("SELECT pg_advisory_lock(7_251_001)")
-        # Statements of the release that runs queue up behind a change of a table that waits for a long one.
+        # While a change of a table waits for a long transaction, the running release's statements queue up behind it.
         await connection.exec_driver_sql(f"SET lock_timeout = {LOCK_MILLISECONDS}")
         await connection.commit()
         await connection.run_sync(run)

@@ -1,4 +1,4 @@
-"""The operator's commands, run as the operator runs them."""
+"""Helpers that run the operator's commands in tests."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ EVERYTHING = PageRequest(limit=100)
 
 
 def attempt(*arguments: str, given: bytes | None = None) -> Result:
-    """Run a command, with this on its standard input, however it ends."""
+    """Run a command with this standard input and return its result, successful or not."""
     return CliRunner().invoke(cli.app, arguments, input=given)
 
 
@@ -41,7 +41,7 @@ def index(settings: Settings) -> list[Document]:
 
 
 async def do_jobs(services: Services) -> None:
-    """Do the operator's jobs."""
+    """Run the operator's jobs."""
     caller = await services.auth.ensure_account(EMAIL)
     jobs, _ = await services.jobs.list_for(EVERYTHING, caller=caller)
     for job in jobs:

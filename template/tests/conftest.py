@@ -1,4 +1,4 @@
-"""Real servers for the tests; `poe test` starts them and says where they are."""
+"""Fixtures for tests against real servers, which `poe test` starts and announces in environment variables."""
 
 import asyncio
 import os
@@ -27,26 +27,26 @@ from tests.databases import Databases, administer, rendered
 
 pytest_plugins = ["tests.adapters.vector_store_under_test", "tests.chat.provider_fixtures", "tests.meters"]
 
-# What a property needs to hold must not hang on how fast this machine is today.
+# Whether a property holds must not depend on the machine's speed.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = f"template_{uuid4().hex[:8]}"
-# More processes would wait for the one PostgreSQL of them all.
+# More processes would only wait for the shared PostgreSQL.
 MOST_PROCESSES = 4
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Share all tests between processes; some of them are sooner done by one, which need not start others."""
+    """Use several processes for the complete suite; a selection runs faster in one, without starting others."""
     everything = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
     return min(available_cores(), MOST_PROCESSES) if everything else 0
 
 
 @pytest.fixture(scope="session")
 def server_url() -> URL:
-    """Where the PostgreSQL server of the tests is."""
+    """Return the address of the PostgreSQL server for tests."""
     url = os.environ.get("APP_DATABASE__URL")
     if not url:
         pytest.exit("The tests need real servers: run them with `uv run poe test`.", returncode=2)
@@ -55,7 +55,7 @@ def server_url() -> URL:
 
 @pytest.fixture(scope="session")
 def template_database(server_url: URL) -> Iterator[str]:
-    """A migrated database that every test gets a copy of."""
+    """Create a migrated database, the template for each test's database."""
     asyncio.run(administer(server_url, f'CREATE DATABASE "{TEMPLATE}"'))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("APP_DATABASE__URL", rendered(server_url.set(database=TEMPLATE)))
@@ -69,7 +69,7 @@ def template_database(server_url: URL) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def databases(server_url: URL, template_database: str) -> Iterator[Databases]:
-    """Databases to lend to tests."""
+    """Return the pool of databases that tests borrow from."""
     lent = Databases(server_url, template_database)
     yield lent
     asyncio.run(lent.drop(lent.free))
@@ -77,7 +77,7 @@ def databases(server_url: URL, template_database: str) -> Iterator[Databases]:
 
 @pytest.fixture
 async def database_url(server_url: URL, databases: Databases) -> AsyncIterator[str]:
-    """The address of an empty, migrated database for one test."""
+    """Return the address of an empty, migrated database for one test."""
     name = await databases.take()
     yield rendered(server_url.set(database=name))
     await databases.give_back(name)
@@ -85,7 +85,7 @@ async def database_url(server_url: URL, databases: Databases) -> AsyncIterator[s
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A connection pool on the test's own database."""
+    """Open a connection pool on the test's database."""
     async with open_database(DatabaseSettings.model_validate({"url": database_url})) as opened:
         yield opened
 
@@ -94,9 +94,9 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def settings(
     monkeypatch: pytest.MonkeyPatch, database_url: str, vector_store_environment: dict[str, str], tmp_path: Path
 ) -> Settings:
-    """The settings of a service of the test's own, for this process and those that it starts."""
+    """Return settings with resources of the test's own, for this process and those that it starts."""
     monkeypatch.chdir(ROOT)
-    # What a test sees must not hang on how fast this machine is today.
+    # The outcome of a test must not depend on the machine's speed.
     monkeypatch.setenv("APP_BATCHING__MEASURE_SECONDS", "0")
     monkeypatch.setenv("APP_AUTH__REGISTRATION_OPEN", "true")
     monkeypatch.setenv("APP_DATABASE__URL", database_url)
@@ -112,17 +112,17 @@ def settings(
 
 @pytest.fixture
 async def account_id(settings: Settings, database: Database) -> UUID:
-    """An account to own things."""
+    """Return the id of an account that can own data."""
     return (await AuthService(database, settings.auth).ensure_account("owner@example.com")).id
 
 
 @pytest.fixture
 async def application(settings: Settings) -> AsyncIterator[FastAPI]:
-    """The whole service on real ports, started."""
+    """Start the complete service on real ports."""
     app = create_app(settings)
     started, over = asyncio.Event(), asyncio.Event()
 
-    # A lifespan must end in the task that it began in; the two halves of a fixture are two tasks.
+    # A lifespan must end in the task that started it, but a fixture's setup and teardown are separate tasks.
     async def live() -> None:
         async with app.router.lifespan_context(app):
             ports: Ports = app.state.services.ports
@@ -142,8 +142,8 @@ async def application(settings: Settings) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture(autouse=True)
-def forget_applications() -> Iterator[None]:
-    """Let go of the test's application: FastAPI's caches hold thousands, each with its schema."""
+def clear_fastapi_caches() -> Iterator[None]:
+    """Release the test's application: FastAPI's caches would keep thousands of them, each with its schema."""
     yield
     for cached in vars(fastapi.dependencies.models).values():
         if hasattr(cached, "cache_clear"):
@@ -152,19 +152,19 @@ def forget_applications() -> Iterator[None]:
 
 @pytest.fixture
 def services(application: FastAPI) -> Services:
-    """The use cases of the started service."""
+    """Return the use cases of the started service."""
     started: Services = application.state.services
     return started
 
 
 @pytest.fixture
 async def client(application: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
-    """An HTTP client that carries no credentials."""
+    """Return an HTTP client without credentials."""
     transport = httpx2.ASGITransport(application)
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as opened:
         yield opened
 
 
 def alembic_config() -> Config:
-    """Alembic, wherever the tests are started from."""
+    """Return Alembic's configuration, independent of the current directory."""
     return Config(str(ROOT / "alembic.ini"))

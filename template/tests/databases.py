@@ -1,4 +1,4 @@
-"""Databases for tests: copies of a migrated one, emptied and lent again, as making one takes longer than most tests."""
+"""Databases for tests: copies of a migrated one, emptied and reused, because creating one is slow."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from sqlalchemy.engine import URL
 from app import tables  # noqa: F401 - registers every table
 from app.database import Table
 
-# Of whoever else is still connected; waits until they are gone, in milliseconds at most.
+# Ends all other connections and waits for each to close, with a timeout in milliseconds.
 HANG_UP = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -22,18 +22,18 @@ SHAPE = """
     UNION ALL SELECT 'sequence', sequencename, last_value::text, NULL FROM pg_sequences WHERE schemaname = 'public'
     UNION ALL SELECT 'migration', version_num, NULL, NULL FROM public.alembic_version
 """
-# Rows that migrations have written, which emptying would lose.
+# Rows that migrations have inserted, which emptying would delete.
 IS_SEEDED = """
     SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
     AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0)
 """
 
 Part = tuple[str, str, str | None, str | None]
-"""Kind and name of a relation, name and type of its column; where a sequence is; or a migration that has run."""
+"""Kind and name of a relation, name and type of its column; a sequence's last value; or an applied migration."""
 
 
 def rendered(url: URL) -> str:
-    """Write an address with its password."""
+    """Return an address including its password."""
     return url.render_as_string(hide_password=False)
 
 
@@ -48,12 +48,12 @@ async def administer(url: URL, statement: str) -> None:
 
 @dataclass
 class Databases:
-    """Lends databases that nothing has been written to.
+    """A pool of databases without data.
 
     Attributes:
-        server: where they are made.
-        template: the migrated database that they are copies of.
-        free: those that wait for the next test.
+        server: the server that they are created on.
+        template: the migrated database that they are copied from.
+        free: the databases that are ready for the next test.
     """
 
     server: URL
@@ -71,7 +71,7 @@ class Databases:
         return name
 
     async def give_back(self, name: str) -> None:
-        """Empty a database for the next test, or drop one that this would not make like new."""
+        """Empty a database for reuse, or drop it if emptying does not restore its original state."""
         if not self._shape:
             await self._look_at_the_template()
         if not self._seeded and await self._empty(name):
@@ -80,12 +80,12 @@ class Databases:
             await self.drop([name])
 
     async def drop(self, names: Iterable[str]) -> None:
-        """Drop databases, whoever is connected."""
+        """Drop databases, disconnecting all clients."""
         for name in names:
             await administer(self.server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
     async def _empty(self, name: str) -> bool:
-        """Undo what a test has left; False if that is more than rows, and tables and indexes of its own."""
+        """Remove rows and additional tables and indexes; return False if the test has changed anything else."""
         known = {(kind, relation) for kind, relation, _, _ in self._shape}
         connection = await asyncpg.connect(_plain(self.server.set(database=name)))
         try:
@@ -98,7 +98,7 @@ class Databases:
                 return False
             emptied = [table for table in reversed(Table.metadata.sorted_tables) if ("r", table.name) in known]
             await connection.execute(";".join(str(table.delete()) for table in emptied))
-        except asyncpg.PostgresError:  # such as a table that is missing
+        except asyncpg.PostgresError:  # for example a missing table
             return False
         finally:
             await connection.close()

@@ -1,4 +1,4 @@
-"""A way to a real server that tests can shut, or let fall silent."""
+"""A proxy to a real server that tests can cut or silence."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager, suppress
 
 
 class Gate:
-    """Passes on what goes to a server and comes from it.
+    """Forwards connections to a server.
 
     Attributes:
         port: where it listens on the loopback interface.
-        is_open: whether new connections are let through.
-        is_silent: whether what arrives is swallowed; a connection that has lost something stays silent for ever.
+        is_open: whether new connections are forwarded.
+        is_silent: whether data is dropped; a connection that has lost data stays silent for good.
     """
 
     def __init__(self, host: str, target: int) -> None:
@@ -22,13 +22,13 @@ class Gate:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def shut(self) -> None:
-        """Cut every connection and let none through."""
+        """Close all connections and reject new ones."""
         self.is_open = False
         for writer in list(self._writers):
             writer.close()
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
+        """Forward one connection."""
         if not self.is_open:
             writer.close()
             return
@@ -49,7 +49,7 @@ class Gate:
 
 @asynccontextmanager
 async def open_gate(host: str, port: int) -> AsyncIterator[Gate]:
-    """Offer a gate to a server; at the end it is shut."""
+    """Open a gate to a server, and shut it at the end."""
     gate = Gate(host, port)
     server = await asyncio.start_server(gate.pass_on, "127.0.0.1", 0)
     gate.port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""What the tests of the HTTP surface have in common."""
+"""Helpers for tests over HTTP."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from app.pages import PageRequest
 
 @dataclass
 class Person:
-    """Somebody with an account and a key, talking to the service."""
+    """A user with an account and an API key, who sends requests to the service."""
 
     client: httpx2.AsyncClient
     services: Services
@@ -29,7 +29,7 @@ class Person:
         return await self.request("POST", "/v1/documents", files={"file": (name, content)}, **options)
 
     async def upload_and_index(self, name: str, content: bytes) -> str:
-        """Upload a file, do its job here and now, and return the document's id."""
+        """Upload a file, run its job at once, and return the document's id."""
         response = await self.upload(name, content)
         assert response.status_code == 202, response.text
         await self.run_jobs()
@@ -37,7 +37,7 @@ class Person:
         return document_id
 
     async def run_jobs(self) -> None:
-        """Do this person's jobs that wait for a worker, as one would."""
+        """Run this person's unfinished jobs, as a worker would."""
         caller = await self.services.auth.ensure_account(self.email)
         jobs, _ = await self.services.jobs.list_for(PageRequest(limit=100), caller=caller)
         for job in reversed(jobs):
@@ -46,7 +46,7 @@ class Person:
 
 
 async def join(client: httpx2.AsyncClient, services: Services, email: str, *scopes: Scope) -> Person:
-    """Give somebody an account and a key with these scopes, or all that accounts hold."""
+    """Create an account and a key with these scopes, by default all that accounts may have."""
     account = await services.auth.ensure_account(email)
     key = await services.auth.give_key("test", scopes or ACCOUNT_SCOPES, account_id=account.id)
     return Person(client, services, email, {"Authorization": f"Bearer {key.secret}"})

@@ -1,4 +1,4 @@
-"""What the meters of OpenTelemetry were told, as Prometheus gets it."""
+"""A fixture that reads OpenTelemetry metrics as Prometheus scrapes them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ Numbers = Mapping[str, Mapping[Attributes, float]]
 
 @dataclass
 class Meters:
-    """Every meter of the process."""
+    """All metrics of the process."""
 
     registry: CollectorRegistry
     _before: dict[tuple[str, Attributes], float] = field(default_factory=dict)
 
     def read(self) -> Numbers:
-        """Give the numbers by metric and attributes; counters and counts of histograms since the last reading."""
+        """Return values by metric and attributes; counters and histogram counts are relative to the last reading."""
         told: dict[str, dict[Attributes, float]] = {}
         for metric in self.registry.collect():
             for sample in metric.samples:
@@ -39,13 +39,13 @@ class Meters:
         return told
 
     def written(self) -> str:
-        """Give all of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self.registry).decode()
 
 
 @pytest.fixture
 def meters() -> Meters:
-    """The meters, without what other tests have told them."""
+    """Return the metrics, without counts from other tests."""
     meters = Meters(collect_metrics("tests"))
     meters.read()
     return meters

@@ -1,11 +1,11 @@
-"""A PDF writer just large enough for tests."""
+"""A minimal PDF writer for tests."""
 
 import zlib
 from collections.abc import Sequence
 
 
 def make_pdf(pages: Sequence[str]) -> bytes:
-    """Write one page per text; a line break starts a new line."""
+    """Return a PDF with one page per text; a line break starts a new line."""
     count = len(pages)
     kids = " ".join(f"{4 + 2 * i} 0 R" for i in range(count))
     objects = [
@@ -24,7 +24,7 @@ def make_pdf(pages: Sequence[str]) -> bytes:
 
 
 def make_slow_pdf(pages: int = 1_000) -> bytes:
-    """Write many pages that are all the same endless nothing: a small file that takes hours to read."""
+    """Return a small file whose many pages share one long content stream without text, so that reading takes hours."""
     kids = " ".join(f"{5 + i} 0 R" for i in range(pages))
     nothing = zlib.compress(b"BT /F1 1 Tf () Tj ET " * 50_000)
     page = "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R /Resources << /Font << /F1 3 0 R >> >> >>"

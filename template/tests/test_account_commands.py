@@ -1,4 +1,4 @@
-"""The operator's commands for accounts."""
+"""Tests of the operator's commands for accounts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from tests.commands import EMAIL, attempt, index, run
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a service whose processes ask the database for every request."""
+    """Return settings under which processes check every request against the database."""
     monkeypatch.setenv("APP_AUTH__CACHE_SECONDS", "0")
     return settings
 
 
 @pytest.fixture
 def key(settings: Settings, tmp_path: Path) -> str:
-    """A key of an account that has a document."""
+    """Return a key of an account that has a document."""
     run("migrate")
     made = run("create-key", "--email", EMAIL, "--name", "import")
     (tmp_path / "a.txt").write_text("The warranty lasts 24 months.")

@@ -1,4 +1,4 @@
-"""Bodies that are too large."""
+"""Tests of the limits on request bodies."""
 
 import asyncio
 from collections.abc import AsyncIterator

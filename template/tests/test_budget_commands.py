@@ -1,4 +1,4 @@
-"""The operator's commands for budgets."""
+"""Tests of the operator's commands for budgets."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.commands import EMAIL, attempt, run
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a service that has a budget for everybody."""
+    """Return settings with a default budget for all accounts."""
     monkeypatch.setenv("APP_USAGE__MONTHLY_BUDGET", "10")
     return settings
 

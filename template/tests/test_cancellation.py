@@ -1,4 +1,4 @@
-"""Endless tasks end, also when a cancellation is lost, and work that must not be left half done is finished."""
+"""Tests of cancellation: tasks end even if a cancellation is lost, and critical work is finished first."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ async def test_a_task_that_has_failed_is_over() -> None:
     assert isinstance(task.exception(), ValueError)
 
 
-async def test_there_may_be_none() -> None:
+async def test_cancelling_no_tasks_is_harmless() -> None:
     await cancel_and_wait()
 
 

@@ -1,4 +1,4 @@
-"""The operator's commands."""
+"""Tests of the operator's commands."""
 
 import asyncio
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_what_somebody_registered_is_given_nothing_unless_the_operator_says_so(
         with pytest.raises(SystemExit) as exit_:
             cli.main()
         assert exit_.value.code == 1
-        *_, line = capsys.readouterr().err.splitlines()  # onnxruntime may have said first that there is no GPU
+        *_, line = capsys.readouterr().err.splitlines()  # onnxruntime may have printed first that there is no GPU
         assert line.startswith(f"The account of {EMAIL} has a password")
         assert line.endswith("give --existing.")
         assert run(*command, *ACCOUNT, "--existing")
@@ -66,7 +66,7 @@ async def read_vectors(settings: Settings) -> list[PassageVector]:
 def test_migrating_again_is_harmless_and_makes_the_vector_store_ready(settings: Settings) -> None:
     run("migrate")
     run("migrate")
-    # A store that is not prepared for the model would say so.
+    # A store that is not prepared for the model would log that.
     assert asyncio.run(read_vectors(settings)) == []
 
 
@@ -117,7 +117,7 @@ def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["create-key", *ACCOUNT]], ids=["migrate", "create-key"])
-def test_whoever_names_a_wrong_database_is_told(
+def test_a_wrong_database_is_reported_in_one_line(
     command: list[str], settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("APP_DATABASE__URL", f"{settings.database.url.get_secret_value()}_misspelt")

@@ -1,4 +1,4 @@
-"""Clients that go away while they are served."""
+"""Tests of clients that disconnect while they are served."""
 
 import asyncio
 
@@ -11,19 +11,19 @@ from app.errors import ClientGoneError
 
 
 class Client:
-    """A client that leaves when it is told to."""
+    """A client that disconnects when the test says so."""
 
     def __init__(self) -> None:
         self.leaves = asyncio.Event()
 
     async def receive(self) -> Message:
-        """Wait until it leaves."""
+        """Wait until the client disconnects."""
         await self.leaves.wait()
         return {"type": "http.disconnect"}
 
     @property
     def request(self) -> Request:
-        """What it has asked for."""
+        """Return the client's request."""
         return Request({"type": "http"}, self.receive)
 
 

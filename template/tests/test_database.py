@@ -1,4 +1,4 @@
-"""What the database cannot do, in the service's own terms."""
+"""Tests that database failures become the service's own errors."""
 
 import asyncio
 import socket
@@ -52,7 +52,7 @@ async def test_a_database_that_is_not_there_is_unavailable(unused_tcp_port: int)
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_unavailable_in_time() -> None:
-    # The kernel completes connections that nobody ever accepts.
+    # The kernel completes connections even if nothing accepts them.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+asyncpg://app:app@127.0.0.1:{silent.getsockname()[1]}/app"
         async with asyncio.timeout(30), open_database(DatabaseSettings.model_validate({"url": url})) as database:
@@ -62,7 +62,7 @@ async def test_a_server_that_accepts_and_says_nothing_is_unavailable_in_time() -
 
 @pytest.fixture
 async def gate(database_url: str) -> AsyncIterator[Gate]:
-    """A way to the test's database."""
+    """Open a gate to the test's database."""
     url = make_url(database_url)
     async with open_gate(url.host or "", url.port or 5432) as opened:
         yield opened
@@ -70,7 +70,7 @@ async def gate(database_url: str) -> AsyncIterator[Gate]:
 
 @pytest.fixture
 async def behind_gate(gate: Gate, database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
-    """The test's database by that way, where a statement has two seconds and silence one more."""
+    """Connect through the gate with a statement timeout of two seconds and one second more for a silent server."""
     monkeypatch.setattr("app.database.SILENCE_SECONDS", 1.0)
     url = rendered(make_url(database_url).set(host="127.0.0.1", port=gate.port))
     async with open_database(DatabaseSettings.model_validate({"url": url, "statement_timeout": 2000})) as opened:

@@ -1,4 +1,4 @@
-"""The documents have what the code has, and their links lead somewhere."""
+"""Tests that the documentation matches the code and that its links work."""
 
 import ast
 import re
@@ -14,25 +14,25 @@ SRC = ROOT / "src" / "app"
 ARCHITECTURE, OPERATIONS = (ROOT / "docs" / name for name in ("architecture.md", "operations.md"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-# Levels that an operator looks at.
+# Levels that an operator watches.
 LEVELS = {"warning", "error", "exception", "critical"}
 
 
 def tables(document: Path) -> Iterator[list[str]]:
-    """Yield the first cells of each table, without those of its head."""
+    """Yield the first cells of each table, without the header."""
     for found in re.findall(r"(?:^\|.*\n)+", document.read_text(encoding="utf-8"), re.MULTILINE):
         yield [line.split(" | ")[0].removeprefix("| ") for line in found.splitlines()[2:]]
 
 
 def symptoms() -> list[list[str]]:
-    """Return the symptoms of each table of the runbook, with what is expected last."""
+    """Return the symptoms of each table in the runbook."""
     text = OPERATIONS.read_text(encoding="utf-8")
     count = text[text.index("\n## Symptoms\n") : text.index("\n## Alerts\n")].count("\n| symptom | ")
     return list(tables(OPERATIONS))[:count]
 
 
 def events(tree: ast.AST) -> Iterator[str]:
-    """Find the events that are logged at these levels; what runs scripts on Valkey logs that it is away."""
+    """Yield the events logged at these levels; Valkey scripts also log an outage."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(
@@ -50,12 +50,12 @@ def codes(error: type[AppError]) -> Iterator[str]:
 
 
 def place(symptom: str) -> list[str]:
-    """Return what a symptom is sorted by: its words, whatever their markup."""
+    """Return the sort key of a symptom: its words without markup."""
     return re.sub(r"<[^>]*>|[`“”…]", "", symptom).lower().split()
 
 
 def anchors(document: Path) -> set[str]:
-    """Return what a link into a document may name: its headlines, as GitHub writes them, and its own marks."""
+    """Return the valid link targets in a document: GitHub's anchors of its headings, and explicit ones."""
     text = re.sub(r"^```.*?^```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headlines = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     named = {re.sub(r"[^\w\- ]", "", headline.lower()).replace(" ", "-") for headline in headlines}
@@ -63,7 +63,7 @@ def anchors(document: Path) -> set[str]:
 
 
 def test_the_runbook_has_every_event_that_an_operator_looks_at() -> None:
-    """It may have more: those of the choices that this service was not made with."""
+    """The runbook may list more events: those of variants that this project does not use."""
     logged = {event for path in SRC.rglob("*.py") for event in events(ast.parse(path.read_text(encoding="utf-8")))}
     told = " ".join(symptom for table in symptoms() for symptom in table)
     assert {event for event in logged if f"`{event}`" not in told} == set()

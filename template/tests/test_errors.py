@@ -1,4 +1,4 @@
-"""The tree of errors."""
+"""Tests of the error hierarchy."""
 
 import re
 

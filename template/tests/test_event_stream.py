@@ -1,4 +1,4 @@
-"""A source is read ahead of its reader, in order, and closed when nobody needs it."""
+"""Tests of reading ahead: items stay in order, and the source is closed when nothing reads it any more."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,7 +13,7 @@ PATIENT = 60.0
 
 
 class Source:
-    """Counts up; stays silent, fails or ends after some."""
+    """Yields a number of integers, then falls silent, fails or ends."""
 
     def __init__(self, most: int, failure: Exception | None = None, *, silent: bool = False) -> None:
         self.given = 0

@@ -1,4 +1,4 @@
-"""Garbage is collected, only more rarely."""
+"""Tests that garbage is still collected, but more rarely."""
 
 import gc
 import weakref
@@ -7,7 +7,7 @@ from app.garbage_collection import THRESHOLDS, rare_collections
 
 
 class Knot:
-    """Holds itself, so that counting references does not free it."""
+    """An object that refers to itself, so only the garbage collector frees it."""
 
     def __init__(self) -> None:
         self.itself = self

@@ -1,4 +1,4 @@
-"""The operator's commands for jobs."""
+"""Tests of the operator's commands for jobs."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Long answers: written in parts, between which others have their turn."""
+"""Tests that long answers are written in parts and let other tasks run in between."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from app.inference.schemas import NUMBERS_AT_ONCE, EmbeddingList, write_embeddin
 
 
 async def turns_while(writing: Coroutine[Any, Any, bytes]) -> tuple[bytes, int]:
-    """Return what is written, and how many turns somebody else had meanwhile."""
+    """Return what is written, and how many turns another task got meanwhile."""
     task, turns = asyncio.create_task(writing), 0
     while not task.done():
         await asyncio.sleep(0)

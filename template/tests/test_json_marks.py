@@ -1,4 +1,4 @@
-"""Large bodies of JSON are refused by the number of their values, before anything parses them."""
+"""Tests that large JSON bodies are rejected by the number of their values before they are parsed."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from app.json_marks import MOST_MARKS, count_marks
 from app.main import JSON_BYTES, JSON_BYTES_OF
 from tests.http import Person, join
 
-CHUNK = 65_536  # as large a part of a body as the server hands on
+CHUNK = 65_536  # the size of the server's body chunks
 DIGITS = 640
 
 PATHS = {
@@ -54,7 +54,7 @@ def filled(kind: str, template: str, most_bytes: int, most_marks: float = math.i
 
 
 class Sending:
-    """A body on its way, in chunks; `sent` counts the bytes that the service has taken."""
+    """A request body sent in chunks; `sent` counts the bytes that the service has read."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -91,7 +91,7 @@ async def test_as_much_as_the_limits_allow_is_let_through(ada: Person, path: str
 async def test_a_body_of_too_many_values_is_refused_before_it_is_parsed(ada: Person, path: str) -> None:
     for kind in PARTS.keys() - {"digits"}:
         body = filled(kind, PATHS[path], JSON_BYTES)
-        # Without its end it is no JSON, which whoever parsed it would have said.
+        # Without its end it is invalid JSON, which a parser would have reported.
         assert await send(ada, path, Sending(body[:-1])) == 413, kind
 
 

@@ -1,4 +1,4 @@
-"""Migrations against a real database."""
+"""Tests of migrations on a real database."""
 
 import asyncio
 import shlex
@@ -36,7 +36,7 @@ def downgrade() -> None:
 
 @pytest.fixture
 def project(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A copy of the project's migrations to add some to; its folder is the current one."""
+    """Copy the project's migrations to a new current directory, where tests can add some."""
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "migrations", folder / "migrations")
     shutil.copy(ROOT / "alembic.ini", folder)
@@ -46,13 +46,13 @@ def project(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def add(project: Path, name: str) -> None:
-    """Add a migration that follows the newest one of this project."""
+    """Add a migration that follows the project's newest one."""
     newest = ScriptDirectory.from_config(alembic_config()).get_current_head()
     (project / "migrations" / "versions" / f"{name}.py").write_text(MIGRATION.format(name=name, parent=newest))
 
 
 def migrate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
-    """Run `app migrate`; returns its exit status and what it says of errors."""
+    """Run `app migrate` and return its exit status and error output."""
     monkeypatch.setattr("sys.argv", ["app", "migrate"])
     with pytest.raises(SystemExit) as exit_:
         cli.main()

@@ -1,4 +1,4 @@
-"""The operator's commands for models."""
+"""Tests of the operator's commands for models."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("settings")
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder of the operator's own models."""
+    """Return the operator's folder of models."""
     monkeypatch.setenv("APP_MODELS__FOLDER", str(tmp_path))
     return tmp_path
 
@@ -102,7 +102,7 @@ def test_a_model_that_would_not_open_is_one_line_and_the_others_are_looked_at(
     register(folder, "good", affine())
     result = attempt("models", "verify")
     assert result.exit_code == 1
-    # onnxruntime has something to say of its own where there is no device.
+    # onnxruntime prints warnings of its own if there is no device.
     [told] = [line for line in result.stderr.splitlines() if line.startswith(str(folder))]
     assert told.startswith(f"{folder / 'bad-1'}: ")
     assert says in told

@@ -1,4 +1,4 @@
-"""What the service says about itself."""
+"""Tests of the OpenAPI document."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Cursors that no page gave out."""
+"""Tests of invalid cursors."""
 
 import base64
 import json

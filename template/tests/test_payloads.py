@@ -1,4 +1,4 @@
-"""A wrong body costs little, however much is wrong with it: rules for the models, and hostile bodies for every path."""
+"""Tests that a hostile body costs little: rules for the models, and hostile bodies for every path."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from app.payloads import Moment, Payload
 from tests.http import join
 
 MANY = 2000
-# Of the answer to a body of any size.
+# The limit for the answer to any body.
 FEW_BYTES = 20_000
 DEEPEST = 6
 COLLECTIONS = {"list", "tuple", "set", "frozenset", "deque", "dict", "generator", "typed-dict", "dataclass"}
@@ -30,7 +30,7 @@ MOMENT = TypeAdapter(Moment).core_schema
 PLACES = {"name": "shapes", "version": "1"} | dict.fromkeys(
     ["conversation_id", "document_id", "review_id"], str(UUID(int=0))
 )
-# One answers about each part of its body, the other ignores what it does not know.
+# The first answers for each part of its body, the second ignores unknown fields.
 FORGIVING = {"/v1/chat/batch", "/v2/repository/index"}
 HOSTILE: dict[str, Any] = {
     "wrong elements": [1] * MANY,
@@ -43,7 +43,7 @@ HOSTILE: dict[str, Any] = {
 }
 TEXT = {"text": "x", "model": "default"}
 CHAT = {"model": "default", "messages": [{"role": "user", "content": "x"}], "temperature": 0}
-# Each place that takes JSON of any kind: the path, and the body around what is put there.
+# Each place that takes arbitrary JSON: the path, and a function that puts a value into a body.
 ANYWHERE: dict[str, tuple[str, Callable[[object], dict[str, Any]]]] = {
     "extraction": ("/v1/extractions", lambda deep: TEXT | {"schema": {"type": "object", "default": deep}}),
     "batch": ("/v1/extractions/batch", lambda deep: {"items": ["x"], "schema": {"type": "object", "default": deep}}),
@@ -69,7 +69,7 @@ def nested(levels: int) -> object:
 
 
 def payloads() -> Iterator[type[BaseModel]]:
-    """Find what is validated as a body: by the framework, or by hand."""
+    """Yield the models of all request bodies, validated by the framework or by hand."""
     for route in [route for feature in FEATURES for route in feature.router.routes if isinstance(route, APIRoute)]:
         if route.body_field and not isinstance(route.body_field.field_info, params.Form):
             body = route.body_field.field_info.annotation
@@ -84,7 +84,7 @@ def payloads() -> Iterator[type[BaseModel]]:
 
 
 def parts(schema: object) -> Iterator[dict[str, Any]]:
-    """Walk what the validator of a model consists of."""
+    """Yield the nodes of a validator's schema."""
     if isinstance(schema, dict):
         if isinstance(schema.get("type"), str):
             yield schema
@@ -96,7 +96,7 @@ def parts(schema: object) -> Iterator[dict[str, Any]]:
 
 
 def faults(body: type[BaseModel]) -> Iterator[dict[str, Any]]:
-    """Find what may make thousands of errors, or a time that no database takes."""
+    """Yield parts that can cause thousands of errors, or accept a time that the database cannot store."""
     every = list(parts(body.__pydantic_core_schema__))
     moments = [id(part["schema"]) for part in every if part == MOMENT]
     for part in every:
@@ -117,7 +117,7 @@ def is_bounded(part: Mapping[str, Any]) -> bool:
 
 
 def wrong(schema: Mapping[str, Any], value: object, depth: int, known: Mapping[str, Any]) -> object:
-    """Make a body that is as described down to a depth, and then nothing but a value."""
+    """Return a body that follows the schema down to a depth and has the value below it."""
     if "$ref" in schema:
         return wrong(known[schema["$ref"].rpartition("/")[2]], value, depth, known)
     if depth == 0:
@@ -132,7 +132,7 @@ def wrong(schema: Mapping[str, Any], value: object, depth: int, known: Mapping[s
 
 
 def hostile_requests(document: Mapping[str, Any]) -> Iterator[tuple[str, str, bytes]]:
-    """Make requests to every operation that takes JSON."""
+    """Yield requests to every operation that takes JSON."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content = operation.get("requestBody", {}).get("content", {})

@@ -1,4 +1,4 @@
-"""Rows that are deleted because they have been kept for long enough."""
+"""Tests of retention: rows are deleted after their time."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from app.settings import Settings
 from tests.http import join
 from tests.jobs.rows import KIND, add_job, change_job
 from tests.jobs.workers import Workers
-from tests.predictions.rows import add_prediction, become, read_predictions
+from tests.predictions.rows import add_prediction, read_predictions, wait_for_predictions
 
 
 async def add_ended_job(
@@ -114,5 +114,5 @@ async def test_a_worker_deletes_what_is_too_old(workers: Workers, database: Data
     for days in (1, 8):
         await add_prediction(database, account_id, days)
     await workers.start()
-    assert len(await become(database, 1)) == 1
+    assert len(await wait_for_predictions(database, 1)) == 1
     assert await read_jobs(database) == {kept}

@@ -1,4 +1,4 @@
-"""The settings and the file that documents them."""
+"""Tests of the settings and of the file that documents them."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def test_the_defaults_in_the_documentation_are_the_real_ones() -> None:
 
 
 def _as_text(default: object) -> str:
-    """Write a default as the environment has it."""
+    """Return a default as an environment variable's value."""
     if isinstance(default, SecretStr):
         return default.get_secret_value()
     if default is None or isinstance(default, str):
@@ -94,7 +94,7 @@ def test_a_misspelt_section_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, 
         Settings(_env_file=file)
 
 
-def test_what_others_call_app_is_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unrelated_app_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_HOME", "/srv")
     Settings(_env_file=EXAMPLE)
 

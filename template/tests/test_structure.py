@@ -1,4 +1,4 @@
-"""Rules of the code's structure that no linter knows."""
+"""Tests of structural rules that no linter checks."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src" / "app"
 MODULES = sorted(SRC.rglob("*.py"))
 ENTRIES = {"main.py", "worker.py", "command_settings.py"}
-# The tree of all errors, to be seen whole.
+# The complete error hierarchy stays in one file.
 CATALOGUE = "errors.py"
 STATEMENTS = {"select", "insert", "update", "delete", "text"}
 
@@ -81,7 +81,7 @@ def awaited_in(block: ast.AsyncWith) -> Iterator[ast.expr]:
 
 
 def is_given_session(awaited: ast.expr) -> bool:
-    """Tell whether it is a call of the session's own methods, or of something that is handed the session."""
+    """Return whether the call is a method of the session or is passed the session."""
     if not isinstance(awaited, ast.Call):
         return False
     given = [awaited.func, *awaited.args, *(keyword.value for keyword in awaited.keywords)]

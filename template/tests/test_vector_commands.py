@@ -1,4 +1,4 @@
-"""The operator's commands for vectors."""
+"""Tests of the operator's commands for vectors."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ TEXTS = {
 
 @pytest.fixture
 def indexed(settings: Settings, tmp_path: Path) -> Settings:
-    """A service that has read three documents."""
+    """Return the settings of a service with three indexed documents."""
     folder = tmp_path / "documents"
     folder.mkdir()
     for name, text in TEXTS.items():
@@ -36,7 +36,7 @@ def indexed(settings: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def exported(indexed: Settings, tmp_path: Path) -> Path:  # noqa: ARG001 - there must be something to export
-    """The file of its vectors."""
+    """Export the service's vectors and return the file."""
     file = tmp_path / "vectors.jsonl"
     run("vectors", "export", str(file))
     return file
@@ -55,7 +55,7 @@ def find(settings: Settings) -> list[Passage]:
 
 
 def forget(settings: Settings) -> None:
-    """Empty the vector store, as if it were a new one."""
+    """Empty the vector store."""
     identifiers = [document.id for document in index(settings)]
 
     async def delete() -> None:
@@ -68,7 +68,7 @@ def forget(settings: Settings) -> None:
 
 
 def delete_one(settings: Settings) -> None:
-    """Delete a document, its vectors included."""
+    """Delete a document and its vectors."""
     victim = next(document for document in index(settings) if document.filename == "cooking.txt")
 
     async def delete() -> None:
@@ -82,7 +82,7 @@ def delete_one(settings: Settings) -> None:
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str:
-    """Run a command that ends with status 1, and return what it says of errors."""
+    """Run a command that exits with status 1 and return its error output."""
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", ["app", "vectors", *arguments])
     with pytest.raises(SystemExit) as exit_:

@@ -35,6 +35,12 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(self.spinning)))
         self._session = onnxruntime.InferenceSession(str(self.path), options, providers=[self.provider])
 
+    @property
+    def inputs(self) -> Sequence[Any]:
+        """Inputs of the graph, with their names."""
+        inputs: Sequence[Any] = self._session.get_inputs()
+        return inputs
+
     def run(self, inputs: dict[str, Any]) -> list[Any]:
         """Compute all outputs."""
         outputs: list[Any] = self._session.run(None, inputs)

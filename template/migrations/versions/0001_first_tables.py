@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Apply the change."""
+    """Create the tables."""
     op.create_table(
         "accounts",
         *_record(),
@@ -37,7 +37,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take the change back."""
+    """Drop the tables."""
     for table in ("passages", "documents", "jobs", "api_keys", "accounts"):
         op.drop_table(table)
 

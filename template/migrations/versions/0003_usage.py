@@ -1,4 +1,4 @@
-"""What callers use of language models."""
+"""Usage of language models."""
 
 import sqlalchemy as sa
 from alembic import op

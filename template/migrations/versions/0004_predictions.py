@@ -1,4 +1,4 @@
-"""What models told callers."""
+"""Recorded predictions."""
 
 import sqlalchemy as sa
 from alembic import op

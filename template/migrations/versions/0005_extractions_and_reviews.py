@@ -1,4 +1,4 @@
-"""Batches of extractions, and what waits for reviewers."""
+"""Batches of extractions, and reviews."""
 
 import sqlalchemy as sa
 from alembic import op

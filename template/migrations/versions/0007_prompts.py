@@ -1,4 +1,4 @@
-"""Prompts, and which of them an answer was written under."""
+"""Prompts, and the prompt that each answer used."""
 
 import sqlalchemy as sa
 from alembic import op

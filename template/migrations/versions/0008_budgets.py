@@ -1,4 +1,4 @@
-"""What use costs, and how much of it a caller may have."""
+"""Costs of usage, and budgets."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,13 +12,13 @@ MONEY = sa.Numeric(24, 12)
 
 
 def owner(table: str, *, primary_key: bool = False) -> sa.Column[object]:
-    """Name the account that a row belongs to and goes with."""
+    """Return the column for a row's account; deleting the account deletes the row."""
     key = sa.ForeignKey("accounts.id", name=f"fk_{table}_owner_id_accounts", ondelete="CASCADE")
     return sa.Column("owner_id", sa.Uuid(), key, primary_key=primary_key, nullable=False)
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables and the column."""
     op.add_column("usage_records", sa.Column("cost", MONEY))
     op.create_table("budgets", owner("budgets", primary_key=True), sa.Column("amount", MONEY))
     op.create_table(
@@ -46,7 +46,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the tables."""
+    """Drop the tables and the column."""
     op.drop_table("reservations")
     op.drop_table("monthly_spendings")
     op.drop_table("budgets")

@@ -1,4 +1,4 @@
-"""Where owners want to be told of what has ended."""
+"""Webhook endpoints."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The trace to which a job belongs."""
+"""The trace that a job belongs to."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Drop the column."""
     op.drop_column("jobs", "trace_parent")

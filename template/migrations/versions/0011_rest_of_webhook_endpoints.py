@@ -1,4 +1,4 @@
-"""The time until which a slow webhook endpoint rests."""
+"""The time until which nothing is sent to a slow webhook endpoint."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Drop the column."""
     op.drop_column("webhook_endpoints", "rests_until")

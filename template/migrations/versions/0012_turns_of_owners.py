@@ -1,4 +1,4 @@
-"""The index that tells which owners' jobs wait."""
+"""An index for finding the owners whose jobs wait."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,11 +12,11 @@ NAME = "ix_jobs_turns"
 
 
 def upgrade() -> None:
-    """Create the index; it holds unfinished jobs alone, so that writing waits no longer than one look at each job."""
+    """Create the index; it covers only unfinished jobs, so writes wait no longer than one scan of the table."""
     unfinished = sa.text("finished_at IS NULL")
     op.create_index(NAME, "jobs", ["state", "owner_id", "run_after"], postgresql_where=unfinished)
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the index."""
     op.drop_index(NAME, "jobs")

@@ -1,4 +1,4 @@
-"""The rest of webhook endpoints that their owners have deleted."""
+"""The remaining pauses of deleted webhook endpoints."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("webhook_rests")

@@ -1,4 +1,4 @@
-"""Since when a job has waited for something that is away."""
+"""The time since which a job has waited for something unavailable."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,5 +15,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Take it away."""
+    """Drop the column."""
     op.drop_column("jobs", "away_since")

@@ -1,4 +1,4 @@
-"""What deleting jobs that ended long ago takes."""
+"""Indexes for deleting jobs that ended long ago."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ branch_labels = None
 depends_on = None
 
 ENDED = "ix_jobs_finished_at"
-# What a job's deletion empties, and would look for in the whole table.
+# References that deleting a job sets to null; without an index, that would scan the complete table.
 REFERENCES = {"ix_documents_job_id": "documents", "ix_extraction_batches_job_id": "extraction_batches"}
 
 
@@ -21,7 +21,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop the indexes."""
     for name, table in REFERENCES.items():
         op.drop_index(name, table)
     op.drop_index(ENDED, "jobs")

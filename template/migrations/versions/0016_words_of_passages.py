@@ -1,4 +1,4 @@
-"""Search for passages by their words."""
+"""Search passages by words."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,9 +13,9 @@ INDEX = "ix_passages_owner_id_words"
 
 def upgrade() -> None:
     """Copy the owner to every passage, and index the words of each owner's passages."""
-    # Lets one index hold owners and words.
+    # Allows one index on both owners and words.
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gin")
-    # Workers of the release before may still store passages without it: these are found by their meaning alone.
+    # Workers of the previous release may still store passages without an owner: only their meaning finds these.
     op.add_column("passages", sa.Column("owner_id", sa.Uuid(), nullable=True))
     op.execute(
         "UPDATE passages SET owner_id = documents.owner_id FROM documents WHERE documents.id = passages.document_id"
@@ -25,6 +25,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop both; the extension stays, because something else may use it."""
+    """Drop the index and the column; the extension stays, because something else may use it."""
     op.drop_index(INDEX, "passages")
     op.drop_column("passages", "owner_id")

@@ -26,8 +26,7 @@ from app.adapters.model_session import ModelSessionSettings
 from app.adapters.remote_inference import RemoteInferenceSettings
 from app.adapters.valkey import ValkeySettings
 from app.adapters.vector_store import VectorStoreSettings
-from app.answers.passage_reranking import SearchSettings
-from app.answers.settings import AnswersSettings
+from app.answers.settings import AnswersSettings, SearchSettings
 from app.auth.tokens import AuthSettings
 from app.chat.settings import AnswerCacheSettings, ChatSettings
 from app.conversations.settings import ConversationsSettings

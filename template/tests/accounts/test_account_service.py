@@ -28,7 +28,7 @@ async def sign_in(client: httpx2.AsyncClient) -> httpx2.Response:
     return await client.post("/v1/auth/token", data={"username": ADA["email"], "password": ADA["password"]})
 
 
-async def test_the_credentials_of_a_locked_account_are_rejected_until_it_is_unlocked(
+async def test_the_credentials_of_a_locked_account_open_nothing_until_it_is_unlocked(
     client: httpx2.AsyncClient, accounts: AccountService
 ) -> None:
     await client.post("/v1/auth/register", json=ADA)

@@ -62,7 +62,7 @@ async def remaining_rows(database: Database, account_id: UUID) -> dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class StallingIngestion:
+class Stalling:
     """An ingestion that stalls after its first vectors are written."""
 
     real: JobHandler
@@ -171,7 +171,7 @@ async def test_a_deletion_that_found_a_store_away_is_finished_by_the_next(
 async def test_what_a_worker_writes_meanwhile_is_removed(
     ada: Person, ada_id: UUID, deletion: AccountDeletion, services: Services
 ) -> None:
-    slow = StallingIngestion(services.job_runner.handlers[INGEST], asyncio.Event())
+    slow = Stalling(services.job_runner.handlers[INGEST], asyncio.Event())
     runner = replace(services.job_runner, handlers={INGEST: slow}, settings=JobsSettings(lease=3))
     job = (await ada.upload("a.txt", TEXT)).json()["job"]["id"]
     running = asyncio.create_task(runner.run(UUID(job)))

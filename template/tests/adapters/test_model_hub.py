@@ -40,7 +40,7 @@ def fetch(hub: Hub, target: Path, *, token: str | None = None, force: bool = Fal
     return pull(file, target, token=token, force=force, report=lambda _done, _total: None)
 
 
-def other_files(target: Path) -> list[Path]:
+def left_beside(target: Path) -> list[Path]:
     return [each for each in target.parent.iterdir() if each != target]
 
 
@@ -51,7 +51,7 @@ def part_of(target: Path) -> Path:
 
 def test_a_file_comes_whole_from_the_pinned_commit_and_once_only(hub: Hub, target: Path) -> None:
     assert fetch(hub, target)
-    assert (target.read_bytes(), other_files(target)) == (CONTENT, [])
+    assert (target.read_bytes(), left_beside(target)) == (CONTENT, [])
     assert not fetch(hub, target)
     assert hub.asked == [(f"/acme/churn/resolve/{COMMIT}/onnx/model%201.onnx", None, None)]
 
@@ -80,7 +80,7 @@ def test_without_a_network_one_line_says_so_and_nothing_is_left(hub: Hub, target
 def test_a_connection_that_breaks_is_taken_up_where_it_was(hub: Hub, target: Path) -> None:
     hub.cuts = [1_000_000, 500_000]
     assert fetch(hub, target)
-    assert (target.read_bytes(), other_files(target)) == (CONTENT, [])
+    assert (target.read_bytes(), left_beside(target)) == (CONTENT, [])
     assert hub.starts == [None, "bytes=1000000-", "bytes=1500000-"]
 
 
@@ -125,7 +125,7 @@ def test_a_part_that_is_whole_needs_no_network(hub: Hub, target: Path) -> None:
     part_of(target).write_bytes(CONTENT)
     hub.endpoint = "http://127.0.0.1:1"
     assert fetch(hub, target)
-    assert (target.read_bytes(), other_files(target)) == (CONTENT, [])
+    assert (target.read_bytes(), left_beside(target)) == (CONTENT, [])
 
 
 def test_a_part_that_is_too_long_is_thrown_away(hub: Hub, target: Path) -> None:

@@ -33,7 +33,7 @@ END = chunk({}, "stop") + b"data: [DONE]\n\n"
 
 @asynccontextmanager
 async def answering(answer: bytes, *fallbacks: str) -> AsyncIterator[LanguageModel]:
-    """Open a model whose server always gives this response."""
+    """Open a model whose server answers every request with these bytes."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError):

@@ -71,7 +71,9 @@ async def test_a_prepared_store_without_vectors_gives_nothing(kept: StoreAndArch
     assert await kept.archive.scan(MODEL.identity, limit=10) == []
 
 
-async def test_every_owners_vectors_come_back_as_they_were_stored_in_the_order_of_the_passages(kept: StoreAndArchive) -> None:
+async def test_every_owners_vectors_come_back_as_they_were_stored_in_the_order_of_the_passages(
+    kept: StoreAndArchive,
+) -> None:
     vectors = [*some(4, seeded(1)), *some(3, seeded(2), OTHER_OWNER)]
     await kept.store.prepare(MODEL)
     await kept.store.upsert(vectors)

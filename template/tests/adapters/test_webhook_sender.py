@@ -119,7 +119,7 @@ async def test_a_name_that_leads_inside_is_refused_even_if_it_leads_elsewhere_to
 async def test_a_name_is_looked_up_once_and_what_was_looked_at_is_called(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, sender: HttpWebhookSender
 ) -> None:
-    # A second look would be led to an address where nobody is.
+    # A second lookup would return an address without a listener.
     asked = fake_dns(monkeypatch, ["127.0.0.1"], ["127.0.0.99"])
     port = urlsplit(receiver.url).port
     assert await sender.send(f"http://rebind.example:{port}/hooks", HEADERS, BODY) == 204

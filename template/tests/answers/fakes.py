@@ -1,4 +1,4 @@
-"""Stand-ins for retrieval and for the language model, and passages to work with."""
+"""Fakes of the ports that answers use, and passages for them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -23,31 +23,31 @@ DOCUMENT_ID = uuid4()
 
 
 def passage(start: int = 0, end: int = len(DOCUMENT), text: str = DOCUMENT, page: int | None = 1) -> Passage:
-    """Cut a passage out of a document."""
+    """Return a passage cut out of a document."""
     return Passage(uuid4(), DOCUMENT_ID, "terms.txt", text[start:end], 0.8, start, end, page)
 
 
 def passage_of(words: str) -> Passage:
-    """Cut the passage with these words out of the document."""
+    """Return the passage of the document with these words."""
     start = DOCUMENT.index(words)
     return passage(start, start + len(words))
 
 
 def caller() -> Caller:
-    """Somebody who may do everything."""
+    """Return a caller with all account scopes."""
     return Caller(UUID(int=1))
 
 
 @dataclass
 class FakeRetrieval:
-    """Finds what the test laid out, or fails as the test says."""
+    """A retrieval that returns the given passages or raises the given failure."""
 
     passages: Sequence[Passage] = ()
     failure: Exception | None = None
     asked: list[tuple[str, UUID, int, Filters | None]] = field(default_factory=list)
 
     async def find(self, query: str, *, caller: Caller, top_k: int, filters: Filters | None) -> list[Passage]:
-        """Find the first passages."""
+        """Return the first `top_k` passages."""
         self.asked.append((query, caller.id, top_k, filters))
         if self.failure:
             raise self.failure
@@ -56,7 +56,7 @@ class FakeRetrieval:
 
 @dataclass
 class FakeLanguageModel:
-    """Says its lines, then finishes, fails, falls silent or stops without an end, as the test says."""
+    """A model that streams its lines, then finishes, fails, falls silent or stops without an end."""
 
     lines: Sequence[str] = ()
     failure: Exception | None = None
@@ -69,7 +69,7 @@ class FakeLanguageModel:
     fallbacks: Sequence[str] = ()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[TextDelta | Finished, None]:
-        """Answer with the lines."""
+        """Stream the lines, then end as configured."""
         self.requests.append(request)
         try:
             for line in self.lines:
@@ -86,7 +86,7 @@ class FakeLanguageModel:
 
 @dataclass
 class FakeUsage:
-    """Remembers what was used; lets everybody through, or nobody, as the test says."""
+    """Usage that records in memory and admits everyone, unless it has a refusal."""
 
     refusal: Exception | None = None
     ceiling: int | None = None
@@ -94,34 +94,34 @@ class FakeUsage:
     released: list[Admission] = field(default_factory=list)
 
     def longest_answer(self, *, caller: Caller) -> int | None:
-        """Hold everybody to the ceiling."""
+        """Return the ceiling for every caller."""
         return self.ceiling
 
     async def admit(self, expected: Expectation, *, caller: Caller) -> Admission:
-        """Let a request through."""
+        """Admit a request, or raise the refusal."""
         if self.refusal:
             raise self.refusal
         return Admission(caller, expected, Hold(uuid4(), date.min, None), taken=None)
 
     async def record(self, measurement: Measurement, admission: Admission) -> None:
-        """Remember one use."""
+        """Remember a measurement."""
         self.measurements.append(measurement)
 
     async def release(self, admission: Admission) -> None:
-        """Remember that nothing was used."""
+        """Remember a released admission."""
         self.released.append(admission)
 
 
 @dataclass
 class FakePrompts:
-    """Prompts in memory: the texts of versions, which of them is active, and which are drafts."""
+    """Prompts in memory: the texts of versions, the active version of each name, and the drafts."""
 
     texts: dict[tuple[str, int], str] = field(default_factory=dict)
     active: dict[str, int] = field(default_factory=dict)
     drafts: set[tuple[str, int]] = field(default_factory=set)
 
     async def fill(self, choice: PromptChoice, *, caller: Caller) -> FilledPrompt:
-        """Fill a prompt in."""
+        """Return a prompt with its variables filled in."""
         version = choice.version if choice.version is not None else self.active.get(choice.name)
         if version is None or (choice.name, version) not in self.texts:
             raise NotFoundError("There is no such prompt.")
@@ -130,6 +130,6 @@ class FakePrompts:
         return FilledPrompt(choice.name, version, fill(self.texts[choice.name, version], choice.variables))
 
     async def find_active(self, name: str) -> FilledPrompt | None:
-        """Find the active version."""
+        """Return the active version of a prompt, if any."""
         version = self.active.get(name)
         return None if version is None else FilledPrompt(name, version, fill(self.texts[name, version], {}))

@@ -1,6 +1,6 @@
-"""Passages on many subjects, and questions that one of them answers in other words."""
+"""Passages on many subjects, and questions that each paraphrase what one of them answers."""
 
-# By subject, so that a question can name the passage that answers it.
+# Keyed by subject, which each question below refers to.
 PASSAGES = {
     "warranty": "The manufacturer's warranty covers defects in material for 24 months from the date of purchase.",
     "returns": "Unused goods may be sent back within 30 days; the customer bears the cost of the parcel.",

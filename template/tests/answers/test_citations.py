@@ -1,4 +1,4 @@
-"""Every citation points at the characters of a document that support the claim before its marker."""
+"""Citations point at the characters of a document that support the claim before their marker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A streamed answer arrives whole, ends clearly, and stops when nobody reads it."""
+"""The events of a streamed answer: complete, with a clear end, and stopped when the reader leaves."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ ANSWER = Answer("Yes.\nSurely.", [], "fake:model", Usage(1, 2))
 
 
 def parse(data: bytes) -> list[tuple[str, Any]]:
-    """Read events as a browser does."""
+    """Parse events as a browser does."""
     blocks = [block.split("\n") for block in data.decode().split("\n\n") if block and not block.startswith(":")]
     return [(name.removeprefix("event: "), json.loads(body.removeprefix("data: "))) for name, body in blocks]
 

@@ -1,4 +1,4 @@
-"""The model is told the rules, the sources and the question, and no source can pass for more."""
+"""The prompt of an answer: rules, sources and question, with no way for a source to pose as anything else."""
 
 import re
 

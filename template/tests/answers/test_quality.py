@@ -1,4 +1,4 @@
-"""Searches find what answers a question; a wrong tokenizer, prefix or pooling would show here and nowhere else."""
+"""Search quality on a small corpus; only this test would notice a wrong tokenizer, prefix or pooling."""
 
 import httpx2
 
@@ -6,7 +6,7 @@ from app.bootstrap import Services
 from tests.answers.quality import PASSAGES, QUESTIONS
 from tests.http import join
 
-# Of all questions: what the model that ships reaches is 1.0 among five passages and 0.97 with the first.
+# Shares of all questions; the bundled model reaches 1.0 among five passages and 0.97 with the first.
 LEAST_AMONG_FIVE = 0.97
 LEAST_FIRST = 0.92
 TOP_K = 5

@@ -1,4 +1,4 @@
-"""Answers over HTTP, whole and streamed, with the offline model."""
+"""Answers over HTTP, complete and streamed, with the offline model."""
 
 import asyncio
 import json

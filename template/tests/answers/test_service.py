@@ -1,4 +1,4 @@
-"""A question becomes an answer with checked citations, whole or as a stream."""
+"""The answer service: a question becomes an answer with checked citations, complete or streamed."""
 
 from contextlib import aclosing
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Searches by words: codes and names that an embedding blurs are found, and the owner's passages alone."""
+"""Word search: it finds codes and names that embeddings blur, and only in the owner's passages."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -9,7 +9,7 @@ from sqlalchemy import String, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from structlog.testing import capture_logs
 
-from app.answers.passage_reranking import SearchSettings
+from app.answers.settings import SearchSettings
 from app.answers.word_search import WordSearch, fuse
 from app.auth.caller import Caller
 from app.bootstrap import Services
@@ -32,7 +32,7 @@ async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
 
 @pytest.fixture
 async def caller(ada: Person, services: Services) -> Caller:
-    """Somebody who has one passage with a code among many that are nearer in meaning."""
+    """A caller with one passage that has a code, among many that are nearer in meaning."""
     for name, lines in {"nearer.txt": NEARER, "fault.txt": [FAULT]}.items():
         await ada.upload_and_index(name, "\n\n".join(lines).encode())
     return await services.auth.ensure_account(ada.email)

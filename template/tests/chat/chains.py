@@ -16,7 +16,7 @@ REQUEST = ModelRequest([Message("user", "How long is the warranty?")])
 
 
 @dataclass
-class Heard:
+class Outcome:
     """The result of a request: the models asked, the text written and the final event."""
 
     asked: list[str] = field(default_factory=list)
@@ -56,15 +56,15 @@ class Pair:
             yield models["default"]
 
 
-async def ask(model: LanguageModel, heard: Heard, request: ModelRequest = REQUEST) -> Heard:
-    """Send a request and record its events in `heard`, which survives a failure."""
+async def ask(model: LanguageModel, outcome: Outcome, request: ModelRequest = REQUEST) -> Outcome:
+    """Send a request and record its events in `outcome`, which keeps them if the request fails."""
     async with aclosing(model.stream(request)) as events:
         async for event in events:
             match event:
                 case ModelAttempt(name):
-                    heard.asked.append(name)
+                    outcome.asked.append(name)
                 case TextDelta(text):
-                    heard.text += text
+                    outcome.text += text
                 case Finished():
-                    heard.end = event
-    return heard
+                    outcome.end = event
+    return outcome

@@ -30,6 +30,6 @@ def model() -> str:
 
 
 @pytest.fixture
-def first_bytes_soon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - overrides the time that it sets
+def first_bytes_soon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - overrides its time
     """Send the first bytes of a stream without waiting for the first word, unlike the default of `settings`."""
     monkeypatch.setattr(event_stream, "FIRST_BYTE_SECONDS", 0.1)

@@ -180,7 +180,7 @@ async def test_no_more_are_answered_at_a_time_than_allowed() -> None:
         ({"requests": [ask("x" * 2_000_000)]}, 413, None),
     ],
 )
-async def test_a_batch_that_is_none_or_too_large_is_refused_whole_in_openais_shape(
+async def test_a_malformed_or_oversized_batch_is_refused_in_openais_shape(
     ada: Person, body: dict[str, object], status: int, param: str | None
 ) -> None:
     response = await ada.request("POST", PATH, json=body)
@@ -190,7 +190,7 @@ async def test_a_batch_that_is_none_or_too_large_is_refused_whole_in_openais_sha
     assert error["message"]
 
 
-async def test_who_may_not_chat_may_not_in_a_batch_either(client: httpx2.AsyncClient, services: Services) -> None:
+async def test_a_batch_requires_the_scope_for_chat(client: httpx2.AsyncClient, services: Services) -> None:
     nobody = await client.post(PATH, json={"requests": [ask("x")]})
     assert (nobody.status_code, nobody.json()["error"]["code"]) == (401, "unauthenticated")
     searcher = await join(client, services, "sam@example.com", Scope.SEARCH)

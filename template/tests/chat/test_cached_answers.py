@@ -35,10 +35,10 @@ async def ask(client: openai.AsyncOpenAI, **options: Any) -> tuple[str | None, s
     asked: dict[str, Any] = {"model": "default", "messages": HELLO, "extra_body": CACHE} | options
     response = await client.chat.completions.with_raw_response.create(**asked)
     source, answer = response.headers.get("x-answer-cache"), response.parse()
-    return source, await written(answer) if "stream" in options else answer.choices[0].message.content or ""
+    return source, await join_text(answer) if "stream" in options else answer.choices[0].message.content or ""
 
 
-async def written(chunks: Any) -> str:  # noqa: ANN401 - the client's type for raw responses
+async def join_text(chunks: Any) -> str:  # noqa: ANN401 - the client's type for raw responses
     """Join the text of a stream."""
     return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
 
@@ -188,7 +188,7 @@ async def test_two_services_ask_the_model_once_for_all_streams(
         ]
         assert [response.headers["x-answer-cache"] for response in responses] == ["wait", "wait"]
         provider.go.set()
-        texts = [await written(each.parse()) for each in responses]
+        texts = [await join_text(each.parse()) for each in responses]
     assert [*texts, (await first)[1]] == [ANSWER] * 3
     assert len(provider.calls) == 1
 
@@ -199,7 +199,7 @@ async def test_a_service_that_is_killed_keeps_nobody_waiting(
 ) -> None:
     service = two_services[0]
     async with (
-        process_of_its_own(provider, tmp_path / "log") as (url, process),
+        run_killable_service(provider, tmp_path / "log") as (url, process),
         openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=service.key, max_retries=0) as doomed,
         service.client() as client,
     ):
@@ -213,12 +213,14 @@ async def test_a_service_that_is_killed_keeps_nobody_waiting(
         with pytest.raises(openai.APIConnectionError):
             await asking
         provider.go.set()
-        assert await written(response.parse()) == ANSWER
+        assert await join_text(response.parse()) == ANSWER
     assert len(provider.calls) == 2
 
 
 @asynccontextmanager
-async def process_of_its_own(provider: FakeProvider, log: Path) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
+async def run_killable_service(
+    provider: FakeProvider, log: Path
+) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """Run the service in a process that the test can kill, with the slow provider behind it."""
     environment = {
         "APP_ANSWER_CACHE__MAX_TTL": "600",

@@ -36,7 +36,7 @@ async def test_a_call_that_ends_makes_room_for_one_that_waits() -> None:
     assert await waiting == TextDelta("Hm.")
 
 
-async def test_who_gives_up_waiting_and_who_fails_leave_no_place_taken() -> None:
+async def test_calls_that_give_up_or_fail_free_their_places() -> None:
     model = FakeLanguageModel(["Hm."], failure=UnavailableError("Down."))
     capped = ConcurrencyLimitedModel(model, asyncio.Semaphore(1), 60)
     async with aclosing(capped.stream(HELLO)) as first:
@@ -49,7 +49,7 @@ async def test_who_gives_up_waiting_and_who_fails_leave_no_place_taken() -> None
     assert await anext(capped.stream(HELLO)) == TextDelta("Hm.")
 
 
-def test_no_cap_is_no_layer() -> None:
+def test_without_a_cap_models_are_not_wrapped() -> None:
     models = {"default": FakeLanguageModel()}
     assert limit_concurrency(models, LimitsSettings(concurrent_calls=0)) is models
     assert limit_concurrency(models, LimitsSettings())["default"].name == "fake:model"

@@ -12,8 +12,8 @@ from tests.chat.fake_provider import PATIENCE, PROVIDER_SAYS, FakeProvider
 from tests.chat.service import PROVIDERS, Provider, RunningService, provider_settings, run_service
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
-ASKED = 7  # tokens, estimated from the characters of the question
-SAID = 5  # tokens, estimated from the characters of the two words that arrive
+QUESTION_TOKENS = 7  # estimated from the characters of the question
+ANSWER_TOKENS = 5  # estimated from the characters of the two words that arrive
 
 either = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 both = pytest.mark.parametrize("kind", PROVIDERS)
@@ -70,8 +70,8 @@ async def test_a_failure_after_the_first_word_is_an_error_and_never_an_end(
     assert caught.value.body["type"] == "server_error"
     assert len(provider.calls) == 1
     row = await service.usage()
-    assert (row.finish_reason, row.estimated, row.input_tokens) == ("failed", True, ASKED)
-    assert row.output_tokens >= SAID
+    assert (row.finish_reason, row.estimated, row.input_tokens) == ("failed", True, QUESTION_TOKENS)
+    assert row.output_tokens >= ANSWER_TOKENS
 
 
 @both
@@ -121,7 +121,7 @@ async def test_a_client_that_leaves_a_stream_ends_the_call_and_pays_for_what_it_
     await asyncio.wait_for(provider.client_left.wait(), 10)
     row = await asyncio.wait_for(service.usage(), 10)
     assert (row.finish_reason, row.estimated) == ("cancelled", True)
-    assert (row.input_tokens, row.output_tokens) == (ASKED, SAID)
+    assert (row.input_tokens, row.output_tokens) == (QUESTION_TOKENS, ANSWER_TOKENS)
     assert row.first_token_seconds is not None
 
 

@@ -66,19 +66,19 @@ async def measure(model: FailoverModel, read: int | None = None) -> tuple[list[M
     return pieces, measured
 
 
-async def test_nobody_is_shown_it_and_a_provider_that_counts_is_believed() -> None:
+async def test_hidden_output_is_not_shown_and_a_providers_own_count_is_used() -> None:
     pieces, measured = await measure(chain(Scripted([[Hidden(4000), TextDelta("Yes."), Hidden(40), END]])))
     assert pieces == [TextDelta("Yes."), END]
     assert (measured.output_tokens, measured.estimated) == (5, False)
 
 
-async def test_it_counts_where_the_provider_counts_nothing() -> None:
+async def test_hidden_output_counts_if_the_provider_reports_no_usage() -> None:
     end = Finished("stop", Usage(0, 0), "fake:model")
     _, measured = await measure(chain(Scripted([[Hidden(4000), TextDelta("Yes."), end]])))
     assert (measured.output_tokens, measured.estimated) == (1001, True)
 
 
-async def test_it_counts_where_the_reader_leaves() -> None:
+async def test_hidden_output_counts_if_the_reader_leaves() -> None:
     model = Scripted([[Hidden(4000), TextDelta("Yes."), Hidden(400), None]])
     _, measured = await measure(chain(model), read=1)
     assert (measured.finish_reason, measured.output_tokens, measured.estimated) == ("cancelled", 1001, True)
@@ -86,7 +86,7 @@ async def test_it_counts_where_the_reader_leaves() -> None:
 
 
 @pytest.mark.parametrize("after", [[], [TextDelta("Yes.")]])
-async def test_it_counts_where_the_model_fails(after: list[StreamEvent]) -> None:
+async def test_hidden_output_counts_if_the_model_fails(after: list[StreamEvent]) -> None:
     _, measured = await measure(chain(Scripted([[Hidden(4000), *after, AWAY]])))
     assert (measured.finish_reason, measured.output_tokens) == ("failed", 1000 + len(after))
     assert measured.input_tokens
@@ -104,14 +104,14 @@ async def test_a_model_that_has_only_reasoned_is_asked_again_and_another_stands_
     assert (first.closed, other.closed) == ([1, 2], [1])
 
 
-async def test_what_another_model_reasoned_in_vain_is_not_on_the_account_of_its_stand_in() -> None:
+async def test_reasoning_of_a_failed_model_is_not_charged_to_its_fallback() -> None:
     first = Scripted([[Hidden(4000), AWAY]])
     other = Scripted([[TextDelta("Yes."), None]], name="fake:other")
     _, measured = await measure(chain(first, other), read=1)
     assert (measured.model, measured.output_tokens) == ("fake:other", 1)
 
 
-async def test_who_leaves_during_the_reasoning_stops_the_model() -> None:
+async def test_a_reader_who_leaves_during_the_reasoning_stops_the_model() -> None:
     model = Scripted([[Hidden(4000), None]])
     async with aclosing(chain(model, attempts=3).stream(REQUEST)) as events:
         assert [await anext(events), await anext(events)] == [ModelAttempt("fake:model"), Hidden(4000)]

@@ -13,7 +13,7 @@ from app.errors import UnavailableError
 from app.guardrails.service import Guardrails
 from app.guardrails.settings import GuardrailSettings
 from tests.answers.fakes import FakeLanguageModel, FakePrompts, FakeUsage, caller
-from tests.chat.chains import Heard, Pair, ask
+from tests.chat.chains import Outcome, Pair, ask
 from tests.chat.service import PROVIDERS, Provider
 from tests.meters import Meters
 
@@ -51,18 +51,18 @@ async def test_a_failure_is_counted_by_model_and_code_and_the_circuit_is_shown(
     settings = pair.chain(kind, "status-500", "steady")
     settings.providers["first"].first_token_timeout = 60  # on a slow machine a timeout would be a different failure
     async with pair.open(settings) as model:
-        await ask(model, Heard())
+        await ask(model, Outcome())
         told = meters.read()
         assert told[FAILURES] == {failed: 1}
         assert (told[CIRCUITS][first], told[CIRCUITS][other]) == (0, 0)
-        await ask(model, Heard())
+        await ask(model, Outcome())
         told = meters.read()
         assert (told[FAILURES], told[CIRCUITS][first]) == ({failed: 1}, 1)
-        await ask(model, Heard())
+        await ask(model, Outcome())
         told = meters.read()
         assert (told.get(FAILURES, {}), told[CIRCUITS][first]) == ({}, 1)
     assert pair.calls == (2, 3)
-    # Without further requests the circuit still shows as closed once the pause is over.
+    # Once the pause is over, the circuit no longer shows as open, even without further requests.
     later = monotonic() + 61
     monkeypatch.setattr(metrics, "monotonic", lambda: later)
     assert meters.read()[CIRCUITS][first] == 0

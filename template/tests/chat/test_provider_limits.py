@@ -21,12 +21,12 @@ from app.settings import Settings
 from app.usage.quotas import Charge, Quota
 from tests.adapters.valkey import dead_valkey
 from tests.answers.fakes import FakeLanguageModel
-from tests.chat.chains import REQUEST, Heard, Pair, ask
+from tests.chat.chains import REQUEST, Outcome, Pair, ask
 from tests.chat.fake_provider import WORDS, FakeProvider
 from tests.chat.service import PROVIDERS, Provider, provider_settings, run_service
 from tests.usage.rows import read_rows
 
-READ = 7  # tokens, estimated from the characters of the question
+QUESTION_TOKENS = 7  # estimated from the characters of the question
 LIMITS = ProviderLimits(requests=0, tokens=1000, longest_wait=0)
 TOKENS = Quota("tokens", 1000)
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
@@ -42,13 +42,13 @@ def limit(settings: LanguageModelSettings, **limits: float) -> LanguageModelSett
     return settings.model_copy(update={"providers": settings.providers | {"first": first}})
 
 
-async def left(limiter: LocalProviderLimiter) -> float:
+async def tokens_left(limiter: LocalProviderLimiter) -> float:
     """Return how many tokens are left; the limiter's clock must be frozen."""
     wait = (await limiter.take("house", [Charge(TOKENS, 2000)], 0)).wait
     return 2000 - wait * 1000 / 60
 
 
-def still() -> float:
+def frozen_clock() -> float:
     return 0.0
 
 
@@ -60,8 +60,8 @@ def limited(model: FakeLanguageModel, limiter: LocalProviderLimiter, **changes: 
 async def test_the_next_model_answers_for_one_whose_provider_may_not_be_asked(pair: Pair, kind: Provider) -> None:
     settings = limit(pair.chain(kind, "steady", "steady", attempts=3), requests_per_minute=1)
     async with pair.open(settings) as model:
-        heard = [await ask(model, Heard()) for _ in range(3)]
-    assert [each.end.model for each in heard if each.end] == ["first:steady", "other:steady", "other:steady"]
+        outcomes = [await ask(model, Outcome()) for _ in range(3)]
+    assert [each.end.model for each in outcomes if each.end] == ["first:steady", "other:steady", "other:steady"]
     assert pair.calls == (1, 2)
 
 
@@ -70,10 +70,10 @@ async def test_a_limit_that_is_reached_says_nothing_against_the_model(pair: Pair
     breaker = LocalCircuitBreaker(CircuitBreakerSettings(failures=1, pause=60))
     pair = replace(pair, breaker=breaker)
     async with pair.open(limit(pair.chain(kind, "steady"), requests_per_minute=1)) as model:
-        await ask(model, Heard())
+        await ask(model, Outcome())
         for _ in range(3):
             with pytest.raises(ProviderLimitError):
-                await ask(model, Heard())
+                await ask(model, Outcome())
     assert (await breaker.look("first:steady")).state == "closed"
     assert pair.calls == (1, 0)
 
@@ -82,11 +82,11 @@ async def test_all_models_of_a_provider_share_its_limits(pair: Pair) -> None:
     settings = limit(pair.chain("openai", "steady"), requests_per_minute=1)
     settings.aliases["default"].append("first:thinking")
     async with pair.open(settings) as model:
-        await ask(model, Heard())
-        heard = Heard()
+        await ask(model, Outcome())
+        outcome = Outcome()
         with pytest.raises(ProviderLimitError):
-            await ask(model, heard)
-    assert heard.asked == ["first:steady", "first:thinking"]
+            await ask(model, outcome)
+    assert outcome.asked == ["first:steady", "first:thinking"]
     assert pair.calls == (1, 0)
 
 
@@ -95,7 +95,7 @@ async def test_every_try_counts(pair: Pair, kind: Provider) -> None:
     settings = limit(pair.chain(kind, "status-500", attempts=3), requests_per_minute=2)
     async with pair.open(settings) as model:
         with pytest.raises(ProviderLimitError):
-            await ask(model, Heard())
+            await ask(model, Outcome())
     assert pair.calls == (2, 0)
 
 
@@ -104,8 +104,8 @@ async def test_a_call_whose_turn_comes_soon_waits_for_it(pair: Pair) -> None:
     turn = await pair.limiter.take("first", [Charge(Quota("tokens", 60_000), 60_000)], 0)
     await pair.limiter.settle("first", [Charge(Quota("tokens", 60_000), -1000)], turn)
     async with pair.open(settings) as model:
-        heard = await ask(model, Heard(), replace(REQUEST, max_tokens=1200))
-    assert heard.asked == ["first:steady"]
+        outcome = await ask(model, Outcome(), replace(REQUEST, max_tokens=1200))
+    assert outcome.asked == ["first:steady"]
     assert pair.calls == (1, 0)
 
 
@@ -113,27 +113,27 @@ async def test_nobody_waits_beyond_the_time_that_the_answer_may_take(pair: Pair)
     settings = limit(pair.chain("openai", "steady", "steady"), requests_per_minute=1, longest_wait=60)
     settings.total_timeout = 30
     async with pair.open(settings) as model:
-        heard = [await ask(model, Heard()) for _ in range(2)]
-    assert [each.end.model for each in heard if each.end] == ["first:steady", "other:steady"]
+        outcomes = [await ask(model, Outcome()) for _ in range(2)]
+    assert [each.end.model for each in outcomes if each.end] == ["first:steady", "other:steady"]
 
 
 async def test_an_answer_counts_for_the_most_it_may_be_until_it_is_known() -> None:
-    limiter, model = LocalProviderLimiter(still), FakeLanguageModel(["Hm."])
+    limiter, model = LocalProviderLimiter(frozen_clock), FakeLanguageModel(["Hm."])
     async with aclosing(limited(model, limiter).stream(replace(REQUEST, max_tokens=500))) as events:
         assert await anext(events) == TextDelta("Hm.")
-        assert await left(limiter) == pytest.approx(1000 - READ - 500)
+        assert await tokens_left(limiter) == pytest.approx(1000 - QUESTION_TOKENS - 500)
         assert [type(event).__name__ async for event in events] == ["Finished"]
-    assert await left(limiter) == pytest.approx(1000 - 15)
+    assert await tokens_left(limiter) == pytest.approx(1000 - 15)
 
 
 async def test_what_may_take_more_than_a_minute_holds_needs_a_full_bucket() -> None:
-    limiter, request = LocalProviderLimiter(still), replace(REQUEST, max_tokens=5000)
+    limiter, request = LocalProviderLimiter(frozen_clock), replace(REQUEST, max_tokens=5000)
     model = limited(FakeLanguageModel(["Hm."]), limiter)
     assert [event async for event in model.stream(request)]
     with pytest.raises(ProviderLimitError) as caught:
         await anext(model.stream(request))
     assert caught.value.headers == {"Retry-After": "1"}
-    assert await left(limiter) == pytest.approx(1000 - 15)
+    assert await tokens_left(limiter) == pytest.approx(1000 - 15)
 
 
 @pytest.mark.parametrize(
@@ -141,43 +141,43 @@ async def test_what_may_take_more_than_a_minute_holds_needs_a_full_bucket() -> N
     [
         (UnavailableError("Down."), 0),
         (UnsupportedParameterError("No.", param="tools"), 0),
-        (UpstreamTimeoutError("Silent."), READ),
+        (UpstreamTimeoutError("Silent."), QUESTION_TOKENS),
     ],
 )
 async def test_a_failure_before_the_first_word_gives_back_what_it_did_not_take(failure: Exception, spent: int) -> None:
-    limiter = LocalProviderLimiter(still)
+    limiter = LocalProviderLimiter(frozen_clock)
     with pytest.raises(type(failure)):
-        await ask(limited(FakeLanguageModel(failure=failure), limiter), Heard())
-    assert await left(limiter) == pytest.approx(1000 - spent)
+        await ask(limited(FakeLanguageModel(failure=failure), limiter), Outcome())
+    assert await tokens_left(limiter) == pytest.approx(1000 - spent)
 
 
 async def test_what_was_never_sent_takes_no_request() -> None:
-    limiter = LocalProviderLimiter(still)
+    limiter = LocalProviderLimiter(frozen_clock)
     refusing = FakeLanguageModel(failure=UnsupportedParameterError("No.", param="tools"))
     for _ in range(3):
         with pytest.raises(UnsupportedParameterError):
-            await ask(limited(refusing, limiter, requests=1), Heard())
-    assert (await ask(limited(FakeLanguageModel(["Hm."]), limiter, requests=1), Heard())).text == "Hm."
+            await ask(limited(refusing, limiter, requests=1), Outcome())
+    assert (await ask(limited(FakeLanguageModel(["Hm."]), limiter, requests=1), Outcome())).text == "Hm."
 
 
-async def test_who_leaves_in_the_middle_has_taken_what_there_was() -> None:
-    limiter = LocalProviderLimiter(still)
+async def test_a_caller_who_leaves_midway_is_charged_for_what_was_written() -> None:
+    limiter = LocalProviderLimiter(frozen_clock)
     async with aclosing(limited(FakeLanguageModel(["Four"], silent=True), limiter).stream(REQUEST)) as events:
         await anext(events)
-    assert await left(limiter) == pytest.approx(1000 - READ - 1)
+    assert await tokens_left(limiter) == pytest.approx(1000 - QUESTION_TOKENS - 1)
 
 
 async def test_who_leaves_while_waiting_gives_everything_back_and_asks_nobody() -> None:
-    limiter, model = LocalProviderLimiter(still), FakeLanguageModel(["Hm."])
+    limiter, model = LocalProviderLimiter(frozen_clock), FakeLanguageModel(["Hm."])
     await limiter.take("house", [Charge(TOKENS, 1000)], 0)
     request = replace(REQUEST, max_tokens=100)
-    waiting = asyncio.create_task(ask(limited(model, limiter, longest_wait=60), Heard(), request))
-    while await left(limiter) == pytest.approx(0):
+    waiting = asyncio.create_task(ask(limited(model, limiter, longest_wait=60), Outcome(), request))
+    while await tokens_left(limiter) == pytest.approx(0):
         await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert await left(limiter) == pytest.approx(0)
+    assert await tokens_left(limiter) == pytest.approx(0)
     assert model.requests == []
 
 
@@ -200,7 +200,7 @@ async def test_when_nobody_else_is_left_the_caller_is_told_when_to_come_back(
     assert len(provider.calls) == 1
 
 
-async def test_a_stream_is_told_too(settings: Settings, provider: FakeProvider) -> None:
+async def test_a_stream_reports_the_provider_limit(settings: Settings, provider: FakeProvider) -> None:
     async def read(client: openai.AsyncOpenAI) -> str:
         stream = await client.chat.completions.create(model="default", messages=HELLO, stream=True)
         return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
@@ -220,7 +220,7 @@ async def test_the_processes_share_the_limits_of_a_provider(settings: Settings, 
         limiters = [open_provider_limiter(settings.valkey, client) for client in (one, two)]
         opened = [replace(pair, limiter=limiter).open(chain) for limiter in limiters]
         async with opened[0] as first, opened[1] as second:
-            await asyncio.gather(*(ask(model, Heard()) for model in [first, second] * 5))
+            await asyncio.gather(*(ask(model, Outcome()) for model in [first, second] * 5))
     assert pair.calls == (1, 9)
 
 
@@ -243,6 +243,6 @@ async def test_waiting_for_a_turn_is_no_failure_and_asks_once(pair: Pair) -> Non
     quota = Quota("requests", 600)
     await pair.limiter.take("first", [Charge(quota, 600)], 0)
     async with pair.open(settings) as model:
-        heard = await asyncio.gather(*(ask(model, Heard()) for _ in range(5)))
-    assert [each.end is not None for each in heard] == [True] * 5
+        outcomes = await asyncio.gather(*(ask(model, Outcome()) for _ in range(5)))
+    assert [each.end is not None for each in outcomes] == [True] * 5
     assert pair.calls == (5, 0)

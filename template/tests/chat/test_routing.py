@@ -8,7 +8,7 @@ import pytest
 from app.adapters.circuit_breaker import CircuitBreakerSettings, LocalCircuitBreaker
 from app.errors import UnavailableError
 from app.settings import Settings
-from tests.chat.chains import Heard, Pair, ask
+from tests.chat.chains import Outcome, Pair, ask
 from tests.chat.service import PROVIDERS, Provider, RunningService, run_service
 
 both = pytest.mark.parametrize("kind", PROVIDERS)
@@ -18,8 +18,8 @@ both = pytest.mark.parametrize("kind", PROVIDERS)
 async def test_a_model_that_keeps_failing_is_left_alone(pair: Pair, kind: Provider) -> None:
     async with pair.open(pair.chain(kind, "status-500", "steady")) as model:
         for _ in range(3):
-            heard = await ask(model, Heard())
-    assert heard.asked == ["other:steady"]
+            outcome = await ask(model, Outcome())
+    assert outcome.asked == ["other:steady"]
     assert pair.calls == (2, 3)
 
 
@@ -29,10 +29,10 @@ async def test_a_request_for_which_every_model_is_left_alone_is_told_when_to_com
 ) -> None:
     async with pair.open(pair.chain(kind, "status-500", "status-500")) as model:
         for _ in range(3):
-            heard = Heard()
+            outcome = Outcome()
             with pytest.raises(UnavailableError) as caught:
-                await ask(model, heard)
-    assert heard.asked == []
+                await ask(model, outcome)
+    assert outcome.asked == []
     assert caught.value.headers == {"Retry-After": "60"}
     assert pair.calls == (2, 2)
 
@@ -42,10 +42,10 @@ async def test_a_trial_that_succeeds_lets_everybody_ask_again(pair: Pair) -> Non
     breaker = LocalCircuitBreaker(CircuitBreakerSettings(failures=1, pause=30), clock=lambda: now)
     pair = replace(pair, breaker=breaker)
     async with pair.open(pair.chain("openai", "recovers", "steady")) as model:
-        assert (await ask(model, Heard())).asked == ["first:recovers", "other:steady"]
-        assert (await ask(model, Heard())).asked == ["other:steady"]
+        assert (await ask(model, Outcome())).asked == ["first:recovers", "other:steady"]
+        assert (await ask(model, Outcome())).asked == ["other:steady"]
         now = 31.0
-        assert (await ask(model, Heard())).asked == ["first:recovers"]
+        assert (await ask(model, Outcome())).asked == ["first:recovers"]
     assert (await pair.breaker.look("first:recovers")).state == "closed"
 
 

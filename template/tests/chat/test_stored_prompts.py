@@ -82,7 +82,7 @@ async def test_an_answer_without_a_prompt_names_none(service: RunningService, pr
     assert await recorded(service) == [(None, None)]
 
 
-async def test_whoever_names_no_version_gets_the_active_one_also_after_a_way_back(
+async def test_without_a_version_the_active_one_is_used_even_after_a_rollback(
     service: RunningService, provider: FakeProvider, prompts: PromptService, operator: Caller
 ) -> None:
     for version in (2, 1):

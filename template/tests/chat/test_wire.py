@@ -29,7 +29,7 @@ async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
     return await join(client, services, "ada@example.com")
 
 
-async def lines_of(service: RunningService, body: dict[str, Any]) -> tuple[httpx2.Headers, bytes]:
+async def post_chat(service: RunningService, body: dict[str, Any]) -> tuple[httpx2.Headers, bytes]:
     headers = {"Authorization": f"Bearer {service.key}"}
     async with (
         httpx2.AsyncClient() as client,
@@ -40,7 +40,7 @@ async def lines_of(service: RunningService, body: dict[str, Any]) -> tuple[httpx
 
 async def test_a_stream_is_lines_of_data_and_ends_with_done(service: RunningService) -> None:
     body = QUESTION | {"stream": True, "stream_options": {"include_usage": True}}
-    headers, content = await lines_of(service, body)
+    headers, content = await post_chat(service, body)
     assert headers["content-type"].startswith("text/event-stream")
     assert headers["cache-control"] == "no-cache"
     assert headers["x-request-id"]
@@ -66,7 +66,7 @@ async def test_neither_what_is_asked_nor_a_key_is_logged(service: RunningService
     written = StringIO()
     configure_logging(LoggingSettings(), written)
     for stream in (False, True):
-        await lines_of(service, QUESTION | {"stream": stream})
+        await post_chat(service, QUESTION | {"stream": stream})
     logged = written.getvalue()
     assert "request.served" in logged
     for secret in ("warranty", service.key, PROVIDER_KEY):
@@ -75,7 +75,7 @@ async def test_neither_what_is_asked_nor_a_key_is_logged(service: RunningService
 
 @pytest.mark.parametrize("model", ["cuts"])
 async def test_a_broken_stream_ends_with_an_error_and_without_done(service: RunningService) -> None:
-    _, content = await lines_of(service, QUESTION | {"stream": True})
+    _, content = await post_chat(service, QUESTION | {"stream": True})
     *_, last, empty = content.split(b"\n\n")
     assert empty == b""
     error = json.loads(last.removeprefix(b"data: "))["error"]
@@ -86,9 +86,9 @@ async def test_a_broken_stream_ends_with_an_error_and_without_done(service: Runn
 
 async def test_without_a_provider_the_text_of_the_conversation_is_quoted(settings: Settings) -> None:
     async with run_service(settings, LanguageModelSettings()) as service:
-        _, content = await lines_of(service, QUESTION)
+        _, content = await post_chat(service, QUESTION)
         answer = json.loads(content)
-        _, streamed = await lines_of(service, QUESTION | {"stream": True})
+        _, streamed = await post_chat(service, QUESTION | {"stream": True})
     assert answer["choices"][0]["message"] == {"role": "assistant", "content": QUOTED, "refusal": None}
     assert answer["model"] == "offline:extractive"
     assert answer["usage"]["completion_tokens"] > 0

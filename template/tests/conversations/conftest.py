@@ -1,4 +1,4 @@
-"""The service in front of a fake provider, and somebody who talks."""
+"""Fixtures: the service with a fake provider behind it, and a conversation."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +15,7 @@ from tests.conversations.talk import Talk
 
 @pytest.fixture
 def guardrails() -> dict[str, Any]:
-    """The guardrails of the service, unless a test says otherwise."""
+    """The guardrail settings of the service, unless a test parametrizes them."""
     return {}
 
 
@@ -31,7 +31,7 @@ async def service(
 
 @pytest.fixture
 async def talk(service: RunningService) -> AsyncIterator[Talk]:
-    """A conversation that has just begun, over a real connection."""
+    """A new conversation over a real connection."""
     headers = {"Authorization": f"Bearer {service.key}"}
     async with httpx2.AsyncClient(base_url=service.url, headers=headers, timeout=60) as client:
         created = await client.post("/v1/conversations", json={"system": "Be brief."})

@@ -1,4 +1,4 @@
-"""A model reads the system prompt and the newest messages that fit, whole and in order."""
+"""Fitting a context: the system prompt and the newest messages that fit, unsplit and in order."""
 
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ from app.errors import UnprocessableError
 
 
 def said(*contents: str) -> list[ConversationMessage]:
-    """Let user and assistant speak in turn, the user last; the newest message comes first."""
+    """Return messages of user and assistant in turn, the user last; the newest comes first."""
     newest_first = list(reversed(contents))
     roles = ["user" if number % 2 == 0 else "assistant" for number in range(len(contents))]
     return [

@@ -1,4 +1,4 @@
-"""Conversations are kept for their owners alone."""
+"""Conversations over HTTP: creating, listing, changing and deleting them, each visible only to its owner."""
 
 from typing import Any
 
@@ -77,7 +77,7 @@ async def test_anothers_conversation_does_not_exist(
         responses = [await eve.request(method, f"{each}{where}", json=body) for each in (path, NOBODYS)]
         assert [response.status_code for response in responses] == [404, 404], where
         assert responses[0].json()["detail"] == responses[1].json()["detail"]
-    # An answer of one conversation is not found in another one, either.
+    # Nor is an answer of one conversation found in another.
     own = await begin(eve)
     assert (await eve.request("GET", f"{PATH}/{own['id']}/messages/{answer['id']}/events")).status_code == 404
 

@@ -1,4 +1,4 @@
-"""One turn at a time: a conversation is held by a turn, let go of at its end, and a repeated key asks but once."""
+"""A turn locks its conversation until it ends, and a repeated idempotency key asks the model only once."""
 
 import asyncio
 import json
@@ -128,7 +128,7 @@ async def test_a_repeat_that_says_nothing_leaves_the_half_answer_until_one_is_be
         talk.client.base_url = away.url
         assert (await talk.say("How long?", key="k1", stream=stream)).status_code == 503
         assert await talk.messages() == stored
-    request.getfixturevalue("first_bytes_soon")  # not before: a refusal that is late would no longer be the status
+    request.getfixturevalue("first_bytes_soon")  # not before: a late refusal could no longer set the status
     async with run_service(settings, provider_settings(provider, "openai", "mute")) as silent:
         talk.client.base_url = silent.url
         provider.called.clear()

@@ -1,4 +1,4 @@
-"""Whatever is said in a conversation is kept and sent along, however a turn ends."""
+"""Turns: every message is stored and sent with the next turn, however a turn ends."""
 
 import asyncio
 

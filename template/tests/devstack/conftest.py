@@ -1,4 +1,4 @@
-"""A project to run the stack in, and a port for it."""
+"""Fixtures for the development stack: a project and a free port."""
 
 import shutil
 import signal
@@ -28,12 +28,12 @@ def project(tmp_path: Path) -> Iterator[Project]:
             finish(process, signal.SIGKILL)
         if process.stdout is not None:
             process.stdout.close()
-    shutil.rmtree(folder, ignore_errors=True)  # A database is large.
+    shutil.rmtree(folder, ignore_errors=True)  # The database is large.
 
 
 @pytest.fixture
 def port() -> str:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return str(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""A stand-in project, small enough to start in a moment, and ways to run the stack in it and to look for leftovers."""
+"""A minimal project that starts quickly, and helpers to run the stack in it and to find leftover processes."""
 
 import os
 import re
@@ -58,13 +58,13 @@ else:
 
 @dataclass
 class Project:
-    """A project in which the stack can be run."""
+    """A project to run the stack in."""
 
     folder: Path
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
-        """Start `python -m devstack` here with these arguments and these additional environment variables."""
+        """Start `python -m devstack` in the project with these arguments and additional environment variables."""
         environment = {name: value for name, value in os.environ.items() if not _USERS_OWN.match(name)}
         environment |= {"PYTHONPATH": os.pathsep.join(["src", str(REPOSITORY)]), **extra}
         process = subprocess.Popen(  # noqa: S603 - our own command
@@ -80,13 +80,13 @@ class Project:
         return process
 
     def run(self, *arguments: str, **extra: str) -> tuple[int, str]:
-        """Run `python -m devstack` here to its end and return its exit status and what it printed."""
+        """Run `python -m devstack` in the project and return its exit status and output."""
         process = self.start(*arguments, **extra)
         output, _ = process.communicate(timeout=_PATIENCE_SECONDS)
         return process.returncode, output
 
     def processes(self) -> list[str]:
-        """Return the command lines of the processes that belong to this project."""
+        """Return the command lines of this project's processes."""
         return [
             " ".join(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"]) if self._owns(process)
         ]
@@ -100,7 +100,7 @@ class Project:
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
-    """Return what the process prints up to the line that contains the text; fail if that never comes."""
+    """Return the output up to the line that contains the text; fail if it never appears."""
     assert process.stdout is not None
     seen = ""
     for line in process.stdout:
@@ -111,7 +111,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
 
 
 def finish(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
-    """Send the signal and return the exit status and what the process still printed."""
+    """Send the signal and return the exit status and the remaining output."""
     process.send_signal(number)
     output, _ = process.communicate(timeout=_PATIENCE_SECONDS)
     return process.returncode, output
@@ -126,7 +126,7 @@ def wait_for(condition: Callable[[], object], failure: str) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Say whether there is such a process; one that has ended and is only still listed does not count."""
+    """Return whether the process exists and has not ended; a zombie does not count."""
     try:
         return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

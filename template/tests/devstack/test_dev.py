@@ -1,4 +1,4 @@
-"""`poe dev`: the whole service starts with one command and leaves nothing behind."""
+"""Tests of `poe dev`: it starts the complete service and leaves no process behind."""
 
 import signal
 import socket
@@ -16,7 +16,7 @@ UNUSED = {"DATABASE_URL": "postgresql://localhost/unused", "QDRANT_URL": "http:/
 
 
 def test_the_service_runs_until_ctrl_c_and_a_second_start_is_refused(project: Project, port: str) -> None:
-    """The panel names address and key, logs follow, another start is an error, Ctrl-C leaves no process."""
+    """The panel shows address and key, logs follow, a second start is an error, Ctrl-C leaves no process."""
     unfinished = project.folder / ".dev" / "postgres" / "data.new"
     unfinished.mkdir(parents=True)
     (unfinished / "half").write_text("what an interrupted first start leaves")
@@ -39,7 +39,7 @@ def test_the_service_runs_until_ctrl_c_and_a_second_start_is_refused(project: Pr
 
 
 def test_a_killed_run_does_not_prevent_the_next_and_a_lost_account_gets_a_new_key(project: Project, port: str) -> None:
-    """After kill -9 the same command works again, with the same data, and only its own processes run."""
+    """After kill -9 the same command works again on the same data, and only its own processes run."""
     first = project.start("dev", "--no-reload", "--port", port)
     read_until(first, STOPS)
     finish(first, signal.SIGKILL)
@@ -51,7 +51,7 @@ def test_a_killed_run_does_not_prevent_the_next_and_a_lost_account_gets_a_new_ke
 
 
 def test_a_dead_child_stops_everything_and_is_named(project: Project, port: str) -> None:
-    """When the worker dies, the user reads its last words and everything else stops."""
+    """When the worker dies, its last output is shown and everything else stops."""
     running = project.start("dev", "--no-reload", "--port", port, **UNUSED)
     read_until(running, STOPS)
     (project.folder / "worker-fails").touch()
@@ -64,7 +64,7 @@ def test_a_dead_child_stops_everything_and_is_named(project: Project, port: str)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_signal_during_the_start_leaves_no_process(project: Project, port: str, number: signal.Signals) -> None:
-    """Before the service is ready, a stop signal ends the start with the usual exit status."""
+    """A stop signal before the service is ready ends the start with the usual exit status."""
     (project.folder / "migrate-hangs").touch()
     starting = project.start("dev", "--no-reload", "--port", port, **UNUSED)
     log = project.folder / ".dev" / "logs" / "migrate.log"
@@ -75,7 +75,7 @@ def test_a_stop_signal_during_the_start_leaves_no_process(project: Project, port
 
 
 def test_a_taken_port_is_a_clear_error(project: Project) -> None:
-    """The message names the option that helps, and nothing is started."""
+    """The message mentions the option that helps, and nothing is started."""
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -88,7 +88,7 @@ def test_a_taken_port_is_a_clear_error(project: Project) -> None:
 
 
 def test_outside_a_project_the_user_learns_where_to_run_it(tmp_path: Path) -> None:
-    """There is nothing to run in an empty folder."""
+    """An empty folder has nothing to run."""
     status, output = Project(tmp_path).run("dev")
     assert status == 1
     assert "src/app" in output

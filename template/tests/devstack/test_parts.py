@@ -1,4 +1,4 @@
-"""What the parts of the stack promise to each other."""
+"""Tests of the stack's parts."""
 
 import io
 import sys
@@ -23,13 +23,13 @@ def test_any_postgres_url_becomes_one_for_asyncpg(scheme: str) -> None:
 
 
 def test_a_url_of_another_database_is_refused() -> None:
-    """The message says what a URL must begin with."""
+    """The message says what a URL must start with."""
     with pytest.raises(DevstackError, match="must begin with postgresql://, not mysql://"):
         asyncpg_url("mysql://host/db")
 
 
 def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
-    """The second call gives the first one's secret."""
+    """The second call returns the same secret."""
     path = tmp_path / "secret"
     assert lasting_secret(path) == lasting_secret(path)
     assert len(path.read_text()) >= 32
@@ -38,17 +38,17 @@ def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) ->
 
 
 def test_a_server_keeps_its_port(tmp_path: Path) -> None:
-    """Clients configured by hand still find it after the next start."""
+    """Clients configured by hand still find the server after a restart."""
     assert lasting_port(tmp_path, "postgres") == lasting_port(tmp_path, "postgres")
 
 
 def test_children_compile_their_imports() -> None:
-    """The setting that would make every start slow is not passed on."""
+    """The setting that disables bytecode caching, and so slows every start, is not inherited."""
     assert clean_environment({"PYTHONDONTWRITEBYTECODE": "1", "HOME": "/"}) == {"HOME": "/"}
 
 
 def test_only_whole_lines_of_a_log_are_shown_behind_the_name(tmp_path: Path) -> None:
-    """A line that is still being written appears once, when it is complete."""
+    """An incomplete line appears once, when it is complete."""
     output = io.StringIO()
     with Processes(tmp_path) as processes:
         child = processes.start("api", ["sleep", "60"])
@@ -64,13 +64,13 @@ def test_only_whole_lines_of_a_log_are_shown_behind_the_name(tmp_path: Path) -> 
 
 
 def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path) -> None:
-    """The message holds the reason, so that nobody has to look for it."""
+    """The message contains the reason."""
     with Processes(tmp_path) as processes, pytest.raises(DevstackError, match=r"(?s)exit status 3.*the reason"):
         processes.complete("migrate", [sys.executable, "-c", "import sys; print('the reason'); sys.exit(3)"])
 
 
 def test_grandchildren_are_stopped_too(tmp_path: Path) -> None:
-    """A child that leaves its own children behind does not leave them to the user."""
+    """Stopping a child also stops the processes that it has started."""
     with Processes(tmp_path) as processes:
         child = processes.start("parent", ["sh", "-c", "sleep 60 & echo $!; wait"])
         processes.wait_until("its child", lambda: child.log.read_text().endswith("\n"))

@@ -1,4 +1,4 @@
-"""`python -m devstack run`: a command gets real servers and its exit status counts."""
+"""Tests of `python -m devstack run`: a command gets real servers, and its exit status is passed on."""
 
 import sys
 
@@ -33,14 +33,14 @@ _GIVEN = {
 
 
 def test_the_command_has_real_servers_and_its_exit_status_is_passed_on(project: Project) -> None:
-    """PostgreSQL has pgvector, the queue answers, the status is the command's, and nothing is left running."""
+    """PostgreSQL has pgvector, the queue answers, the exit status is the command's, and nothing keeps running."""
     status, output = project.run("run", "--tests", "--", sys.executable, "-c", _USE_SERVERS)
     assert (status, output) == (7, "")
     assert project.processes() == []
 
 
 def test_the_data_of_tests_is_thrown_away(project: Project) -> None:
-    """A run with --tests leaves no data, and it removes what a killed one has left."""
+    """A run with --tests leaves no data and removes what a killed run has left."""
     abandoned = project.folder / ".dev" / "tests" / "abandoned"
     abandoned.mkdir(parents=True)
     assert project.run("run", "--tests", "--", "true", **_GIVEN) == (0, "")
@@ -48,7 +48,7 @@ def test_the_data_of_tests_is_thrown_away(project: Project) -> None:
 
 
 def test_servers_that_the_user_names_are_used_and_none_is_started(project: Project) -> None:
-    """The URLs reach the command, in the form that the service takes, and no log of a server is there."""
+    """The command gets the URLs in the service's form, and no server has written a log."""
     status, output = project.run("run", "--", sys.executable, "-c", _SHOW, **_GIVEN)
     assert status == 0
     database, queue, passages = output.splitlines()
@@ -59,7 +59,7 @@ def test_servers_that_the_user_names_are_used_and_none_is_started(project: Proje
 
 
 def test_an_explicit_setting_of_the_service_wins(project: Project) -> None:
-    """APP_ variables are passed on as they are, before the general ones."""
+    """APP_ variables are passed on unchanged and take precedence over the general ones."""
     own = {"APP_JOB_QUEUE__URL": "redis://mine.example/0", "APP_FILE_STORE__FOLDER": "/elsewhere"}
     show = "import os; print(os.environ['APP_JOB_QUEUE__URL'], os.environ['APP_FILE_STORE__FOLDER'])"
     status, output = project.run("run", "--", sys.executable, "-c", show, **_GIVEN, **own)

@@ -1,4 +1,4 @@
-"""People who have documents."""
+"""Fixtures for tests of documents."""
 
 import httpx2
 import pytest
@@ -9,5 +9,5 @@ from tests.http import Person, join
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody whom the tests are about."""
+    """A user who has documents."""
     return await join(client, services, "ada@example.com")

@@ -1,4 +1,4 @@
-"""Ingestions to which something happens on the way."""
+"""Helpers that make something happen in the middle of an ingestion."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ Before = Callable[[int], Awaitable[None]]
 
 
 class WatchedEmbedder(Embedder):
-    """The service's embedder, with something that happens before each call; it is told the call's number."""
+    """The service's embedder with a callback before each call, which receives the call's number."""
 
     def __init__(self, real: Embedder, before: Before) -> None:
         self.__dict__.update(vars(real))
@@ -31,14 +31,14 @@ class WatchedEmbedder(Embedder):
         self.calls = 0
 
     async def embed(self, texts: Sequence[str], *, owner: Hashable = None, within: float | None = None) -> Embeddings:
-        """Embed texts after what happens first."""
+        """Embed texts after the callback."""
         self.calls += 1
         await self._before(self.calls)
         return await super().embed(texts, owner=owner, within=within)
 
 
 class WatchedFiles(LocalFileStore):
-    """The service's files, with something that happens before one is read."""
+    """The service's file store with a callback before a file is read."""
 
     def __init__(self, folder: Path, before: Callable[[], Awaitable[None]]) -> None:
         super().__init__(folder)
@@ -46,29 +46,29 @@ class WatchedFiles(LocalFileStore):
 
     @asynccontextmanager
     async def as_path(self, key: str) -> AsyncIterator[Path]:
-        """Offer the file after what happens first."""
+        """Yield the path of a file after the callback."""
         await self._before()
         async with super().as_path(key) as path:
             yield path
 
 
 async def report(fraction: float) -> None:
-    """Take no notice."""
+    """Ignore the progress."""
 
 
 async def nothing(_: int) -> None:
-    """Let it be embedded."""
+    """Do nothing before an embedding."""
 
 
 def ingestion(services: Services, before: Before = nothing) -> IngestDocument:
-    """Make the service's ingestion, with something that happens before each part is embedded."""
+    """Return the service's ingestion with a callback before each part is embedded."""
     handler = services.job_runner.handlers[INGEST]
     assert isinstance(handler, IngestDocument)
     return replace(handler, embedder=WatchedEmbedder(handler.embedder, before))
 
 
 async def upload(person: Person, content: bytes = TEXT) -> Attempt:
-    """Upload a file; gives the first attempt of its job."""
+    """Upload a file; return the first attempt of its job."""
     accepted = (await person.upload("warranty.txt", content)).json()
     caller = await person.services.auth.ensure_account(person.email)
     payload = {"document_id": accepted["document"]["id"]}
@@ -76,19 +76,19 @@ async def upload(person: Person, content: bytes = TEXT) -> Attempt:
 
 
 async def reindex(person: Person, first: Attempt) -> Attempt:
-    """Ask for another ingestion; gives the first attempt of its job."""
+    """Request another ingestion; return the first attempt of its job."""
     accepted = await person.request("POST", f"/v1/documents/{first.payload['document_id']}/reindex")
     return replace(first, job_id=UUID(accepted.json()["job"]["id"]))
 
 
 async def status(person: Person, attempt: Attempt) -> str:
-    """Look up how far the document is."""
+    """Return the status of the document."""
     found: str = (await person.request("GET", f"/v1/documents/{attempt.payload['document_id']}")).json()["status"]
     return found
 
 
 async def count_vectors(services: Services, owner_id: UUID) -> int:
-    """Count what the vector store has of an owner's documents, with what no search would show."""
+    """Count the vectors of an owner's documents, including those that no search would show."""
     embedder = services.ports.embedder
     query = (await embedder.embed(["warranty"])).vectors[0].tolist()
     return len(await services.ports.vectors.search(VectorQuery(owner_id, embedder.model.identity, query, 1000)))
@@ -97,7 +97,7 @@ async def count_vectors(services: Services, owner_id: UUID) -> int:
 def interpose(
     monkeypatch: pytest.MonkeyPatch, vectors: VectorStore, method: str, happens: Callable[[], Awaitable[None]]
 ) -> None:
-    """Let something happen before a method of the vector store is next called."""
+    """Run a callback before the next call of a vector store method."""
     real = getattr(vectors, method)
 
     async def late(*args: object, **kwargs: object) -> object:

@@ -1,4 +1,4 @@
-"""Cutting text into passages."""
+"""Splitting text into passages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PDFs of which some pages cannot be read, or have no text."""
+"""PDFs with pages that cannot be read or have no text."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from tests.documents.test_reading import MODEL
 from tests.pdf import make_pdf
 
 PAGES = ["Installation needs two screws.", "The warranty lasts 24 months.", "Returns go to Leiden."]
-# pypdf raises another kind of exception for each.
+# pypdf raises a different kind of exception for each.
 FILTERS = [b"NoSuchFilter", b"BrotliDecode", b"JBIG2Decode", b"FlateDecode"]
 
 
 def with_filter(document: bytes, page: str, name: bytes) -> bytes:
-    """Say that a page's content is packed as it is not."""
+    """Declare a filter for a page's content that does not match it."""
     at = document.rindex(b"<< /Length", 0, document.index(page.encode()))
     return document[:at] + b"<< /Filter /" + name + b" /Length" + document[at + len(b"<< /Length") :]
 

@@ -130,7 +130,7 @@ async def test_a_job_that_was_killed_behind_its_last_step_leaves_the_document_as
     accepted = (await ada.upload("warranty.txt", TEXT)).json()
     document_id, job_id = accepted["document"]["id"], accepted["job"]["id"]
     await ada.run_jobs()
-    # Indexed anew, the document would fail.
+    # Indexing the document again would fail.
     for file in settings.file_store.folder.rglob(f"*{document_id}*"):
         file.unlink()
     unsettled = {"state": JobState.QUEUED, "finished_at": None, "enqueued_at": None}

@@ -1,4 +1,4 @@
-"""Reading the text of HTML pages."""
+"""Extracting the text of HTML pages."""
 
 import pytest
 from hypothesis import given, settings, strategies

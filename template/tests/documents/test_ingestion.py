@@ -1,4 +1,4 @@
-"""An ingestion that is overtaken: by a later one, or by the deletion of its document."""
+"""Ingestions overtaken by a later one or by the deletion of their document."""
 
 import asyncio
 from dataclasses import replace

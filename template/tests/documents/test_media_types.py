@@ -1,4 +1,4 @@
-"""Telling what a file is by how it begins."""
+"""Detecting the media type of a file by its beginning and its name."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Ingestions of one document at the same time: what is found has the text that its vector was made of."""
+"""Concurrent ingestions of one document: every passage found has the text that its vector was made from."""
 
 from dataclasses import replace
 
@@ -30,13 +30,13 @@ CALLS = ["list_passages", "delete_passages", "upsert"]
 
 
 def cutting(services: Services, tokens: int) -> IngestDocument:
-    """Make an ingestion whose passages are so long."""
+    """Return an ingestion whose passages have at most `tokens` tokens."""
     handler = ingestion(services)
     return replace(handler, settings=handler.settings.model_copy(update={"passage_tokens": tokens}))
 
 
 async def check_search(services: Services, ada: Person, attempt: Attempt) -> None:
-    """Pass if the document is ready, and each of its passages is what its own text finds first."""
+    """Check that the document is ready and that each passage is the first result for its own text."""
     assert await status(ada, attempt) == "ready"
     caller = Caller(id=attempt.owner_id, scopes=frozenset(Scope))
     everything = await services.retrieval.search("pump", caller=caller, top_k=100)

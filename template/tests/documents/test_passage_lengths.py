@@ -1,4 +1,4 @@
-"""No passage is longer than what the embedding model reads of it."""
+"""No passage is longer than the embedding model's input limit."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ WORDS = "The quick brown fox jumps over the lazy dog, again and again. "
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose tokenizer cuts and pads texts, and adds special tokens."""
+    """A model whose tokenizer truncates and pads texts and adds special tokens."""
     return write_encoder(tmp_path_factory.mktemp("models") / "tiny").folder
 
 

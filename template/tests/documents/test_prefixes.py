@@ -1,4 +1,4 @@
-"""What a model was trained to read before queries and passages reaches the model, and nobody else."""
+"""Query and passage prefixes reach the embedding model and appear nowhere else."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Reading files takes no more time and memory than it is given."""
+"""Reading files stays within its limits on time, memory and text."""
 
 import asyncio
 import sys
@@ -23,13 +23,13 @@ from tests.pdf import make_pdf, make_slow_pdf
 MODEL = load_embedding_model(Path(__file__).parents[2] / "models" / "embedding")
 TOKENIZER = load_tokenizer(MODEL)
 WORDS = "The quick brown fox jumps over the lazy dog, again and again. "
-# The splitter takes a time that grows with the square of it: more than ten minutes.
+# The splitter takes quadratic time: more than ten minutes.
 ENDLESS = ">" * 1_000_000
 
 
 @pytest.fixture
 def reading(tmp_path: Path) -> Reading:
-    """Something to read, which is not there yet."""
+    """A reading of a file that the test has yet to write."""
     return Reading(
         path=tmp_path / "file",
         media_type="text/plain",
@@ -47,11 +47,11 @@ def endless(reading: Reading) -> Reading:
 
 
 def readers() -> Sequence[psutil.Process]:
-    """The processes that read for this one."""
+    """Return the reader processes of this process."""
     return [each for each in psutil.Process().children() if "app.documents.reading" in each.cmdline()]
 
 
-async def reader_is_there() -> psutil.Process:
+async def wait_for_reader() -> psutil.Process:
     async with asyncio.timeout(60):
         while not readers():
             await asyncio.sleep(0.02)
@@ -76,7 +76,7 @@ async def test_a_pdf_keeps_its_pages(reading: Reading) -> None:
 
 async def test_nothing_goes_on_after_a_cancellation(reading: Reading) -> None:
     task = asyncio.create_task(read(endless(reading)))
-    reader = await reader_is_there()
+    reader = await wait_for_reader()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -87,7 +87,7 @@ async def test_a_file_that_takes_too_long_is_given_up_with_its_reader(reading: R
     reading.path.write_bytes(make_slow_pdf())
     slow = replace(reading, media_type="application/pdf", max_pages=5_000, seconds=5)
     task = asyncio.create_task(read(slow))
-    reader = await reader_is_there()
+    reader = await wait_for_reader()
     with pytest.raises(DropJobError, match="longer than 5 seconds, the most that it may; split it"):
         await task
     assert not reader.is_running()
@@ -123,6 +123,6 @@ async def test_a_file_with_too_much_text_is_refused_with_the_remedy(reading: Rea
 
 async def test_a_reader_that_dies_fails_the_attempt(reading: Reading) -> None:
     task = asyncio.create_task(read(endless(reading)))
-    (await reader_is_there()).kill()
+    (await wait_for_reader()).kill()
     with pytest.raises(RuntimeError, match="status -9"):
         await task

@@ -1,4 +1,4 @@
-"""Documents that are indexed anew, all of them at once or while others are searched."""
+"""Reindexing documents, all at once or while others are searched."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
@@ -20,14 +20,14 @@ TEXT = b"The warranty lasts 24 months."
 
 @dataclass(frozen=True, slots=True)
 class DeletingJobs(JobService):
-    """Jobs during whose start another document is deleted by its owner."""
+    """A job service that deletes the doomed documents before it starts a job."""
 
     documents: DocumentService
     owner: Caller
     doomed: list[UUID]
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Start a job, after the deletion."""
+        """Delete the doomed documents, then start the job."""
         while self.doomed:
             await self.documents.delete(self.doomed.pop(), caller=self.owner)
         await super(DeletingJobs, self).enqueue(job_id)
@@ -58,7 +58,7 @@ async def test_all_are_indexed_anew_though_one_is_deleted_meanwhile(ada: Person,
 
 
 async def begin_again(person: Person, document_id: str) -> str:
-    """Have a document indexed anew; gives the job."""
+    """Request that a document is indexed again; return the job."""
     accepted = (await person.request("POST", f"/v1/documents/{document_id}/reindex")).json()
     job_id: str = accepted["job"]["id"]
     return job_id

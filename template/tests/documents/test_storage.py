@@ -1,4 +1,4 @@
-"""What one account may store."""
+"""The storage limit per account."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ FILE = b"The warranty lasts 24 months.\n" * 10
 
 @pytest.fixture(autouse=True)
 def room_for_three(settings: Settings) -> None:
-    """Let every account store three of these files."""
+    """Limit every account to three of these files."""
     settings.documents.max_stored_bytes = 3 * len(FILE)
 
 

@@ -1,4 +1,4 @@
-"""The file that vectors travel in."""
+"""The file format of exported vectors."""
 
 import pytest
 

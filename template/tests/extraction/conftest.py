@@ -1,4 +1,4 @@
-"""The service in front of a provider whose answers the tests write."""
+"""Fixtures: the service with a fake provider whose answers the tests set, and a user."""
 
 import httpx2
 import pytest
@@ -13,7 +13,7 @@ from tests.http import Person, join
 
 @pytest.fixture
 def settings(settings: Settings, provider: FakeProvider, kind: Provider, model: str) -> Settings:
-    """The settings of a service with that provider behind it, whose jobs are tried again at once."""
+    """Settings with the fake provider behind the service and jobs that are retried without delay."""
     return settings.model_copy(
         update={"language_model": provider_settings(provider, kind, model), "jobs": JobsSettings(backoff_base=0)}
     )
@@ -21,5 +21,5 @@ def settings(settings: Settings, provider: FakeProvider, kind: Provider, model: 
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who wants data."""
+    """A user who requests extractions."""
     return await join(client, services, "ada@example.com")

@@ -1,4 +1,4 @@
-"""Texts and the data in them, as the tests use them."""
+"""An invoice text, its schema and the data in it, and helpers for the fake provider."""
 
 import json
 from collections.abc import Callable
@@ -20,11 +20,11 @@ BODY = {"text": TEXT, "schema": SCHEMA}
 
 
 def in_turn(*answers: str | int) -> Callable[[Call], str | int]:
-    """Give one answer after the other; a number is the status of a refusal."""
+    """Return an answer function that gives one answer per call; a number is the status of a refusal."""
     waiting = iter(answers)
     return lambda _: next(waiting)
 
 
 def turns(call: Call) -> list[tuple[str, str]]:
-    """Tell role and text of what a call to OpenAI's protocol holds."""
+    """Return the role and text of each message in a call in OpenAI's protocol."""
     return [(message["role"], message["content"]) for message in call.body["messages"]]

@@ -1,4 +1,4 @@
-"""Many texts at once: each is settled by itself, once, whatever happens to the job."""
+"""Extraction batches: each text is settled independently and once, whatever happens to the job."""
 
 import asyncio
 import json
@@ -93,9 +93,7 @@ async def test_a_text_that_fails_leaves_the_others_alone(ada: Person, provider: 
     assert items[2]["error"]["code"] == "refused_by_model"
 
 
-async def test_what_is_settled_is_not_asked_for_again_when_the_job_is_tried_again(
-    ada: Person, provider: FakeProvider
-) -> None:
+async def test_settled_texts_are_not_requested_again_when_the_job_retries(ada: Person, provider: FakeProvider) -> None:
     down = {3}
     provider.answer = lambda call: 503 if number_of(call) in down else echo(call)
     accepted = await submit(ada)
@@ -167,7 +165,7 @@ async def test_a_job_whose_worker_died_goes_on_with_what_is_not_done(
         while 4 not in map(number_of, provider.calls):
             await asyncio.sleep(0.02)
     job = await read_job(database, job_id)
-    # As after kill -9: the row still says that somebody works on it, and nobody does.
+    # As after kill -9: the row says that a worker holds the job, but none does.
     worker.cancel()
     await asyncio.wait({worker})
     left = [number for number, state in enumerate(states(await read(ada, accepted))) if state != "done"]

@@ -1,4 +1,4 @@
-"""What holds a batch up for a while uses up none of its tries, and what only seems to pass does in the end."""
+"""Which obstacles count as attempts of a batch job: temporary ones do not, persistent ones do in the end."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def try_again(ada: Person, services: Services, job_id: UUID) -> Job:
-    """Have a job tried at once, however long it is to wait."""
+    """Run a job at once, ignoring its backoff, and return its row."""
     await change_job(services.ports.database, job_id, {"run_after": LONG_AGO})
     await ada.run_jobs()
     return await read_job(services.ports.database, job_id)
@@ -34,7 +34,7 @@ def answer_only(number: int) -> Callable[[Call], str | int]:
 
 @pytest.fixture
 def settings(settings: Settings, limits: LimitsSettings) -> Settings:
-    """The settings of a service with limits, a model whose tokens cost something, and no circuit that opens."""
+    """Settings with limits, a model with prices, and a circuit breaker that does not open."""
     usage = UsageSettings.model_validate({"prices": {"steady": {"input": 1000, "output": 1000}}})
     breaker = CircuitBreakerSettings(failures=1000)
     return settings.model_copy(update={"limits": limits, "usage": usage, "circuit_breaker": breaker})
@@ -55,7 +55,7 @@ async def test_a_quota_that_is_used_up_lets_the_rest_wait_for_it_and_uses_up_no_
     for _ in range(7):
         job = await try_again(ada, services, job_id)
         assert (job.state, job.attempt) == ("queued", 0)
-        # The quota says when it is worth while to ask again.
+        # The quota determines when a retry is worthwhile.
         assert job.run_after > datetime.now(UTC) + timedelta(seconds=5)
     assert states(await read(ada, accepted)).count("done") == 2
 

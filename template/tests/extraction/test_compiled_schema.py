@@ -1,4 +1,4 @@
-"""Schemas that callers bring: which are taken, which are refused, and what they find in data."""
+"""Schemas from callers: which are accepted, which are refused, and the faults they find in data."""
 
 import time
 import tracemalloc
@@ -30,7 +30,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def doubling(levels: int) -> dict[str, Any]:
-    """Few lines that unfold into 2 to the power of `levels`."""
+    """Return a short schema that unfolds into 2 to the power of `levels` parts."""
     definitions = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(levels)}
     return schema_of({"$ref": "#/$defs/d0"}, **{"$defs": definitions | {f"d{levels}": {}}})
 

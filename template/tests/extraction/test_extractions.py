@@ -1,4 +1,4 @@
-"""Data from a text, over HTTP, with a provider that answers well, badly or not at all."""
+"""Extractions over HTTP, with a provider that answers well, badly or not at all."""
 
 import asyncio
 import json

@@ -12,7 +12,7 @@ from tests.usage.rows import read_rows
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The settings of a service that has none."""
+    """Settings without a language model provider."""
     return settings.model_copy(update={"language_model": type(settings.language_model)()})
 
 

@@ -1,4 +1,4 @@
-"""Extractions that a person shall look at when the model never gets them right."""
+"""Extractions that go to a reviewer if the model never gets them right."""
 
 import json
 

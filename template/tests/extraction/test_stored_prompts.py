@@ -1,4 +1,4 @@
-"""Extractions by stored prompts, which stay as they were when the request came."""
+"""Extractions with stored prompts: the version that is active when the request arrives is used throughout."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ PATHS = {"/v1/extractions": BODY, "/v1/extractions/batch": BATCH}
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who has written three versions of a prompt and made the first one active."""
+    """An operator who has written three versions of a prompt and activated the first."""
     person = await join(client, services, "op@example.com", *Scope)
     for body in ("Totals are in {currency}.", "Totals are in cents of {currency}.", "A draft for {currency}."):
         draft = {"name": "totals", "text": body, "variables": ["currency"]}

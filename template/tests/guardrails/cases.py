@@ -1,4 +1,4 @@
-"""Cases that people labelled, and how often a check is right about them."""
+"""Cases labelled by people, and the score of a check on them."""
 
 import json
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ FOLDER = Path(__file__).parent / "cases"
 
 @dataclass
 class Score:
-    """What a check got right and wrong."""
+    """Counts of true positives, false positives and misses of a check."""
 
     right: int = 0
     wrong: int = 0
     missed: int = 0
 
     def __str__(self) -> str:
-        """Write precision, recall and the counts as the documentation has them."""
+        """Format precision, recall and the counts as the documentation does."""
         precision, recall = self.right / (self.right + self.wrong), self.right / (self.right + self.missed)
         return f"{precision:.3f} | {recall:.3f} | {self.right} | {self.wrong} | {self.missed}"
 

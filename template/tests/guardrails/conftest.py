@@ -1,4 +1,4 @@
-"""The service in front of a provider whose answers the tests write, with guardrails of the test's choice."""
+"""Fixtures: the service with a fake provider and the guardrails that a test chooses, a user and a reviewer."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ from tests.http import Person, join
 
 @pytest.fixture
 def guardrails() -> dict[str, Any]:
-    """The guardrails of the service, unless a test says otherwise."""
+    """The guardrail settings of the service, unless a test parametrizes them."""
     return {}
 
 
 @pytest.fixture
 def settings(settings: Settings, provider: FakeProvider, guardrails: dict[str, Any]) -> Settings:
-    """The settings of a service with two aliases of that provider, and these guardrails."""
+    """Settings with two aliases of the fake provider and these guardrails."""
     models = LanguageModelSettings.model_validate(
         {
             "providers": {"house": {"protocol": "openai", **connect(provider, "openai")}},
@@ -37,7 +37,7 @@ def settings(settings: Settings, provider: FakeProvider, guardrails: dict[str, A
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who asks."""
+    """A user who asks."""
     return await join(client, services, "ada@example.com")
 
 

@@ -1,4 +1,4 @@
-"""Guardrails that differ from alias to alias."""
+"""Guardrails that differ per alias."""
 
 from typing import Any
 

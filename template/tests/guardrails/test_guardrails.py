@@ -1,4 +1,4 @@
-"""What callers see of the guardrails, through the use cases, OpenAI's client and the log."""
+"""Guardrails as callers see them: in the services, through OpenAI's client, and in the log."""
 
 from contextlib import aclosing
 

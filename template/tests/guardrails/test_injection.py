@@ -1,4 +1,4 @@
-"""The injection screen sees through disguises, leaves quotations alone and is not slowed down by hostile texts."""
+"""The injection screen: it sees through disguises, ignores quotations and stays fast on hostile texts."""
 
 import unicodedata
 

@@ -1,4 +1,4 @@
-"""Texts that are long in all are read in a thread, so that the event loop is free for others meanwhile."""
+"""Guardrails check texts that are long in total in a thread, which keeps the event loop free."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,18 +22,18 @@ LONG = "x" * AT_ONCE
 
 
 class Threads(ThreadPoolExecutor):
-    """Counts what it is given to do."""
+    """An executor that counts its tasks."""
 
     given = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - as inherited
-        """Have something done."""
+        """Count a task and run it."""
         self.given += 1
         return super().submit(fn, *args, **kwargs)
 
 
 class Desk:
-    """Keeps what it is given."""
+    """A review desk that keeps what it is given."""
 
     given: Any = None
 
@@ -45,7 +45,7 @@ class Desk:
 
 @pytest.fixture
 async def threads() -> Threads:
-    """The threads that everything shares."""
+    """The default executor of the event loop, which everything shares."""
     threads = Threads(1)
     asyncio.get_running_loop().set_default_executor(threads)
     return threads

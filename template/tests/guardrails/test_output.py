@@ -1,4 +1,4 @@
-"""An answer that is checked while it is written is judged as if it had come whole."""
+"""Output checks: a streamed answer gets the same verdict as the complete one."""
 
 from itertools import pairwise
 
@@ -53,7 +53,7 @@ def cut(text: str, places: list[int]) -> list[str]:
 
 
 def stream(pieces: list[str], action: Action = "redact") -> tuple[str, bool]:
-    """Say what was passed on, and whether the answer was refused."""
+    """Return the text passed on, and whether the answer was refused."""
     output, passed = guard(action), ""
     try:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""Personal data is found where it is, replaced once, and nothing else is touched."""
+"""Personal data is found, replaced once, and nothing else is changed."""
 
 import string
 from random import Random
@@ -22,7 +22,7 @@ DATA = [
     "MT84 MALT 0110 0001 2345 MTLC AST0 01S",
 ]
 LIKE_AN_IBAN = "be181716-2b0a-4228-aca1-2024fe730f23"
-# Texts that are full of what numbers and addresses are made of.
+# Texts full of the parts that numbers and addresses consist of.
 TEXTS = st.lists(
     st.one_of(
         st.sampled_from([*DATA, *(data[cut:] for data in DATA for cut in (1, 5)), *(data[:-2] for data in DATA)]),
@@ -87,7 +87,7 @@ def test_what_is_not_personal_data_stays_word_for_word(text: str) -> None:
 
 @pytest.mark.parametrize("start", ["", "ba", "be", "ee", "00", "4111"])
 def test_a_uuid_stays_whatever_its_digits(start: str) -> None:
-    # These begin like numbers of Bosnian, Belgian and Estonian accounts, of telephones and of cards.
+    # These begin like Bosnian, Belgian and Estonian account numbers, telephone numbers and card numbers.
     digits = Random(start)  # noqa: S311 - the same digits each time
     for _ in range(10_000):
         uuid = UUID(start + f"{digits.getrandbits(128):032x}"[len(start) :])

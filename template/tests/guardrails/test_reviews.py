@@ -1,4 +1,4 @@
-"""What guardrails send to review: what a reviewer sees of it, and what its owner reads."""
+"""What guardrails send to review: what a reviewer sees and what the owner reads."""
 
 import re
 from typing import Any
@@ -40,7 +40,7 @@ async def ask(person: Person, *contents: str, stream: bool = False) -> httpx2.Re
 
 
 async def in_review(person: Person, response: httpx2.Response) -> dict[str, Any]:
-    """Read the item that a refusal tells of."""
+    """Return the review item that a refusal refers to."""
     assert '"code":"content_filter"' in response.text.replace(" ", "")
     [path] = re.findall(r"It is in review: (/v1/reviews/[0-9a-f-]{36})", response.text)
     item = await person.request("GET", path)
@@ -112,7 +112,7 @@ async def test_a_stream_ends_with_the_item_s_identifier_and_is_metered_as_filter
     ada: Person, rob: Person, services: Services
 ) -> None:
     refused = await ask(ada, "Why?", stream=True)
-    # The status tells it where the refusal is there before the first word.
+    # The status shows it if the refusal comes before the first word.
     assert refused.status_code in {200, 400}
     assert "months" not in refused.text
     assert "[DONE]" not in refused.text
@@ -149,16 +149,16 @@ async def test_of_a_long_conversation_the_end_is_kept(ada: Person) -> None:
     assert (len(item["given"]["messages"]), item["given"]["is_whole"]) == (50, False)
 
 
-class TestFull:
-    """One refusal of an owner may wait."""
+class TestFullQueue:
+    """At most one refusal per owner may wait."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
-        """The settings of such a service."""
+        """Settings with that limit."""
         return settings.model_copy(update={"reviews": ReviewsSettings(max_refusals=1)})
 
     @pytest.mark.parametrize("guardrails", [INPUT])
-    async def test_beyond_that_a_request_is_refused_and_not_kept(
+    async def test_further_requests_are_refused_but_not_kept(
         self, ada: Person, rob: Person, services: Services, client: httpx2.AsyncClient
     ) -> None:
         first = await in_review(ada, await ask(ada, ATTACK))
@@ -169,8 +169,8 @@ class TestFull:
         await in_review(ada, await ask(ada, ATTACK))
 
 
-class NoDesk:
-    """A queue that cannot be reached."""
+class UnreachableDesk:
+    """A review desk that cannot be reached."""
 
     async def submit(self, reason: str, given: Any, output: str | None, *, owner_id: UUID) -> UUID | None:  # noqa: ANN401 - JSON
         """Fail."""
@@ -180,7 +180,7 @@ class NoDesk:
 async def test_what_cannot_be_kept_for_a_reviewer_is_not_let_through() -> None:
     model, usage = FakeLanguageModel(["These are guaranteed ", "returns", " now"]), FakeUsage()
     for settings, content, asked in ((INPUT, ATTACK, 0), (OUTPUT, "Why?", 1)):
-        guardrails = Guardrails(CheckSettings.model_validate(settings), desk=NoDesk())
+        guardrails = Guardrails(CheckSettings.model_validate(settings), desk=UnreachableDesk())
         service = ChatService({"default": model}, usage, ChatSettings(), FakePrompts(), guardrails)
         with pytest.raises(UnavailableError):
             await service.complete(

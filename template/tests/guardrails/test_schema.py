@@ -1,4 +1,4 @@
-"""Answers that are held to the JSON Schema of their request."""
+"""The `schema` guardrail: answers must fit the JSON Schema of their request."""
 
 from typing import Any
 

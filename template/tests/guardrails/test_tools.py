@@ -1,4 +1,4 @@
-"""Functions and shapes of answers are read by the model, so they are counted and checked as messages are."""
+"""Tools and response formats, which the model reads, are counted and checked like messages."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,8 +24,8 @@ def schema(description: str) -> dict[str, Any]:
     return {"type": "object", "properties": {"city": {"description": description}}}
 
 
-def saying(text: str) -> dict[str, ModelRequest]:
-    """Say a text in each place that a model reads beside what is said."""
+def requests_with(text: str) -> dict[str, ModelRequest]:
+    """Return requests with the text in each place that a model reads other than message contents."""
     call = Message("assistant", "", [ToolCall("1", "find", "{}")])
     return {
         "tool": replace(HELLO, tools=[Tool("find", text)]),
@@ -40,7 +40,7 @@ def saying(text: str) -> dict[str, ModelRequest]:
 
 
 async def ask(request: ModelRequest, **settings: object) -> ModelRequest:
-    """Ask under such guardrails; gives what the model was asked."""
+    """Ask with these guardrail settings; return the request that the model received."""
     model = FakeLanguageModel(["Yes."])
     guardrails = Guardrails(GuardrailSettings.model_validate(settings))
     service = ChatService({"default": model}, FakeUsage(), ChatSettings(), FakePrompts(), guardrails)
@@ -49,9 +49,9 @@ async def ask(request: ModelRequest, **settings: object) -> ModelRequest:
     return asked
 
 
-@pytest.mark.parametrize("place", saying(""))
+@pytest.mark.parametrize("place", requests_with(""))
 async def test_all_that_a_model_reads_is_estimated_and_counts_for_its_length(place: str) -> None:
-    request = saying(LONG)[place]
+    request = requests_with(LONG)[place]
     assert 1000 <= Meter("chat.completions", "fake:model", request).expect().input_tokens <= 1050
     with pytest.raises(GuardrailRefusedError, match="`length`"):
         await ask(request, max_input_characters=4000)
@@ -59,10 +59,10 @@ async def test_all_that_a_model_reads_is_estimated_and_counts_for_its_length(pla
 
 
 @pytest.mark.parametrize("text", [ADDRESS, NUMBER])
-@pytest.mark.parametrize("place", saying(""))
+@pytest.mark.parametrize("place", requests_with(""))
 async def test_personal_data_is_found_wherever_a_model_would_read_it(place: str, text: str) -> None:
     with pytest.raises(GuardrailRefusedError, match="`pii`"):
-        await ask(saying(text)[place], input={"pii": "refuse"})
+        await ask(requests_with(text)[place], input={"pii": "refuse"})
 
 
 async def test_descriptions_are_redacted_and_schemas_are_not() -> None:

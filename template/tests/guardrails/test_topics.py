@@ -1,4 +1,4 @@
-"""Topics are told by the model that ships, and judged of what a user newly says alone."""
+"""The `topics` guardrail: it uses the bundled embedding model and judges only the user's newest message."""
 
 from collections.abc import Sequence
 from uuid import UUID

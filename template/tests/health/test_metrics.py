@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""Tests of the metrics endpoint."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ async def scrape(client: httpx2.AsyncClient) -> Samples:
 
 
 def requests(samples: Samples, **labels: str) -> float:
-    """Count requests of which these labels are true, whatever the others are."""
+    """Return the number of requests with these labels."""
     wanted, name = set(labels.items()), "http_server_request_duration_seconds_count"
     return sum(value for (metric, given), value in samples.items() if metric == name and wanted <= given)
 
@@ -102,7 +102,7 @@ async def test_it_can_be_switched_off(settings: Settings) -> None:
 
 
 def test_the_documentation_has_every_metric() -> None:
-    """The names are looked for in the code, so that one that nothing has been told yet counts, too."""
+    """Metric names are read from the code, because a metric without values is not exposed."""
     code = "\n".join(path.read_text() for path in (DOCUMENT.parents[1] / "src").rglob("*.py"))
     made = set(re.findall(r'create_\w+\(\s*"(app_\w+)"', code))
     told = set(re.findall(r"^\| `(app_\w+)`", DOCUMENT.read_text(), re.MULTILINE))

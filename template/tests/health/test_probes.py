@@ -1,4 +1,4 @@
-"""Probes over HTTP."""
+"""Tests of the health probes over HTTP."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Folders of embedding models with a graph of the tests' own, and a tokenizer that adds special tokens."""
+"""Folders of embedding models with a test graph and a tokenizer that adds special tokens."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ MAX_TOKENS = 32
 
 
 def bracketing_tokenizer() -> Tokenizer:
-    """Make one that cuts and pads texts as published ones do, and puts each between two special tokens."""
+    """Return a tokenizer that truncates and pads as published ones do and adds two special tokens to each text."""
     made: Tokenizer = Tokenizer.from_file(str(SHIPPED / "tokenizer.json"))
     made.post_processor = TemplateProcessing(single="[PAD] $0 [UNK]", special_tokens=[("[PAD]", 0), ("[UNK]", 1)])
     made.enable_truncation(MAX_TOKENS)
@@ -26,7 +26,7 @@ def bracketing_tokenizer() -> Tokenizer:
 
 
 def write_encoder(folder: Path, graph: onnx.ModelProto | None = None, **declared: Any) -> EmbeddingModel:  # noqa: ANN401 - what a manifest may hold
-    """Write a model folder, without a graph if there is none, and read it."""
+    """Write a model folder, with a graph if one is given, and load its manifest."""
     folder.mkdir(parents=True)
     bracketing_tokenizer().save(str(folder / "tokenizer.json"))
     if graph is not None:

@@ -1,4 +1,4 @@
-"""A model that does what a test plants in it."""
+"""A real model that runs a fault injected by the test."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,14 +18,14 @@ from app.vision.detector import open_detector
 
 @dataclass
 class Mischief:
-    """What is planted: called before each run; it may raise, or wait."""
+    """The injected fault: called before each run; it may raise or wait."""
 
     strike: Callable[[], object] = object
 
 
 @dataclass
 class FaultySession:
-    """A real model with mischief planted before it."""
+    """A real model that runs the injected fault before each batch."""
 
     session: ModelSession
     mischief: Mischief
@@ -47,14 +47,14 @@ class FaultySession:
         return self.session.outputs
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute, unless the mischief prevents it."""
+        """Run the model, unless the fault raises."""
         self.mischief.strike()
         return self.session.run(inputs)
 
 
 @asynccontextmanager
-async def planted(application: FastAPI, settings: Settings) -> AsyncIterator[Mischief]:
-    """Let a started service use models with mischief planted in them, for texts and for pictures."""
+async def serve_faulty_models(application: FastAPI, settings: Settings) -> AsyncIterator[Mischief]:
+    """Replace the started service's models for texts and pictures with ones that have faults injected."""
     services: Services = application.state.services
     ports, mischief = services.ports, Mischief()
     eyes = services.detections.detector.model

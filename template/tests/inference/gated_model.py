@@ -1,4 +1,4 @@
-"""A model that runs when a test lets it."""
+"""A model that runs when a test allows it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,10 +16,10 @@ PATIENCE = 30.0
 
 @dataclass
 class GatedModel:
-    """Squares numbers, a batch for each `allow`; `mischief` may raise on the way.
+    """Squares numbers, one batch for each `allow`; `mischief` may raise.
 
     Attributes:
-        batches: payloads of every batch that was begun.
+        batches: payloads of every batch that has begun.
     """
 
     mischief: Callable[[Sequence[Any]], object] = id
@@ -36,7 +36,7 @@ class GatedModel:
         return [payload * payload for payload in payloads]
 
     def allow(self, batches: int = 10_000) -> None:
-        """Let so many batches run to their end."""
+        """Let this many batches finish."""
         self._gate.release(batches)
 
     async def begun(self) -> None:
@@ -48,14 +48,14 @@ class GatedModel:
 async def batcher_of(
     *models: GatedModel, rows: int = 100, units: int = 10_000, seconds: float = 0.001, grace: float = PATIENCE
 ) -> AsyncIterator[Batcher]:
-    """A batcher with a lane for each model, and batches that are believed to take so many seconds."""
+    """Open a batcher with a lane for each model, whose batches are assumed to take this many seconds."""
     curve = LatencyCurve.assumed(units, seconds, lanes=len(models))
     async with open_batcher("test", [model.run for model in models], curve, rows=rows, grace=grace) as batcher:
         yield batcher
 
 
 async def queued(batcher: Batcher, *payloads: int, size: int = 1, **options: Any) -> "asyncio.Task[list[Any]]":  # noqa: ANN401
-    """Submit payloads and return when they wait, with the task that will have their results."""
+    """Submit payloads and return once they are queued, with the task that returns their results."""
 
     async def submit() -> list[Any]:
         return (await batcher.submit(payloads, [size] * len(payloads), **options)).results
@@ -66,7 +66,7 @@ async def queued(batcher: Batcher, *payloads: int, size: int = 1, **options: Any
 
 
 async def occupied(batcher: Batcher, model: GatedModel) -> "asyncio.Task[list[Any]]":
-    """Keep the model's lane busy with a batch of its own, until it is allowed."""
+    """Submit a batch that occupies the model's lane until it is allowed."""
     task = await queued(batcher, 0, owner="occupier")
     await model.begun()
     return task

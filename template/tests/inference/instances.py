@@ -1,4 +1,4 @@
-"""Instances of this service in processes of their own, which a test starts, kills and starts again."""
+"""Instances of this service in separate processes, which a test starts, kills and restarts."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ def _free_port() -> int:
 
 @dataclass
 class Instance:
-    """A service on a port of its own, with these environment variables beside the test's."""
+    """A service on its own port, with these environment variables in addition to the test's."""
 
     environment: Mapping[str, str]
     log: Path
@@ -40,10 +40,10 @@ class Instance:
         return f"http://{self.host}"
 
     def start(self) -> None:
-        """Start it; `ready` waits until it serves."""
+        """Start the process; `ready` waits until it serves."""
         serve = ["uvicorn", "--factory", "app.main:create_app", "--port", str(self.port), "--log-level", "warning"]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - an instance that the test signals by its number
+            self.process = subprocess.Popen(  # noqa: S603 - an instance that the test signals by its id
                 [sys.executable, "-m", *serve],
                 cwd=ROOT,
                 env=os.environ | dict(self.environment),

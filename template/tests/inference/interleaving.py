@@ -1,4 +1,4 @@
-"""Callers who come, wait together and leave in any order, and whether what they get is what each would get alone."""
+"""A check that concurrent callers, who may cancel at any time, get the same results as each would get alone."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from app.inference.latency_curve import LatencyCurve
 
 @dataclass(frozen=True)
 class Call:
-    """One caller's request, and when, in turns of the event loop, it comes and is given up."""
+    """One caller's request, with the event loop turns at which it is sent and cancelled."""
 
     owner: str
     payloads: Sequence[Any]
@@ -26,7 +26,7 @@ class Call:
 def calls_of(
     payload: st.SearchStrategy[Any], *, payloads: int = 6, calls: int = 12
 ) -> st.SearchStrategy[Sequence[Call]]:
-    """Draw calls, at most so many, each with at most so many payloads."""
+    """Draw at most this many calls, each with at most this many payloads."""
     call = st.builds(
         Call,
         st.sampled_from(["ada", "bob", "cy"]),
@@ -39,14 +39,14 @@ def calls_of(
 
 @dataclass(frozen=True)
 class Shared:
-    """A model, and how it is shared.
+    """A model and how callers share it.
 
     Attributes:
         run: the model.
-        curve: how many lanes there are, and how much may run at once.
-        rows: items that may run together.
-        size: tells the length of a payload.
-        read: makes an array of a result.
+        curve: the number of lanes, and the limit of a batch.
+        rows: the most items of a batch.
+        size: returns the length of a payload.
+        read: converts a result to an array.
     """
 
     run: Run
@@ -57,11 +57,11 @@ class Shared:
 
 
 def compare_with_single(calls: Sequence[Call], shared: Shared, *, tolerance: float) -> None:
-    """Let calls share lanes, and hold each result against that of its payload in a batch of its own.
+    """Run calls on shared lanes and compare each result with that of its payload in its own batch.
 
     Args:
-        calls: what comes, and when.
-        shared: what runs it.
+        calls: the calls and their timing.
+        shared: the model that runs them.
         tolerance: the largest difference, in the result's own unit.
     """
     answers = asyncio.run(_ask_all(calls, shared))

@@ -1,4 +1,4 @@
-"""Small graphs that take and give tensors, and folders that register them."""
+"""Small graphs with tensors as inputs and outputs, and folders that register them."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def _graph(
 
 
 def affine(slope: float = 2.0, rows: int | str | None = "batch") -> onnx.ModelProto:
-    """Build `y = slope * x + 1`, three numbers a row."""
+    """Build `y = slope * x + 1`, with three numbers per row."""
     nodes = [helper.make_node("Mul", ["x", "slope"], ["scaled"]), helper.make_node("Add", ["scaled", "one"], ["y"])]
     shapes: Shape = [rows, 3]
     constants = {"slope": np.array(slope, np.float32), "one": np.array(1, np.float32)}
@@ -62,7 +62,7 @@ def centred() -> onnx.ModelProto:
 
 
 def listwise() -> onnx.ModelProto:
-    """Build `y = mean of x - mean of all rows`, of whole numbers: scores of candidates beside each other."""
+    """Build `y = mean of x - mean of all rows`, of integers: scores of candidates relative to each other."""
     nodes = [
         helper.make_node("Cast", ["x"], ["numbers"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["numbers", "of row"], ["score"]),
@@ -74,14 +74,14 @@ def listwise() -> onnx.ModelProto:
 
 
 def likeness() -> onnx.ModelProto:
-    """Build a graph that tells of each text whether it is that of the first row."""
+    """Build a graph that compares each text with that of the first row."""
     nodes = [helper.make_node("Gather", ["x", "zero"], ["first"]), helper.make_node("Equal", ["x", "first"], ["y"])]
     shapes: Shape = ["batch", 1]
     return _graph(nodes, {"x": ("BYTES", shapes)}, {"y": ("BOOL", shapes)}, zero=np.array([0], np.int64))
 
 
 def lookup(length: str = "length") -> onnx.ModelProto:
-    """Build a table of four entries: the graph fails on any other index."""
+    """Build a table of four entries; any other index is an error."""
     node = helper.make_node("Gather", ["table", "index"], ["value"])
     table = np.array([10, 20, 30, 40], np.float32)
     shapes: Shape = ["batch", length]
@@ -89,7 +89,7 @@ def lookup(length: str = "length") -> onnx.ModelProto:
 
 
 def masked_sum() -> onnx.ModelProto:
-    """Build the sum of each row's numbers where a mask of the same shape is not 0, and the row's length."""
+    """Build each row's sum where a mask of the same shape is not 0, and its reciprocal."""
     nodes = [
         helper.make_node("Cast", ["mask"], ["weights"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["x", "weights"], ["kept"]),
@@ -103,7 +103,7 @@ def masked_sum() -> onnx.ModelProto:
 
 
 def echo() -> onnx.ModelProto:
-    """Build a graph that gives back one tensor of every type."""
+    """Build a graph that returns one tensor of every type."""
     nodes = [helper.make_node("Identity", [kind], [f"{kind} again"]) for kind in TYPES]
     shapes: Shape = ["batch", "length"]
     inputs = {kind: (kind, shapes) for kind in TYPES}
@@ -111,7 +111,7 @@ def echo() -> onnx.ModelProto:
 
 
 def growing() -> onnx.ModelProto:
-    """Build a graph that counts to `n` by making that many ones: how much memory it takes is for its caller to say."""
+    """Build a graph that counts to `n` by allocating that many ones, so that the caller controls its memory use."""
     nodes = [
         helper.make_node("Expand", ["one", "n"], ["ones"]),
         helper.make_node("ReduceSum", ["ones", "axes"], ["y"], keepdims=1),
@@ -121,7 +121,7 @@ def growing() -> onnx.ModelProto:
 
 
 def register(models: Path, name: str, graph: onnx.ModelProto, version: str = "1", **changes: object) -> Path:
-    """Write a graph and the manifest that registers it into a folder of their own."""
+    """Write a graph and its manifest into a new folder."""
     folder = models / f"{name}-{version}"
     folder.mkdir(parents=True)
     onnx.save(graph, folder / "model.onnx")

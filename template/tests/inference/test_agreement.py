@@ -1,4 +1,4 @@
-"""Vectors do not depend on who else asks, when, or who goes away."""
+"""Tests that a vector does not depend on concurrent requests, their timing or their cancellation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from app.inference.ports import ModelSession
 from tests.inference.interleaving import Call, Shared, calls_of, compare_with_single
 
 MODEL = Path(__file__).parents[2] / "models" / "embedding" / "model.onnx"
-# Sums over other lengths of padding are rounded otherwise.
+# Rounding depends on the length of the padding.
 TOLERANCE = 1e-5
 
 TEXT = st.lists(st.integers(1, 20_000), min_size=1, max_size=80)

@@ -1,4 +1,4 @@
-"""Which work runs together after something has failed."""
+"""Tests of the rules for what runs in one batch after a failure."""
 
 from app.inference.batch_policy import MAX_ISOLATED, BatchPolicy
 from app.inference.fair_queue import BatchLimit, Item

@@ -1,4 +1,4 @@
-"""Requests that share a model."""
+"""Tests of batching: requests that share a model."""
 
 import asyncio
 
@@ -88,7 +88,7 @@ async def test_work_that_is_not_begun_by_its_deadline_is_dropped_and_never_runs(
     assert model.batches == [[0]]
 
 
-async def test_who_waits_for_a_batch_that_does_not_end_is_told_and_the_model_is_not_ready_until_it_does() -> None:
+async def test_callers_of_a_stuck_batch_get_an_error_and_the_model_is_not_ready_until_it_ends() -> None:
     model = GatedModel()
     async with batcher_of(model) as batcher:
         stuck = await queued(batcher, 5, within=0.2)
@@ -127,7 +127,7 @@ async def test_what_cannot_be_ready_in_time_is_refused_at_once_with_the_time_to_
     async with batcher_of(model, rows=1, units=1, seconds=100) as batcher:
         first = await occupied(batcher, model)
         waiting = [await queued(batcher, number) for number in range(10)]
-        # 100 seconds for what runs and 1,000 for what waits, a quarter more to be safe, 100 for itself; 700 are given.
+        # 100 seconds for the running batch, 1,000 for the queue, a quarter as margin, 100 for itself; 700 are allowed.
         with pytest.raises(OverloadedError) as refused:
             await batcher.submit([1], [1], within=700)
         assert 650 <= int(refused.value.headers["Retry-After"]) <= 776

@@ -1,4 +1,4 @@
-"""How sessions are divided into lanes."""
+"""Tests of how many sessions and threads a model gets."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +13,7 @@ from app.inference.ports import ModelSession, Tensor, TensorSpec
 
 @dataclass
 class Session:
-    """A session that knows how many threads it was given."""
+    """A session that records its number of threads."""
 
     threads: int
     provider: str = "CPUExecutionProvider"
@@ -22,20 +22,20 @@ class Session:
     outputs: Sequence[TensorSpec] = ()
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Compute nothing."""
+        """Return nothing."""
         return []
 
 
 @dataclass
 class Opener:
-    """Opens sessions and counts those that are open, now and at most."""
+    """Opens sessions and counts the open ones, now and at most."""
 
     provider: str = "CPUExecutionProvider"
     open: int = 0
     most: int = 0
 
     def __call__(self, threads: int) -> AbstractAsyncContextManager[ModelSession]:
-        """Open one."""
+        """Open a session."""
         return self._opened(threads)
 
     @asynccontextmanager

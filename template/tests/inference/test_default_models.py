@@ -1,4 +1,4 @@
-"""The models of requests that name none, or `default`."""
+"""Tests of the models for requests that give no model, or `default`."""
 
 from pathlib import Path
 from typing import Any

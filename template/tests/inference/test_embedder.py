@@ -1,4 +1,4 @@
-"""The embedding model that ships with the service."""
+"""Tests of the embedder and of the embedding model that the service ships with."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class LongVectors:
     outputs: Sequence[TensorSpec] = ()
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Answer with 7 everywhere."""
+        """Return vectors of sevens."""
         return [np.full((len(inputs["input_ids"]), self.dimension), 7, dtype=np.float32)]
 
 
@@ -69,10 +69,10 @@ async def test_what_the_model_cannot_embed_in_time_is_refused_before_it_is_token
 
     @dataclass
     class Waiting(LongVectors):
-        """Waits for calm."""
+        """A model that waits for the event `calm`."""
 
         def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-            """Compute once it is calm."""
+            """Wait, then compute."""
             begun.set()
             calm.wait(30)
             return super().run(inputs)

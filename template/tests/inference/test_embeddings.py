@@ -1,4 +1,4 @@
-"""Embeddings and models over HTTP, in OpenAI's shape."""
+"""Tests of the OpenAI-compatible endpoints for embeddings and models."""
 
 import base64
 import re
@@ -97,7 +97,7 @@ async def test_the_models_own_dimension_may_be_named_and_another_is_refused_with
 
 @pytest.fixture
 def matryoshka(services: Services) -> None:
-    """Let the service's model be one that may be cut to 64 dimensions."""
+    """Replace the service's model by one whose vectors may be cut to 64 dimensions."""
     embedder = services.ports.embedder
     embedder.model = replace(embedder.model, matryoshka_dimensions=(64,))
 

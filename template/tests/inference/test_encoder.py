@@ -1,4 +1,4 @@
-"""Encoders as they are published: with prefixes, with more inputs, with a vector for each token."""
+"""Tests of encoders as they are published: with prefixes, with more inputs, with a vector per token."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,7 +26,7 @@ TABLE = np.random.default_rng(7).normal(size=(bracketing_tokenizer().get_vocab_s
 
 
 def token_vectors(*, with_types: bool = False, with_first: bool = False) -> onnx.ModelProto:
-    """Build a graph that gives each token its vector; with types, it gives something else where they are not 0."""
+    """Build a graph that returns a vector per token; with types, tokens of a type other than 0 get another vector."""
     names = ["input_ids", "attention_mask", *(["token_type_ids"] if with_types else [])]
     inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "length"]) for name in names]
     nodes = [helper.make_node("Gather", ["table", "input_ids"], ["looked_up"])]
@@ -48,7 +48,7 @@ def token_vectors(*, with_types: bool = False, with_first: bool = False) -> onnx
 
 @pytest.fixture
 def opener(settings: Settings) -> Opener:
-    """What opens a model that has been written."""
+    """Return a function that opens a written model."""
 
     @asynccontextmanager
     async def opened(model: EmbeddingModel) -> AsyncIterator[Embedder]:

@@ -1,4 +1,4 @@
-"""Turns and batches, without threads."""
+"""Tests of the fair queue, without threads."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ ARRIVALS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 500)), min_
 
 
 def limit(rows: int = 1000, units: int = 1_000_000, *, overhead: float = 0.0) -> BatchLimit:
-    """A limit for a model that takes a second for each unit, and some for each batch."""
+    """Return the limit of a model that takes a second per unit and a fixed time per batch."""
     return BatchLimit(rows, units, lambda size: overhead + size)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a model stays with those it happens to: the service stays ready, and recovers."""
+"""Tests of faults in and around models: they affect only the requests they happen to, and the service recovers."""
 
 import asyncio
 import shutil
@@ -14,7 +14,7 @@ from app.bootstrap import Services, open_ports
 from app.errors import StartupError
 from app.settings import Settings
 from tests.http import Person, join
-from tests.inference.faulty_session import planted
+from tests.inference.faulty_session import serve_faulty_models
 from tests.vision.drawings import base64, encode, shapes
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +31,8 @@ async def ask(person: Person, what: tuple[str, dict[str, Any]]) -> httpx2.Respon
     return await person.request("POST", what[0], json=what[1])
 
 
-def told(response: httpx2.Response) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Read an answer, without how long it took."""
+def body_of(response: httpx2.Response) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a response's body without its timings."""
     assert response.status_code == 200, response.text
     return {name: value for name, value in response.json().items() if name != "inference_time_ms"}
 
@@ -71,15 +71,15 @@ async def test_a_fault_in_a_lane_fails_its_request_and_none_after_it(
     def strike() -> None:
         raise fault
 
-    async with planted(application, settings) as mischief:
-        before = told(await ask(ada, what))
+    async with serve_faulty_models(application, settings) as mischief:
+        before = body_of(await ask(ada, what))
         for _ in range(3):
             mischief.strike = strike
             failed = await ask(ada, what)
             assert (failed.status_code, code_of(failed)) == (502, "request_refused")
             assert await is_ready(ada)
             mischief.strike = object
-            assert told(await ask(ada, what)) == before
+            assert body_of(await ask(ada, what)) == before
 
 
 @pytest.mark.parametrize("what", [EMBEDDING, DETECTION], ids=["embeddings", "detections"])
@@ -94,8 +94,8 @@ async def test_in_a_storm_of_deadlines_the_service_stays_ready_and_recovers(
         begun.set()
         calm.wait(60)
 
-    async with planted(application, hurried) as mischief:
-        before = told(await ask(ada, what))
+    async with serve_faulty_models(application, hurried) as mischief:
+        before = body_of(await ask(ada, what))
         mischief.strike = strike
         storm = [asyncio.create_task(ask(ada, what))]
         await asyncio.to_thread(begun.wait, 60)
@@ -109,14 +109,14 @@ async def test_in_a_storm_of_deadlines_the_service_stays_ready_and_recovers(
                 assert code_of(answer) == "overloaded"
                 assert int(answer.headers["Retry-After"]) >= 1
             else:
-                assert told(answer) == before
+                assert body_of(answer) == before
         assert {answer.status_code for answer in answers} == {200, 503}
-        assert told(await ask(ada, what)) == before
+        assert body_of(await ask(ada, what)) == before
         assert await is_ready(ada)
 
 
 class TestSwappedFiles:
-    """A service whose model files somebody writes over while it runs."""
+    """A service whose model files are overwritten while it runs."""
 
     @pytest.fixture
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:
@@ -133,9 +133,9 @@ class TestSwappedFiles:
     async def test_answers_are_those_of_the_model_that_was_opened_and_the_next_start_is_refused(
         self, settings: Settings, ada: Person, tmp_path: Path, content: bytes
     ) -> None:
-        before = [told(await ask(ada, what)) for what in (EMBEDDING, DETECTION)]
+        before = [body_of(await ask(ada, what)) for what in (EMBEDDING, DETECTION)]
         spoil(tmp_path, content)
-        assert [told(await ask(ada, what)) for what in (EMBEDDING, DETECTION)] == before
+        assert [body_of(await ask(ada, what)) for what in (EMBEDDING, DETECTION)] == before
         assert await is_ready(ada)
         with pytest.raises(StartupError, match="sha256"):
             async with open_ports(settings):

@@ -1,4 +1,4 @@
-"""What strangers send to break a model's lane: a 4xx each, and the next request is served as the one before."""
+"""Tests that hostile inputs are answered with a 4xx and do not affect the next request."""
 
 import json
 from typing import Any

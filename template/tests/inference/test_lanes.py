@@ -1,4 +1,4 @@
-"""The threads that run batches."""
+"""Tests of the threads that run batches."""
 
 import asyncio
 import math
@@ -108,7 +108,7 @@ def run_no_thirteen(payloads: Sequence[int]) -> None:
         raise OutOfMemoryError("Too much.", retry_after=1)
 
 
-async def test_who_alone_takes_more_memory_than_there_is_is_told_and_makes_no_batches_of_others_smaller() -> None:
+async def test_a_caller_who_exceeds_the_memory_is_refused_and_does_not_shrink_the_batches_of_others() -> None:
     model = GatedModel(run_no_thirteen)
     model.allow()
     async with batcher_of(model) as batcher:

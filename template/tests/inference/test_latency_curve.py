@@ -1,4 +1,4 @@
-"""What is known about how long a model takes."""
+"""Tests of latency curves and of the forecasts based on them."""
 
 from threading import Barrier
 from time import sleep

@@ -1,4 +1,4 @@
-"""How much memory is left, as Linux tells it."""
+"""Tests of reading the available memory on Linux."""
 
 import platform
 import resource
@@ -50,7 +50,7 @@ def resident_bytes() -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep less")
 def test_what_was_freed_is_given_back() -> None:
     blocks = [b"x" * 100_000 for _ in range(1000)]
-    # Some stay, so that what lies between them does not go back by itself.
+    # Some stay allocated, so that the memory between them is not returned automatically.
     kept = blocks[::50]
     del blocks
     held = resident_bytes()

@@ -1,4 +1,4 @@
-"""OpenAI's own client, as it is, against the service on a real socket."""
+"""Tests of the service with OpenAI's own client over a real socket."""
 
 import asyncio
 import socket
@@ -23,7 +23,7 @@ TEXTS = ["How long is the warranty?", "The warranty lasts 24 months.", "Boil the
 
 @dataclass(frozen=True)
 class Account:
-    """What a client has to be told."""
+    """What a client needs to connect."""
 
     base_url: str
     api_key: str
@@ -31,7 +31,7 @@ class Account:
 
 @pytest.fixture
 async def account(application: FastAPI, services: Services) -> AsyncIterator[Account]:
-    """A key for the started service, and its address on the loopback."""
+    """Serve the application on loopback and create a key."""
     config = uvicorn.Config(application, lifespan="off", ws="none", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -42,7 +42,7 @@ async def account(application: FastAPI, services: Services) -> AsyncIterator[Acc
 
 
 async def key_of(services: Services) -> str:
-    """Make a key that may do everything."""
+    """Create a key with all scopes of an account."""
     caller = await services.auth.ensure_account("ada@example.com")
     return (await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
 
@@ -60,7 +60,7 @@ def embedder(services: Services) -> Embedder:
 
 @pytest.fixture
 async def expected(embedder: Embedder) -> NDArray[np.float32]:
-    """What the model itself makes of the texts."""
+    """Return the vectors that the model itself computes for the texts."""
     return (await embedder.embed(TEXTS)).vectors
 
 

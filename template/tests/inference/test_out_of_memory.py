@@ -1,4 +1,4 @@
-"""A model that has no memory left for what somebody sends: 503 for that caller, and nothing for the others."""
+"""Tests that a request the model has no memory for gets a 503 and affects no other."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from app.settings import Settings
 from tests.http import Person, join
 from tests.inference.tensor_graphs import growing, register
 
-# Four terabytes of numbers: no system promises them.
+# Four terabytes of numbers, which no system allocates.
 TOO_MANY = 1_000_000_000_000
 
 

@@ -1,4 +1,4 @@
-"""What manifests say that their models may run on."""
+"""Tests of the execution providers that manifests may require."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Refused requests, and models that are gone, leave memory at once, not at the next full garbage collection."""
+"""Tests that refused requests and unloaded models are freed at once, not at the next full garbage collection."""
 
 import asyncio
 import gc
@@ -32,7 +32,7 @@ from tests.reranking.graphs import cross_encoder, register_cross_encoder
 
 
 class Payload(float):
-    """A number that tells when nobody holds it any more."""
+    """A number that can be weakly referenced."""
 
     __slots__ = ("__weakref__",)
 
@@ -45,24 +45,24 @@ def _no_collections() -> Iterator[None]:
     gc.enable()
 
 
-async def stay() -> Message:
-    """Be a client that waits for its answer."""
+async def never_disconnect() -> Message:
+    """Receive as a client that never disconnects."""
     await asyncio.Event().wait()
     return {"type": "http.disconnect"}
 
 
-async def told(batcher: Batcher, payload: Payload, within: float | None = None) -> type[AppError] | None:
-    """Submit a payload as a request does, and return the kind of error that comes of it."""
+async def error_of(batcher: Batcher, payload: Payload, within: float | None = None) -> type[AppError] | None:
+    """Submit a payload as a request does, and return the type of the error, if any."""
     try:
         work = batcher.submit([payload], [1], within=within)
-        await while_connected(Request({"type": "http"}, stay), work)
+        await while_connected(Request({"type": "http"}, never_disconnect), work)
     except AppError as error:
         return type(error)
     return None
 
 
-async def forgotten(*held: "weakref.ref[Any]") -> bool:
-    """Wait until nobody holds these."""
+async def wait_until_freed(*held: "weakref.ref[Any]") -> bool:
+    """Wait until these objects are freed."""
     async with asyncio.timeout(30):
         while any(each() is not None for each in held):
             await asyncio.sleep(0.001)
@@ -76,10 +76,10 @@ async def test_what_a_caller_sent_is_gone_when_it_is_refused() -> None:
     payload = Payload(1)
     held = weakref.ref(payload)
     try:
-        await while_connected(Request({"type": "http"}, stay), refuse(payload))
+        await while_connected(Request({"type": "http"}, never_disconnect), refuse(payload))
     except UnprocessableError:
         del payload
-    assert await forgotten(held)
+    assert await wait_until_freed(held)
 
 
 async def test_what_there_is_no_time_for_is_gone_when_it_is_refused_or_has_expired() -> None:
@@ -87,9 +87,9 @@ async def test_what_there_is_no_time_for_is_gone_when_it_is_refused_or_has_expir
     held = [weakref.ref(each) for each in payloads]
     async with batcher_of(model, rows=1, units=1, seconds=0.01) as batcher:
         first = await occupied(batcher, model)
-        assert await told(batcher, payloads.pop(), within=0.001) is not None
-        assert await told(batcher, payloads.pop(), within=0.2) is not None
-        assert await forgotten(*held)
+        assert await error_of(batcher, payloads.pop(), within=0.001) is not None
+        assert await error_of(batcher, payloads.pop(), within=0.2) is not None
+        assert await wait_until_freed(*held)
         model.allow()
         await first
 
@@ -116,9 +116,9 @@ async def test_what_a_lane_has_run_is_gone_whatever_came_of_it(mischief: Callabl
     async with batcher_of(model) as batcher:
         payloads = [Payload(number) for number in range(3)]
         held = [weakref.ref(each) for each in payloads]
-        await asyncio.gather(*(told(batcher, payloads.pop()) for _ in range(3)))
+        await asyncio.gather(*(error_of(batcher, payloads.pop()) for _ in range(3)))
         model.batches.clear()
-        assert await forgotten(*held)
+        assert await wait_until_freed(*held)
 
 
 @pytest.mark.parametrize("name", ["affine", "judge", "moods"])
@@ -134,11 +134,11 @@ async def test_a_model_is_gone_when_another_has_taken_its_place_or_none(
             manifest = tmp_path / f"{name}-1" / "model.json"
             manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"max_batch": max_batch}))
             await change(name)
-            assert await forgotten(*before)
+            assert await wait_until_freed(*before)
 
 
 def opened(folder: Path, settings: Settings) -> AbstractAsyncContextManager[ModelRepository]:
-    """Open the repository of a folder; no model is open yet."""
+    """Open the repository of a folder, without loading any model."""
     batching = BatchingSettings(measure_seconds=0, lanes=1, shutdown_grace=5)
 
     def place(_name: str, _version: str, graph: Path, providers: Sequence[Any]) -> Placement:

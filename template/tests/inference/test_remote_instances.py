@@ -1,4 +1,4 @@
-"""A service whose models run on other instances of it: real processes, killed and started again."""
+"""Tests of a service whose models run on other instances: real processes that are killed and restarted."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ TEXTS = ["How long is the guarantee?", "Twenty-four months. " * 30, "déjà vu �
 
 @pytest.fixture
 def remotes(tmp_path: Path) -> Iterator[list[Instance]]:
-    """Two instances that have the models."""
+    """Return two instances that have the models."""
     environment = {"APP_MODELS__FOLDER": str(tmp_path / "theirs")}
     known = [Instance(environment, tmp_path / f"instance-{number}.log") for number in range(2)]
     yield known
@@ -39,7 +39,7 @@ def remotes(tmp_path: Path) -> Iterator[list[Instance]]:
 
 @pytest.fixture
 async def settings(settings: Settings, remotes: list[Instance], database: Database, tmp_path: Path) -> Settings:
-    """Settings of a service that has the manifests, but of no text or tensor model the graph."""
+    """Return settings of a service that has only the manifests of the text and tensor models, not their graphs."""
     folders = {name: register(tmp_path / "theirs", name, graph) for name, graph in GRAPHS.items()}
     folders["judge"] = register_cross_encoder(tmp_path / "theirs", cross_encoder())
     for each in remotes:
@@ -116,7 +116,7 @@ async def test_models_that_run_elsewhere_answer_as_they_do_there(ada: Person, re
     ready = (await ada.client.get("/health/ready")).json()
     assert ready["detection_model"]["provider"] == f"remote:{remotes[0].host}"
 
-    # Only the graph can find this, and it is not here; whoever shared the batch is answered.
+    # Only the remote graph can detect this; the others in the batch still get their results.
     good, bad = await asyncio.gather(*(infer(ada, "lookup", "index", np.array([[at]])) for at in (3, 99)))
     assert (good.status_code, bad.status_code) == (200, 400)
     assert good.json()["outputs"][0]["data"] == [40]

@@ -1,4 +1,4 @@
-"""Registered models: found, tried, shared, and refused with a reason."""
+"""Tests of registered models: how they are found, probed, shared and rejected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -153,7 +153,7 @@ async def test_a_file_that_a_model_does_not_declare_does_no_harm(tmp_path: Path)
 
 @dataclass(frozen=True)
 class Call:
-    """One caller's rows, and when, in turns of the event loop, they come and are given up."""
+    """One caller's rows, with the event loop turns at which they are sent and cancelled."""
 
     owner: str
     rows: Sequence[Sequence[float]]

@@ -1,4 +1,4 @@
-"""Counting the tokens of inputs that a tokenizer would cut."""
+"""Tests of counting the tokens of inputs that a tokenizer would truncate."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ MODEL = EmbeddingModel(name="bracketed", version="1", dimension=4, max_tokens=8,
 
 
 def bracketing() -> Tokenizer:
-    """Make one that puts a text between two special tokens, as BERT's does, and has a gap among its ids."""
+    """Return a tokenizer that adds two special tokens, as BERT's does, and has a gap among its ids."""
     made = Tokenizer(WordLevel({"[BEGIN]": 0, "[END]": 1, "word": 2, "rare": 4}, unk_token="word"))
     made.pre_tokenizer = Whitespace()
     made.post_processor = TemplateProcessing(single="[BEGIN] $0 [END]", special_tokens=[("[BEGIN]", 0), ("[END]", 1)])

@@ -1,4 +1,4 @@
-"""Long inputs: read in slices, in turn with those of others, no further than they are wanted."""
+"""Tests of the tokenizer thread: long inputs are read in slices, in fair turns, and no further than needed."""
 
 import asyncio
 import threading
@@ -24,7 +24,7 @@ async def thread() -> AsyncIterator[TokenThread]:
 
 
 class Reader:
-    """Tells the length of each input, and keeps a note of what it was given at a time."""
+    """Returns the length of each input and records the slices it was given."""
 
     def __init__(self) -> None:
         self.slices: list[tuple[int, int]] = []

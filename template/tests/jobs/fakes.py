@@ -1,4 +1,4 @@
-"""Stand-ins for what jobs need from the outside."""
+"""Fakes for the ports of jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,31 +11,31 @@ from app.jobs.ports import Attempt, ReportProgress
 
 @dataclass
 class FakeJobQueue:
-    """A queue in memory; while it is `down` it takes nothing."""
+    """A queue in memory, unavailable while it is `down`."""
 
     ids: list[UUID] = field(default_factory=list)
     down: bool = False
     keeps_copies: bool = True
 
     async def enqueue(self, job_id: UUID) -> None:
-        """Keep an id."""
+        """Append an id."""
         await self.ping()
         self.ids.append(job_id)
 
     async def ping(self) -> None:
-        """Be there, unless down."""
+        """Raise if the queue is down."""
         if self.down:
             raise UnavailableError("The job queue cannot be reached.")
 
 
 async def succeed(_: Attempt, report: ReportProgress) -> None:
-    """Do nothing, well."""
+    """Report progress and succeed."""
     await report(0.5)
 
 
 @dataclass
 class FakeHandler:
-    """Works as it is told and remembers what was asked of it."""
+    """A handler with configurable work that records its calls."""
 
     work: Callable[[Attempt, ReportProgress], Awaitable[None]] = succeed
     attempts: list[Attempt] = field(default_factory=list)
@@ -44,20 +44,20 @@ class FakeHandler:
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Do the work."""
+        """Record the attempt and do the work."""
         self.attempts.append(attempt)
         self.started.set()
         await self.work(attempt, report)
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Remember the reason, or fail if `untidy`."""
+        """Record the reason, or raise if `untidy`."""
         if self.untidy:
             raise RuntimeError
         self.given_up.append(reason)
 
 
 def failing(error: Exception) -> FakeHandler:
-    """A handler whose every attempt ends like this."""
+    """Return a handler whose every attempt raises this error."""
 
     async def fail(_: Attempt, __: ReportProgress) -> None:
         raise error
@@ -66,7 +66,7 @@ def failing(error: Exception) -> FakeHandler:
 
 
 def hanging() -> FakeHandler:
-    """A handler whose attempts never end by themselves."""
+    """Return a handler whose attempts never end on their own."""
 
     async def hang(_: Attempt, __: ReportProgress) -> None:
         await asyncio.Event().wait()

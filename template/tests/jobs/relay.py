@@ -1,4 +1,4 @@
-"""A way to the queue, or to the database, that a test can cut."""
+"""A proxy to the queue or the database that a test can cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Carries bytes to a server and back, unless it is cut.
+    """Forwards bytes to a server and back until it is cut.
 
     Attributes:
-        url: where the server seems to be.
-        missed: somebody has come while it was cut.
+        url: the URL that clients connect to.
+        missed: set when a client has connected while the relay was cut.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -24,7 +24,7 @@ class Relay:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Relay"]:
-        """Relay until the end."""
+        """Forward connections until the block ends."""
         server = await asyncio.start_server(self._welcome, "127.0.0.1", 0)
         user, at, _ = self._server.netloc.rpartition("@")
         port = server.sockets[0].getsockname()[1]
@@ -34,19 +34,19 @@ class Relay:
             self.cut()
 
     def cut(self) -> None:
-        """Break every connection, and let nobody through."""
+        """Abort every connection and reject new ones."""
         self._cut = True
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
 
     def lose(self) -> None:
-        """Carry nothing more over the connections that are open, and tell neither side; new ones are carried."""
+        """Drop all further data of the open connections without closing them; new connections work."""
         self._lost.set()
         self._lost = asyncio.Event()
 
     def mend(self) -> None:
-        """Let everybody through again."""
+        """Accept connections again."""
         self._cut = False
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +57,7 @@ class Relay:
         answers, questions = await asyncio.open_connection(self._server.hostname, self._server.port)
         self._writers += [writer, questions]
         if self._cut:
-            # While this connection was made.
+            # The relay was cut while this connection was made.
             self.cut()
         lost = self._lost
         await asyncio.gather(_carry(reader, questions, lost), _carry(answers, writer, lost))

@@ -1,4 +1,4 @@
-"""What a worker's file says from outside: whether the worker is ready, and whether it makes progress."""
+"""Tests of the worker's alive file, which shows whether the worker is ready and makes progress."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def workers(settings: Settings, tmp_path: Path, path: Path) -> Iterator[Workers]:
-    """A worker that beats every second."""
+    """Return workers with a heartbeat every second."""
     started = Workers(
         {
             "APP_DATABASE__URL": settings.database.url.get_secret_value(),
@@ -43,7 +43,7 @@ def age_unchanged(path: Path) -> bool:
     return path.stat().st_mtime == LONG_AGO[1]
 
 
-async def grows_younger(path: Path) -> None:
+async def wait_for_heartbeat(path: Path) -> None:
     os.utime(path, LONG_AGO)
     async with asyncio.timeout(60):
         while age_unchanged(path):
@@ -52,7 +52,7 @@ async def grows_younger(path: Path) -> None:
 
 async def test_the_file_grows_younger_until_the_worker_hangs(workers: Workers, path: Path) -> None:
     worker = await workers.start()
-    await grows_younger(path)
+    await wait_for_heartbeat(path)
     os.killpg(worker.pid, signal.SIGSTOP)
     os.utime(path, LONG_AGO)
     await asyncio.sleep(3)
@@ -66,7 +66,7 @@ async def test_the_file_grows_younger_while_the_queue_is_away(workers: Workers, 
         relay.cut()
         await asyncio.wait_for(relay.missed.wait(), 60)
         for _ in range(2):
-            await grows_younger(path)
+            await wait_for_heartbeat(path)
         workers.close()
 
 

@@ -1,4 +1,4 @@
-"""Claiming jobs while the database is away: no id is lost."""
+"""Tests of claiming jobs during a database outage: no id is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,8 +17,8 @@ from tests.jobs.fakes import FakeHandler, FakeJobQueue
 from tests.jobs.rows import KIND, QUICK, add_job, read_job
 
 
-class AwayDatabase(Database):
-    """A database that cannot be reached before it is `back`."""
+class UnavailableDatabase(Database):
+    """A database that is unavailable until it is `back`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,7 +27,7 @@ class AwayDatabase(Database):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
-        """Fail, or pass on."""
+        """Raise, or open a real transaction."""
         self.asked.set()
         if not self.back:
             raise UnavailableError("The database is not available at the moment.")
@@ -36,9 +36,9 @@ class AwayDatabase(Database):
 
 
 @pytest.fixture
-def away(database: Database, monkeypatch: pytest.MonkeyPatch) -> AwayDatabase:
+def away(database: Database, monkeypatch: pytest.MonkeyPatch) -> UnavailableDatabase:
     monkeypatch.setattr(runner, "CLAIM_PAUSE", 0.02)
-    return AwayDatabase(database)
+    return UnavailableDatabase(database)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def runner_of(database: Database, queue: FakeJobQueue) -> JobRunner:
 
 
 async def test_a_worker_keeps_the_id_until_the_database_is_back(
-    database: Database, away: AwayDatabase, queue: FakeJobQueue, account_id: UUID
+    database: Database, away: UnavailableDatabase, queue: FakeJobQueue, account_id: UUID
 ) -> None:
     job_id = await add_job(database, account_id)
     running = asyncio.create_task(runner_of(away, queue).run(job_id))
@@ -65,7 +65,7 @@ async def test_a_worker_keeps_the_id_until_the_database_is_back(
 
 
 async def test_a_worker_that_is_stopped_before_the_database_is_back_gives_the_id_to_the_queue(
-    database: Database, away: AwayDatabase, queue: FakeJobQueue, account_id: UUID
+    database: Database, away: UnavailableDatabase, queue: FakeJobQueue, account_id: UUID
 ) -> None:
     job_id = await add_job(database, account_id)
     running = asyncio.create_task(runner_of(away, queue).run(job_id))
@@ -78,7 +78,7 @@ async def test_a_worker_that_is_stopped_before_the_database_is_back_gives_the_id
 
 @pytest.mark.parametrize("down", [False, True], ids=["the queue is there", "the queue is away as well"])
 async def test_a_worker_whose_patience_is_over_gives_the_id_to_the_queue(
-    away: AwayDatabase, queue: FakeJobQueue, monkeypatch: pytest.MonkeyPatch, *, down: bool
+    away: UnavailableDatabase, queue: FakeJobQueue, monkeypatch: pytest.MonkeyPatch, *, down: bool
 ) -> None:
     monkeypatch.setattr(runner, "CLAIM_PATIENCE", 0.1)
     queue.down = down

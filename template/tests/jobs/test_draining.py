@@ -1,4 +1,4 @@
-"""Waiting until every job is done."""
+"""Tests of draining: waiting until every job is done."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ DONE = {"state": JobState.SUCCEEDED, "finished_at": func.now()}
 
 
 def nobody(left: int) -> None:
-    """Hear no report."""
+    """Ignore the report."""
 
 
 async def test_nothing_to_do_is_over_at_once(database: Database, account_id: UUID) -> None:

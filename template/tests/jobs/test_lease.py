@@ -1,4 +1,4 @@
-"""A worker's hold on a job while the job is closed and its owner is told."""
+"""Tests that a worker keeps its lease while a job is closed and its owner is notified."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from tests.meters import Meters
 
 
 class SlowPublisher:
-    """Takes longer than a heartbeat for each step."""
+    """A publisher whose every step takes longer than a heartbeat."""
 
     def __init__(self) -> None:
         self.started: list[UUID] = []
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
-        """Tell one endpoint, which has the job's id."""
+        """Record one delivery, with the id of the job."""
         await asyncio.sleep(1.5 * QUICK.heartbeat)
         return [event.id]
 
     async def start(self, recorded: Sequence[UUID]) -> None:
-        """Begin, late."""
+        """Start deliveries after a delay."""
         await asyncio.sleep(1.5 * QUICK.heartbeat)
         self.started += recorded
 

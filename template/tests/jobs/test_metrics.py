@@ -1,4 +1,4 @@
-"""What is measured of jobs, by how attempts at them end."""
+"""Tests of the job metrics, by outcome of an attempt."""
 
 import asyncio
 from uuid import UUID, uuid4

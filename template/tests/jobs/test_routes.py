@@ -1,4 +1,4 @@
-"""Jobs over HTTP."""
+"""Tests of jobs over HTTP."""
 
 import httpx2
 import pytest

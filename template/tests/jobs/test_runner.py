@@ -1,4 +1,4 @@
-"""Running jobs: claims, leases, retries, cancellation."""
+"""Tests of the job runner: claims, leases, retries and cancellation."""
 
 import asyncio
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ def runner_of(database: Database, handler: JobHandler, changes: Mapping[str, flo
 
 
 async def run_until(runner: JobRunner, database: Database, job_id: UUID, state: str) -> Job:
-    """Deliver a job again and again, as the sweeper would."""
+    """Deliver a job repeatedly, as the sweeper would."""
     async with asyncio.timeout(30):
         while (job := await read_job(database, job_id)).state != state:
             await runner.run(job_id)

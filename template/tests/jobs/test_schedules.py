@@ -1,4 +1,4 @@
-"""Jobs that are tried again at times of their own: some kinds, and those that fail for want of something else."""
+"""Tests of retry schedules: kinds with their own waits, and jobs that wait for a dependency."""
 
 from uuid import UUID
 
@@ -18,8 +18,8 @@ FAR = text("interval '23 hours'")
 TOO_FAR = text("interval '25 hours'")
 
 
-def once(database: Database, handler: FakeHandler) -> JobRunner:
-    """Make a runner that counts one try."""
+def runner_with_one_attempt(database: Database, handler: FakeHandler) -> JobRunner:
+    """Return a runner that allows one attempt."""
     return JobRunner(database, {KIND: handler}, QUICK.model_copy(update={"max_attempts": 1, "backoff_base": 2}))
 
 
@@ -32,7 +32,7 @@ async def test_each_try_comes_after_the_wait_that_is_listed(database: Database, 
         await runner.run(job_id)
         job = await read_job(database, job_id)
         assert (job.state, job.attempt) == (JobState.QUEUED, tries)
-        # Chance shortens a wait by up to half; the clock has gone on a little.
+        # Jitter shortens a wait by up to half, and some time has passed.
         assert wait / 2 <= (job.run_after - job.created_at).total_seconds() < wait + 60
         await change_job(database, job_id, {"run_after": job.created_at})
     await runner.run(job_id)
@@ -47,13 +47,13 @@ def test_a_webhook_is_tried_for_about_a_day() -> None:
 async def test_a_try_that_fails_for_want_of_a_dependency_does_not_count(database: Database, account_id: UUID) -> None:
     job_id = await add_job(database, account_id)
     for _ in range(3):
-        await once(database, failing(AWAY)).run(job_id)
+        await runner_with_one_attempt(database, failing(AWAY)).run(job_id)
         job = await read_job(database, job_id)
         assert (job.state, job.attempt, job.error) == (JobState.QUEUED, 0, AWAY.detail)
-        # It has been away for no time yet, so that the job waits for the shortest.
+        # The outage has just begun, so the wait is the shortest.
         assert 1 <= (job.run_after - job.created_at).total_seconds() < 60
         await change_job(database, job_id, {"run_after": job.created_at})
-    await once(database, FakeHandler()).run(job_id)
+    await runner_with_one_attempt(database, FakeHandler()).run(job_id)
     assert (await read_job(database, job_id)).state == JobState.SUCCEEDED
 
 
@@ -64,7 +64,7 @@ async def test_how_long_a_job_has_waited_for_a_worker_does_not_lengthen_its_wait
     await change_job(database, job_id, {"created_at": func.now() - FAR, "run_after": func.now() - FAR})
     before = await read_job(database, job_id)
     for _ in range(3):
-        await once(database, failing(AWAY)).run(job_id)
+        await runner_with_one_attempt(database, failing(AWAY)).run(job_id)
         waits = await read_job(database, job_id)
         assert waits.away_since is not None
         assert (waits.run_after - waits.away_since).total_seconds() < 60
@@ -90,18 +90,18 @@ async def test_a_job_waits_for_others_for_a_day_and_then_fails(database: Databas
     job_id = await add_job(database, account_id, kind)
     await change_job(database, job_id, {"created_at": func.now() - FAR, "away_since": func.now() - FAR})
     before = (await read_job(database, job_id)).run_after
-    await once(database, failing(AWAY)).run(job_id)
+    await runner_with_one_attempt(database, failing(AWAY)).run(job_id)
     job = await read_job(database, job_id)
     assert (job.state, job.attempt) == (JobState.QUEUED, 0)
     assert 1800 <= (job.run_after - before).total_seconds() < 3660
     await change_job(database, job_id, {"created_at": func.now() - TOO_FAR, "run_after": before})
-    await once(database, failing(AWAY)).run(job_id)
+    await runner_with_one_attempt(database, failing(AWAY)).run(job_id)
     assert (await read_job(database, job_id)).state == JobState.FAILED
 
 
 async def test_a_dependency_that_says_no_counts_as_any_failure(database: Database, account_id: UUID) -> None:
     job_id = await add_job(database, account_id)
-    await once(database, failing(UpstreamFailedError("The model refuses this."))).run(job_id)
+    await runner_with_one_attempt(database, failing(UpstreamFailedError("The model refuses this."))).run(job_id)
     assert (await read_job(database, job_id)).state == JobState.FAILED
 
 

@@ -1,4 +1,4 @@
-"""Jobs as use cases and owners see them."""
+"""Tests of the job service, as use cases and owners call it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -79,17 +79,17 @@ async def test_a_dead_queue_does_not_fail_the_use_case_and_leaves_the_job_to_the
         pytest.param({"state": JobState.RUNNING, "attempt": 1}, id="it is under way"),
     ],
 )
-async def test_a_worker_that_was_quicker_than_the_note_keeps_its_word(
+async def test_noting_an_enqueued_job_late_changes_nothing(
     service: JobService, database: Database, account_id: UUID, row: Mapping[str, Any]
 ) -> None:
-    """A retry that waits must not look enqueued, or nobody would enqueue it."""
+    """A waiting retry must not look enqueued, or it would never be enqueued again."""
     job_id = await add_job(database, account_id)
     await change_job(database, job_id, row)
     await service.enqueue(job_id)
     assert (await read_job(database, job_id)).enqueued_at is None
 
 
-async def test_anothers_job_does_not_exist(service: JobService, database: Database, account_id: UUID) -> None:
+async def test_another_owners_job_is_not_found(service: JobService, database: Database, account_id: UUID) -> None:
     job_id = await add_job(database, account_id)
     stranger = Caller(id=uuid4())
     with pytest.raises(NotFoundError):

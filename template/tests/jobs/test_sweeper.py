@@ -1,4 +1,4 @@
-"""Finding what a queue or a worker has lost."""
+"""Tests of the sweeper, which finds jobs that a queue or a worker has lost."""
 
 import asyncio
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ def queue() -> FakeJobQueue:
         ),
     ],
 )
-async def test_what_nobody_is_at_is_enqueued_once(
+async def test_a_job_that_needs_a_worker_is_enqueued_once(
     database: Database, account_id: UUID, queue: FakeJobQueue, row: Mapping[str, Any]
 ) -> None:
     job_id = await add_job(database, account_id)
@@ -80,7 +80,7 @@ async def test_what_nobody_is_at_is_enqueued_once(
         pytest.param({"state": JobState.CANCELLED, "finished_at": func.now()}, id="cancelled and left in order"),
     ],
 )
-async def test_what_needs_nobody_is_left_alone(
+async def test_a_job_that_needs_no_worker_is_not_enqueued(
     database: Database, account_id: UUID, queue: FakeJobQueue, row: Mapping[str, Any]
 ) -> None:
     job_id = await add_job(database, account_id)

@@ -1,4 +1,4 @@
-"""Owners whose jobs wait take turns, as long as there are several."""
+"""Tests that owners with waiting jobs take turns."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ LATER = func.now() + text("interval '1 hour'")
 
 @pytest.fixture
 async def owners(database: Database) -> Sequence[UUID]:
-    """Three accounts."""
+    """Return the ids of three accounts."""
     accounts = [Account(email=f"{name}@example.com") for name in ("ada", "bob", "eve")]
     async with database.transaction() as session:
         session.add_all(accounts)
@@ -29,7 +29,7 @@ async def owners(database: Database) -> Sequence[UUID]:
 
 
 async def take(database: Database, job_id: UUID) -> UUID | None:
-    """Do as a worker does that was brought this id; gives the id of the job that it works on."""
+    """Claim a job as a worker does for this id, and return the id of the job that it gets."""
     lease = await claim(database, job_id, QUICK)
     return None if lease is None else lease.job.id
 
@@ -47,7 +47,7 @@ async def test_who_has_fewer_jobs_running_goes_first_though_others_came_before(
     assert [await take(database, job_id) for job_id in flood[:2]] == flood[:2]
     bobs = [await add_job(database, bob) for _ in range(2)]
     eves = await add_job(database, eve)
-    # Who has waited longest goes first, until bob has as many running and eve has nothing left.
+    # The longest wait goes first, until bob has as many jobs running and eve has none left.
     assert [await take(database, job_id) for job_id in flood[2:5]] == [*bobs, eves]
     assert await take(database, flood[5]) == flood[5]
 
@@ -89,7 +89,7 @@ async def test_several_workers_at_once_take_each_job_once(database: Database, ow
     await take(database, flood[0])
     waiting = flood[1:] + [await add_job(database, owner) for owner in owners[1:] for _ in range(3)]
     taken: list[UUID] = []
-    # What gave way comes again, as the sweeper would send it.
+    # Jobs that gave way are delivered again, as by the sweeper.
     while left := [job_id for job_id in waiting if job_id not in taken]:
         found = await asyncio.gather(*(take(database, job_id) for job_id in left))
         assert any(found)

@@ -1,4 +1,4 @@
-"""What a real worker process does to jobs when it is stopped, killed, or handed the same job twice."""
+"""Tests of real worker processes that are stopped, killed or given the same job twice."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from tests.jobs.workers import Workers
 
 @pytest.fixture
 def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    """Workers of the test's own queue and database, which notice quickly when another has died."""
+    """Return workers on the test's queue and database that soon notice when another has died."""
     environment = {
         "APP_DATABASE__URL": settings.database.url.get_secret_value(),
         "APP_JOB_QUEUE__NAME": settings.job_queue.name,
@@ -51,7 +51,7 @@ async def relay(settings: Settings) -> AsyncIterator[Relay]:
 
 @pytest.fixture
 async def job_id(database: Database, account_id: UUID, workers: Workers, queue: JobQueue) -> UUID:
-    """A job that is in the queue."""
+    """Return the id of a job that is in the queue."""
     job_id = await add_job(database, account_id, KIND, diary=str(workers.diary))
     await JobService(database, queue).enqueue(job_id)
     return job_id
@@ -134,7 +134,7 @@ async def test_a_worker_whose_queue_was_away_takes_jobs_again_while_its_own_go_o
     workers.let_jobs_end()
     for each in ids:
         assert (await state_becomes(database, each, JobState.SUCCEEDED)).attempt == 1
-    # For the third there was no room before another had ended.
+    # There was no room for the third until another had ended.
     assert workers.read_diary().index("ended") == 2
 
 
@@ -164,7 +164,7 @@ async def test_a_worker_whose_database_was_away_runs_what_the_queue_brought_mean
         await workers.have_said("job.claim_failed")
         workers.let_jobs_end()
         relay.mend()
-        # Long before it would be sent again.
+        # Long before the sweeper would send it again.
         assert (await state_becomes(database, job_id, JobState.SUCCEEDED)).attempt == 1
         workers.close()
 

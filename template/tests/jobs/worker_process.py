@@ -1,4 +1,4 @@
-"""A real worker, with a handler that the tests can watch and hold up: `python -m tests.jobs.worker_process`."""
+"""A real worker with a handler that tests can watch and delay: `python -m tests.jobs.worker_process`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,10 +16,10 @@ KIND = "test.diary"
 
 
 class WriteDiary:
-    """Writes down what happens to a job, and does not end it before the file `go` appears beside the diary."""
+    """Writes a job's events to its diary and ends the job once the file `go` exists beside the diary."""
 
     async def run(self, attempt: Attempt, report: ReportProgress) -> None:
-        """Start, wait, end."""
+        """Write the start, wait for `go` and write the end."""
         diary = Path(attempt.payload["diary"])
         _write(diary, "started")
         await report(0.5)
@@ -28,13 +28,13 @@ class WriteDiary:
         _write(diary, "ended")
 
     async def give_up(self, attempt: Attempt, reason: str) -> None:
-        """Write down why."""
+        """Write the reason."""
         _write(Path(attempt.payload["diary"]), reason)
 
 
 @asynccontextmanager
 async def open_job_runner(settings: Settings) -> AsyncIterator[JobRunner]:
-    """Run diaries and nothing else: no models, no vector store."""
+    """Open a runner for diary jobs only, without models or a vector store."""
     async with open_database(settings.database) as database:
         yield JobRunner(database, {KIND: WriteDiary()}, settings.jobs)
 

@@ -1,4 +1,4 @@
-"""Worker processes that a test starts, kills and starts again."""
+"""Worker processes that a test starts, kills and restarts."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Workers:
-    """Starts workers with these environment variables, and leaves none behind."""
+    """Starts workers with these environment variables and kills all of them at the end."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.environment = environment
@@ -26,7 +26,7 @@ class Workers:
         ready = self._count_ready()
         command = [sys.executable, "-m", "tests.jobs.worker_process"]
         with self._log.open("ab") as log:
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - a worker that the test signals by its number
+            process = subprocess.Popen(  # noqa: ASYNC220, S603 - a worker that the test signals by its id
                 command, cwd=ROOT, env=os.environ | self.environment, stdout=log, stderr=log, start_new_session=True
             )
         self._processes.append(process)
@@ -37,37 +37,37 @@ class Workers:
         return process
 
     async def stop(self, process: subprocess.Popen[bytes], tell: Callable[[int, int], None] = os.kill) -> int:
-        """Ask a worker to stop, and wait until it has; returns its exit status."""
+        """Ask a worker to stop, wait for it and return its exit status."""
         tell(process.pid, signal.SIGTERM)
         return await asyncio.wait_for(asyncio.to_thread(process.wait), 60)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a worker with all its processes, without warning."""
+        """Kill a worker and its child processes without warning."""
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
     def let_jobs_end(self) -> None:
-        """Let every job that is under way come to its end."""
+        """Let every running job end."""
         (self._folder / "go").touch()
 
     def read_diary(self) -> list[str]:
-        """What has happened to the job so far."""
+        """Return the job's events so far."""
         return self.diary.read_text().split("\n")[:-1] if self.diary.exists() else []
 
     async def have_said(self, event: str) -> None:
-        """Wait until a line of this kind is in their log."""
+        """Wait until this event is in the workers' log."""
         async with asyncio.timeout(60):
             while event not in self._log.read_text():
                 await asyncio.sleep(0.05)
 
     async def diary_has(self, lines: int) -> None:
-        """Wait until that much has happened."""
+        """Wait until the diary has this many lines."""
         async with asyncio.timeout(60):
             while len(self.read_diary()) < lines:
                 await asyncio.sleep(0.02)
 
     def close(self) -> None:
-        """Kill what is still running."""
+        """Kill all workers that still run."""
         for process in self._processes:
             if process.poll() is None:
                 self.kill(process)

@@ -1,4 +1,4 @@
-"""The MCP server, through an unmodified client."""
+"""Tests of the MCP server with an unmodified client."""
 
 import json
 
@@ -59,7 +59,7 @@ async def test_a_missing_scope_is_an_error_of_the_tool(
         assert result.is_error
 
 
-def test_the_door_is_there_before_the_server_runs(settings: Settings) -> None:
+def test_the_endpoint_exists_before_the_server_runs(settings: Settings) -> None:
     assert [getattr(route, "path", None) for route in create_app(settings).routes].count("/mcp") == 1
 
 
@@ -68,7 +68,7 @@ async def test_no_stream_is_opened_that_would_never_end(client: httpx2.AsyncClie
     assert (response.status_code, response.headers["allow"]) == (405, "POST")
 
 
-async def test_without_a_key_the_door_is_shut(client: httpx2.AsyncClient) -> None:
+async def test_a_request_without_a_key_is_unauthorized(client: httpx2.AsyncClient) -> None:
     for headers in ({}, {"Authorization": "Bearer sk-wrong"}, {"Authorization": "Basic YTpi"}):
         response = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, headers=headers)
         assert response.status_code == 401
@@ -80,7 +80,7 @@ async def test_a_long_question_in_any_alphabet_is_taken_and_a_flood_of_fields_is
     for query, status in (("Ж" * 4000, 200), ("Ж" * 40_000, 413)):
         call = {"name": "search", "arguments": {"query": query}}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-        content = json.dumps(body)  # with six bytes for each of these letters
+        content = json.dumps(body)  # each of these letters takes six bytes
         answer = await ada.request(
             "POST", "/mcp", content=content, headers=headers | {"Content-Type": "application/json"}
         )

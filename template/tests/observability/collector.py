@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry that keeps what it is sent."""
+"""An OpenTelemetry collector that keeps what it receives."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 @dataclass(frozen=True)
 class Collected:
-    """A span, as the collector got it; ids are in hexadecimal, as everybody shows them."""
+    """A received span, with hexadecimal ids."""
 
     service: str
     name: str
@@ -27,7 +27,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Measured:
-    """A number, as the collector got it; of a histogram, how many there were."""
+    """A received number; for a histogram, its count."""
 
     service: str
     instance: str
@@ -37,7 +37,7 @@ class Measured:
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes OTLP over HTTP on a free port."""
+    """An OTLP server over HTTP on a free port."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -46,22 +46,22 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What the service is told."""
+        """Return the endpoint for the service's settings."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def named(self, name: str) -> Collected:
-        """Find the one span of this name."""
+        """Return the only span with this name."""
         [found] = [each for each in self.spans if each.name == name]
         return found
 
     def take_traces(self, body: bytes) -> None:
-        """Keep the spans of a request."""
+        """Store the spans of a request."""
         for group in ExportTraceServiceRequest.FromString(body).resource_spans:
             about = _words(group.resource.attributes)
             self.spans += [_read(span, about["service.name"]) for part in group.scope_spans for span in part.spans]
 
     def take_metrics(self, body: bytes) -> None:
-        """Keep the numbers of a request."""
+        """Store the numbers of a request."""
         for group in ExportMetricsServiceRequest.FromString(body).resource_metrics:
             about = _words(group.resource.attributes)
             for metric in (each for part in group.scope_metrics for each in part.metrics):
@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
 def _read(span: Span, service: str) -> Collected:
@@ -101,7 +101,7 @@ def _words(attributes: Iterable[KeyValue]) -> dict[str, str]:
 
 @contextmanager
 def collecting() -> Iterator[Collector]:
-    """Collect while the block runs."""
+    """Run a collector until the block ends."""
     with Collector() as collector:
         thread = threading.Thread(target=collector.serve_forever)
         thread.start()

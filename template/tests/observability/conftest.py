@@ -1,4 +1,4 @@
-"""What every test of telemetry needs."""
+"""Fixtures for the tests of telemetry."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ from tests.observability.collector import Collector, collecting
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """A collector of OpenTelemetry."""
+    """Run an OpenTelemetry collector."""
     with collecting() as collector:
         yield collector
 
 
 @pytest.fixture
 async def key(services: Services) -> str:
-    """A key of an account of its own."""
+    """Return the key of a new account."""
     caller = await services.auth.ensure_account("ada@example.com")
     return (await services.auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, and what it does."""
+"""A worker in a separate process."""
 
 import asyncio
 import os
@@ -17,10 +17,10 @@ from tests.conftest import ROOT
 
 @asynccontextmanager
 async def run_worker(environment: dict[str, str], log: Path) -> AsyncIterator[None]:
-    """Run a worker while the block runs, and tell it to end as an operator does."""
+    """Run a worker until the block ends, then stop it with SIGTERM as an operator would."""
     with log.open("wb") as output:
         command = [sys.executable, "-m", "app.worker"]
-        worker = subprocess.Popen(  # noqa: ASYNC220, S603 - a worker that is signalled by its number
+        worker = subprocess.Popen(  # noqa: ASYNC220, S603 - a worker that is signalled by its id
             command, cwd=ROOT, env=os.environ | environment, stdout=output, stderr=output
         )
     try:
@@ -33,7 +33,7 @@ async def run_worker(environment: dict[str, str], log: Path) -> AsyncIterator[No
 
 
 async def wait_until_indexed(client: httpx2.AsyncClient, document: dict[str, Any]) -> None:
-    """Wait until a worker has done its part with a document."""
+    """Wait until a worker has indexed the document."""
     async with asyncio.timeout(90):
         while document["status"] != "ready":
             assert document["status"] != "failed", document

@@ -1,4 +1,4 @@
-"""No log line has personal data, whoever wrote it and however it is shown."""
+"""Tests that no log line contains personal data, whatever its source and format."""
 
 import io
 import json

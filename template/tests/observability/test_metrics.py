@@ -1,4 +1,4 @@
-"""Metrics, as a collector gets them from an API and a worker in processes of their own."""
+"""Tests of the metrics that an API and a worker send to a collector from separate processes."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from tests.observability.processes import run_worker, wait_until_indexed
 async def test_api_and_worker_send_what_each_has_measured(
     key: str, services: Services, account_id: UUID, collector: Collector, tmp_path: Path
 ) -> None:
-    async with services.jobs.database.transaction() as session:  # no worker knows its kind, so that it goes on waiting
+    async with services.jobs.database.transaction() as session:  # no worker knows its kind, so it keeps waiting
         await services.jobs.record(session, owner_id=account_id, kind="test.kind", payload={})
     environment = {"APP_METRICS__ENDPOINT": collector.url, "APP_SERVICE__NAME": "measured"}
     async with (

@@ -1,4 +1,4 @@
-"""Request identifiers, and failures that nobody foresaw."""
+"""Tests of request identifiers and of unexpected errors."""
 
 import httpx2
 from fastapi import FastAPI

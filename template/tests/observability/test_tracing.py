@@ -1,4 +1,4 @@
-"""Traces, as a collector gets them from an API and a worker in processes of their own."""
+"""Tests of the traces that an API and a worker send to a collector from separate processes."""
 
 import asyncio
 import json

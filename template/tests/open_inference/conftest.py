@@ -1,4 +1,4 @@
-"""A service with models of the operator's own."""
+"""A service with registered models."""
 
 from pathlib import Path
 

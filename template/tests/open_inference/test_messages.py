@@ -1,4 +1,4 @@
-"""Requests and answers of the Open Inference Protocol, read and written."""
+"""Tests of reading and writing Open Inference Protocol messages."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ ANY = Signature(
 TEXTS = st.lists(st.text(max_size=5), min_size=6, max_size=6)
 
 
-# Drawing begins slowly on a busy machine.
+# Generating the first examples is slow on a busy machine.
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

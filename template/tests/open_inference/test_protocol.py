@@ -1,4 +1,4 @@
-"""The Open Inference Protocol over HTTP."""
+"""Tests of the Open Inference Protocol over HTTP."""
 
 import asyncio
 import json

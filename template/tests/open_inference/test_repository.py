@@ -1,4 +1,4 @@
-"""Loading and unloading models while the service runs."""
+"""Tests of loading and unloading models while the service runs."""
 
 import asyncio
 import shutil
@@ -21,7 +21,7 @@ RELOADS = 5
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody with a key from the command line."""
+    """Return a person with a key from the command line."""
     return await join(client, services, "operator@example.com", *Scope)
 
 
@@ -45,7 +45,7 @@ async def slope(person: Person, path: str = "affine") -> float:
 
 
 def rewrite(settings: Settings, graph: onnx.ModelProto, version: str = "2", **changes: object) -> Path:
-    """Put another graph into the folder of a version, as an operator who deploys does."""
+    """Replace the graph of a version, as a deployment does."""
     models = settings.models.folder
     shutil.rmtree(models / f"affine-{version}", ignore_errors=True)
     return register(models, "affine", graph, version, **changes)

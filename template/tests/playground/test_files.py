@@ -1,4 +1,4 @@
-"""The page, as a browser gets it."""
+"""Tests of the playground's files, as a browser gets them."""
 
 import re
 

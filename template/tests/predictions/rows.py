@@ -1,4 +1,4 @@
-"""Predictions in the database, as the tests make and read them."""
+"""Helpers that create and read predictions in the database."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ from app.predictions.models import Prediction
 
 
 async def read_predictions(database: Database) -> list[Prediction]:
-    """Read every prediction."""
+    """Return all predictions, oldest first."""
     async with database.transaction() as session:
         return list(await session.scalars(select(Prediction).order_by(Prediction.created_at)))
 
 
-async def become(database: Database, count: int) -> list[Prediction]:
-    """Wait until there are so many predictions, and read them."""
+async def wait_for_predictions(database: Database, count: int) -> list[Prediction]:
+    """Wait until there are this many predictions and return them."""
     async with asyncio.timeout(30):
         while len(rows := await read_predictions(database)) != count:
             await asyncio.sleep(0.02)
@@ -25,7 +25,7 @@ async def become(database: Database, count: int) -> list[Prediction]:
 
 
 async def add_prediction(database: Database, owner_id: UUID, days: float = 0) -> None:
-    """Store a prediction that is so many days old."""
+    """Insert a prediction of this age."""
     async with database.transaction() as session:
         session.add(
             Prediction(

@@ -1,4 +1,4 @@
-"""What models told callers is kept if that is wanted, shown to its owner, and deleted in time."""
+"""Tests of stored predictions: recording, listing and deletion."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from app.predictions.settings import PredictionsSettings
 from app.settings import Settings
 from tests.http import Person, join
 from tests.inference.tensor_graphs import affine, register
-from tests.predictions.rows import add_prediction, become, read_predictions
+from tests.predictions.rows import add_prediction, read_predictions, wait_for_predictions
 from tests.vision.drawings import base64, encode, shapes
 
 PATH = "/v1/predictions"
@@ -43,8 +43,8 @@ def sha256(content: bytes) -> str:
 
 
 async def kept(person: Person, count: int) -> list[dict[str, object]]:
-    """Wait until so many are kept, and list them as their owner sees them."""
-    await become(person.services.ports.database, count)
+    """Wait until this many are stored and return them as their owner sees them."""
+    await wait_for_predictions(person.services.ports.database, count)
     items: list[dict[str, object]] = (await person.request("GET", PATH, params={"limit": 100})).json()["items"]
     return items
 

@@ -1,4 +1,4 @@
-"""How predictions get behind an answer: never in its way, never without end."""
+"""Tests of the prediction recorder: it never delays an answer and never grows without limit."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from app.predictions.recorder import (
     writing,
 )
 from app.predictions.settings import PredictionsSettings
-from tests.predictions.rows import become, read_predictions
+from tests.predictions.rows import read_predictions, wait_for_predictions
 
 KEEP = PredictionsSettings(keep=True)
 ADA = Caller(UUID(int=1))
@@ -33,8 +33,8 @@ def outcome(outputs: object = None) -> Outcome:
     return Outcome("classifications", "moods", "1", sha256_of("a text"), outputs)
 
 
-class Shelf:
-    """Keeps what it is given, once it may, and fails as it is told to."""
+class FakeStore:
+    """A fake store that can be blocked and can fail."""
 
     def __init__(self, *failures: Exception) -> None:
         self.saved: list[QueuedPrediction] = []
@@ -45,7 +45,7 @@ class Shelf:
         self.failures = list(failures)
 
     async def save(self, batch: Sequence[QueuedPrediction]) -> None:
-        """Keep a batch."""
+        """Wait until the store is open, then fail or store the batch."""
         self.called.set()
         await self.open.wait()
         if self.failures:
@@ -112,52 +112,52 @@ async def test_outputs_are_made_into_json_once(database_url: str, account_id: UU
 
 
 async def test_a_batch_of_large_outputs_ends_early() -> None:
-    shelf = Shelf()
-    async with writing(PredictionRecorder(shelf.save)) as recorder:
+    store = FakeStore()
+    async with writing(PredictionRecorder(store.save)) as recorder:
         await recorder.record(lambda: [outcome("x" * 50_000) for _ in range(40)], caller=ADA)
-    assert len(shelf.saved) == 40
-    assert max(shelf.sizes) < BATCH_BYTES + MOST_OUTPUT_BYTES
+    assert len(store.saved) == 40
+    assert max(store.sizes) < BATCH_BYTES + MOST_OUTPUT_BYTES
 
 
 async def test_what_cannot_be_made_into_a_prediction_is_in_the_log_alone() -> None:
-    shelf = Shelf()
+    store = FakeStore()
     with capture_logs() as logs:
-        async with writing(PredictionRecorder(shelf.save)) as recorder:
+        async with writing(PredictionRecorder(store.save)) as recorder:
             await recorder.record(lambda: [outcome(object())], caller=ADA)
     assert [line["event"] for line in logs] == ["predictions.lost"]
-    assert shelf.saved == []
+    assert store.saved == []
 
 
 async def test_too_many_are_dropped_and_counted_and_told_of_once() -> None:
-    shelf = Shelf()
-    shelf.open.clear()
+    store = FakeStore()
+    store.open.clear()
     with capture_logs() as logs:
-        async with writing(PredictionRecorder(shelf.save, most_bytes=10_000)) as recorder:
+        async with writing(PredictionRecorder(store.save, most_bytes=10_000)) as recorder:
             for _ in range(5):
                 await recorder.record(lambda: many(4), caller=ADA)
             assert recorder.waiting == 8
             assert [line["event"] for line in logs] == ["predictions.dropping"]
-            shelf.open.set()
-    assert len(shelf.saved) == 8
+            store.open.set()
+    assert len(store.saved) == 8
     assert [(line["event"], line.get("predictions")) for line in logs[1:]] == [("predictions.dropped", 12)]
 
 
 async def test_after_a_flood_predictions_are_kept_again() -> None:
-    shelf = Shelf()
-    async with writing(PredictionRecorder(shelf.save, most_bytes=5_000)) as recorder:
+    store = FakeStore()
+    async with writing(PredictionRecorder(store.save, most_bytes=5_000)) as recorder:
         for _ in range(10):
             await recorder.record(lambda: many(4), caller=ADA)
             while recorder.waiting:
                 await asyncio.sleep(0)
-    assert len(shelf.saved) == 40
+    assert len(store.saved) == 40
 
 
 async def test_a_database_that_is_away_for_a_while_loses_nothing() -> None:
-    shelf = Shelf(UnavailableError("away"), UnavailableError("away"))
+    store = FakeStore(UnavailableError("away"), UnavailableError("away"))
     with capture_logs() as logs:
-        async with writing(PredictionRecorder(shelf.save, retry_seconds=0)) as recorder:
+        async with writing(PredictionRecorder(store.save, retry_seconds=0)) as recorder:
             await recorder.record(lambda: many(3), caller=ADA)
-    assert len(shelf.saved) == 3
+    assert len(store.saved) == 3
     assert [line["event"] for line in logs] == ["predictions.delayed"]
 
 
@@ -173,18 +173,18 @@ async def test_a_database_that_is_too_slow_for_a_while_loses_nothing(
                 async with asyncio.timeout(30):
                     while not logs:
                         await asyncio.sleep(0.02)
-            await become(database, 3)
+            await wait_for_predictions(database, 3)
     assert [line["event"] for line in logs] == ["predictions.delayed"]
 
 
 async def test_a_batch_that_the_database_refuses_is_told_of_and_the_next_is_saved() -> None:
-    shelf = Shelf(ValueError("no"))
+    store = FakeStore(ValueError("no"))
     with capture_logs() as logs:
-        async with writing(PredictionRecorder(shelf.save)) as recorder:
+        async with writing(PredictionRecorder(store.save)) as recorder:
             await recorder.record(lambda: many(2), caller=ADA)
-            await shelf.called.wait()
+            await store.called.wait()
             await recorder.record(lambda: many(3), caller=ADA)
-    assert len(shelf.saved) == 3
+    assert len(store.saved) == 3
     assert [(line["event"], line["predictions"]) for line in logs] == [("predictions.lost", 2)]
 
 

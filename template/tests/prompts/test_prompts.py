@@ -1,4 +1,4 @@
-"""Operators write and switch versions of prompts; callers read them."""
+"""Stored prompts over HTTP: operators write and activate versions; callers read them."""
 
 import asyncio
 from typing import Any

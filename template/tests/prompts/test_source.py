@@ -1,4 +1,4 @@
-"""The stand-in for prompts in the tests of answers does what the service does."""
+"""Contract of prompt sources: `FakePrompts`, which the tests of answers use, behaves like the service."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tests.answers.fakes import FakePrompts
 TEXTS = {("plain", 1): "Old.", ("plain", 2): "New.", ("plain", 3): "Next.", ("full", 1): "For {who}."}
 
 
-async def real(database: Database, account_id: UUID) -> PromptService:
+async def create_prompt_service(database: Database, account_id: UUID) -> PromptService:
     service = PromptService(database)
     writer = Caller(account_id, frozenset(Scope))
     for (name, _), body in TEXTS.items():
@@ -28,11 +28,11 @@ async def real(database: Database, account_id: UUID) -> PromptService:
 
 @pytest.fixture(params=["fake", "real"])
 async def source(request: pytest.FixtureRequest, database: Database, account_id: UUID) -> AsyncIterator[PromptSource]:
-    """Two prompts, the first with a retired version, an active one and a draft."""
+    """A source of two prompts, the first with a retired, an active and a draft version."""
     if request.param == "fake":
         yield FakePrompts(TEXTS, {"plain": 2, "full": 1}, {("plain", 3)})
     else:
-        yield await real(database, account_id)
+        yield await create_prompt_service(database, account_id)
 
 
 @pytest.fixture

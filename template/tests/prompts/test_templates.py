@@ -1,4 +1,4 @@
-"""Templates take values for the variables that they declare, and reach nothing else."""
+"""Prompt templates: only declared variables are filled in, and nothing else is evaluated."""
 
 import pytest
 

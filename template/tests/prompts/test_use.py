@@ -1,4 +1,4 @@
-"""Answers and conversations are written under stored prompts, and their records say so."""
+"""Answers and conversations with stored prompts, which their usage records name."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ACME = {"name": "support", "variables": {"company": "Acme"}}
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who has written a prompt with a variable and made its first version the active one."""
+    """An operator who has written two versions of a prompt with a variable and activated the first."""
     person = await join(client, services, "op@example.com", *Scope)
     for body in ("Work for {company}.", "Work for {company}, briefly."):
         draft = {"name": "support", "text": body, "variables": ["company"]}

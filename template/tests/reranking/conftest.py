@@ -1,4 +1,4 @@
-"""A service with a small cross-encoder of the operator's."""
+"""A service with a small registered cross-encoder."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(settings: Settings, folder: Path) -> Settings:
-    """One cross-encoder; tests register others before they ask for the service."""
+    """Return settings with one cross-encoder; tests register others before they use the service."""
     register_cross_encoder(folder, cross_encoder())
     return settings.model_copy(update={"models": ModelsSettings(folder=folder)})
 
@@ -33,5 +33,5 @@ async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody with a key from the command line."""
+    """Return a person with a key from the command line."""
     return await join(client, services, "operator@example.com", *Scope)

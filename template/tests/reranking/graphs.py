@@ -19,12 +19,12 @@ PADDING = WORDS.index("[PAD]")
 
 
 def weights() -> NDArray[np.float32]:
-    """Give every word a number."""
+    """Return a number for each word."""
     return np.random.default_rng(3).normal(scale=0.2, size=len(WORDS)).astype(np.float32)
 
 
 def word_tokenizer() -> Tokenizer:
-    """Split at spaces, and join a query and a document as BERT does."""
+    """Return a tokenizer that splits at spaces and joins a query and a document as BERT does."""
     tokenizer = Tokenizer(WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.post_processor = TemplateProcessing(
@@ -36,11 +36,11 @@ def word_tokenizer() -> Tokenizer:
 
 
 def cross_encoder(*, types: bool = True, keepdims: int = 1, scale: float = 1.0) -> onnx.ModelProto:
-    """Build a graph whose logit is the sum over a pair's tokens of their numbers, those of the document twice.
+    """Build a graph whose logit is the sum of its tokens' numbers, with those of the document counted twice.
 
     Args:
-        types: whether it takes `token_type_ids`; without, tokens of the document count once.
-        keepdims: 1 gives `[batch, 1]`, 0 gives `[batch]`.
+        types: whether it takes `token_type_ids`; without them, tokens of the document count once.
+        keepdims: 1 returns `[batch, 1]`, 0 returns `[batch]`.
         scale: multiplies the numbers.
     """
     names = ["input_ids", "attention_mask"] + ["token_type_ids"] * types
@@ -70,7 +70,7 @@ def cross_encoder(*, types: bool = True, keepdims: int = 1, scale: float = 1.0) 
 
 
 def expected_logit(query: str, document: str, max_tokens: int, *, types: bool = True) -> float:
-    """Compute what the graph gives, with the tokenizer's own way to cut the second text."""
+    """Compute the graph's result, truncating the second text as the tokenizer does."""
     tokenizer = word_tokenizer()
     tokenizer.enable_truncation(max_tokens, strategy="only_second")
     pair = tokenizer.encode(query, document)

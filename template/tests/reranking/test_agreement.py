@@ -1,4 +1,4 @@
-"""A pair's logit does not depend on who else asks, when, or who goes away."""
+"""Tests that a pair's logit does not depend on concurrent requests, their timing or their cancellation."""
 
 import asyncio
 from collections.abc import Sequence

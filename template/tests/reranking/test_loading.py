@@ -1,4 +1,4 @@
-"""Cross-encoders that are loaded, replaced and unloaded while the service runs."""
+"""Tests of loading, replacing and unloading cross-encoders while the service runs."""
 
 import asyncio
 import hashlib
@@ -30,7 +30,7 @@ async def rerank(person: Person, model: str | None = None) -> httpx2.Response:
 
 
 async def score(person: Person, model: str | None = None) -> tuple[str, float]:
-    """Tell which version answers, and what."""
+    """Return the version that answers, and its score."""
     response = await rerank(person, model)
     assert response.status_code == 200, response.text
     [result] = response.json()["results"]
@@ -38,7 +38,7 @@ async def score(person: Person, model: str | None = None) -> tuple[str, float]:
 
 
 def logit(times: float) -> object:
-    """Expect the logit of a graph whose numbers are so many times as large."""
+    """Return the expected logit of a graph whose numbers are scaled by this factor."""
     return pytest.approx(times * LOGIT, abs=1e-4)
 
 
@@ -52,13 +52,13 @@ async def index(person: Person, content: bytes = b"") -> dict[tuple[str, str], s
 
 
 async def registered(person: Person) -> set[tuple[str, str]]:
-    """Tell what the readiness probe names."""
+    """Return the models that the readiness probe lists."""
     ready = (await person.client.get("/health/ready")).json()
     return {(each["name"], each["version"]) for each in ready["registered_models"]}
 
 
 def rewrite(folder: Path, version: str = "1", *, scale: float = 1.0, **changes: object) -> Path:
-    """Put another cross-encoder into the folder of a version; its scores are its logits."""
+    """Replace the cross-encoder of a version; its scores are its logits."""
     shutil.rmtree(folder / f"judge-{version}", ignore_errors=True)
     return register_cross_encoder(folder, cross_encoder(scale=scale), version=version, activation="none", **changes)
 
@@ -73,7 +73,7 @@ async def test_a_cross_encoder_that_is_loaded_answers_and_is_listed(operator: Pe
     assert (await index(operator))["plain", "1"] == "READY"
     assert await registered(operator) == {JUDGE, ("plain", "1")}
     assert (await operator.request("GET", "/v2/models/plain")).json()["versions"] == ["1"]
-    # There are two now.
+    # There are two models now.
     assert "judge, plain" in (await rerank(operator)).json()["detail"]
 
 
@@ -111,7 +111,7 @@ async def test_what_is_unloaded_is_gone_until_it_is_loaded(operator: Person) -> 
 
 
 class TestLongGrace:
-    """A service that gives requests all the time in the world."""
+    """A service with very long deadlines."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:
@@ -133,7 +133,7 @@ class TestLongGrace:
             responses = await asyncio.gather(*begun)
             assert not unload.done()
         assert (await unload).status_code == 200
-        # Of those that were sent together, some may have come too late to begin.
+        # Some of the concurrent requests may have arrived too late to begin.
         answered = [each for each in responses if each.status_code != 404]
         assert {(each.status_code, each.headers["X-Model"]) for each in answered} == {(200, "judge@1")}
         assert all(len(each.json()["results"]) == 1000 for each in answered)
@@ -149,7 +149,7 @@ class TestLongGrace:
 
 
 async def begin(person: Person, judge: Reranker) -> list[asyncio.Task[httpx2.Response]]:
-    """Send large requests, and wait until the model has them."""
+    """Send large requests and wait until they are queued for the model."""
     begun = [asyncio.create_task(person.request("POST", "/v1/rerank", json=MANY)) for _ in range(8)]
     async with asyncio.timeout(60):
         while judge.batcher.waiting < len(MANY["documents"]):

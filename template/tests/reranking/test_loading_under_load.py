@@ -1,4 +1,4 @@
-"""A cross-encoder that is replaced and unloaded while many clients rerank: a real process, over real connections."""
+"""Tests of replacing and unloading a cross-encoder under load, on a real process over real connections."""
 
 import asyncio
 import shutil
@@ -19,14 +19,14 @@ from tests.reranking.graphs import cross_encoder, expected_logit, register_cross
 CALLERS = 24
 VERSIONS = 6
 QUERY = "w1 w2 w3"
-# Long texts of which the model reads little: most of a request's time passes before it is at the model's queue.
+# Long texts that the model truncates: a request spends most of its time before the model's queue.
 DOCUMENTS = [f"w{number} w{number + 7} " * 200 for number in range(40)]
 LOGITS = [expected_logit(QUERY, document, 16) for document in DOCUMENTS]
 LOAD, UNLOAD = (f"/v2/repository/models/judge/{verb}" for verb in ("load", "unload"))
 
 
 def add(folder: Path, version: int) -> None:
-    """Register a version whose scores are so many times those of the first."""
+    """Register a version whose scores are this many times those of the first."""
     graph = cross_encoder(scale=float(version))
     register_cross_encoder(folder, graph, version=str(version), activation="none")
 
@@ -35,7 +35,7 @@ def add(folder: Path, version: int) -> None:
 async def client(
     settings: Settings, folder: Path, database: Database, tmp_path: Path
 ) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client with the operator's key, of a service that has the first version."""
+    """Return a client with the operator's key for a service that has the first version."""
     shutil.rmtree(folder / "judge-1")
     add(folder, 1)
     auth = AuthService(database, settings.auth)
@@ -53,7 +53,7 @@ async def client(
 
 
 def version_of(response: httpx2.Response) -> str:
-    """Tell which version answered, having made sure that the scores are that version's."""
+    """Return the version that answered, after checking that the scores are that version's."""
     body: dict[str, Any] = response.json()
     version: str = response.headers["X-Model"].removeprefix("judge@")
     scores = {each["index"]: each["relevance_score"] for each in body["results"]}

@@ -1,4 +1,4 @@
-"""What pairs of a long query and many documents cost, and where it ends."""
+"""Tests of the cost and the limits of pairs with a long query and many documents."""
 
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,7 @@ async def thread() -> AsyncIterator[TokenThread]:
 
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The thread of each part of the documents, in the order in which they were read."""
+    """Return the names of the threads that read parts of the documents, in order."""
     names: list[str] = []
     read = PairTokenizer.read
 

@@ -1,4 +1,4 @@
-"""Documents in the order of their relevance, over HTTP."""
+"""Tests of reranking over HTTP."""
 
 import asyncio
 from pathlib import Path
@@ -156,7 +156,7 @@ async def test_an_unknown_model_is_not_found_and_the_others_are_named(ada: Perso
 
 
 class TestSeveralModels:
-    """Cross-encoders side by side."""
+    """A service with several cross-encoders."""
 
     @pytest.fixture
     def settings(self, settings: Settings, folder: Path) -> Settings:
@@ -181,7 +181,7 @@ class TestSeveralModels:
 
 
 class TestNoModel:
-    """The service as it ships."""
+    """A service without cross-encoders, as it ships."""
 
     @pytest.fixture
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:

@@ -1,4 +1,4 @@
-"""Items that wait for a reviewer, and reviewers."""
+"""Fixtures: items that wait for a reviewer, their owner, and reviewers."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -18,13 +18,13 @@ WAITING = {"number": 2041, "total": 84.5}
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody whose items wait."""
+    """The owner of the items."""
     return await join(client, services, "ada@example.com")
 
 
 @pytest.fixture
 def reviewer(client: httpx2.AsyncClient, services: Services) -> Callable[[str], Awaitable[Person]]:
-    """Make a reviewer, as the operator does."""
+    """Return a function that creates a reviewer, as the operator does."""
 
     async def make(email: str) -> Person:
         return await join(client, services, email, *REVIEWER_SCOPES)
@@ -40,7 +40,7 @@ async def rob(reviewer: Callable[[str], Awaitable[Person]]) -> Person:
 
 @pytest.fixture
 def put(services: Services, ada: Person) -> Callable[..., Awaitable[UUID]]:
-    """Put an item of Ada's into the queue."""
+    """Return a function that puts an item of Ada's into the queue."""
 
     async def put_one(output: object = WAITING) -> UUID:
         owner = await services.auth.ensure_account(ada.email)

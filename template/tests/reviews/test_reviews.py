@@ -1,4 +1,4 @@
-"""What waits for a person: who may see it, who gets to decide, and what is released."""
+"""Reviews: who may see a waiting item, who may decide on it, and what is released."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What is written down about usage, as it stands in the database."""
+"""Read and change the usage rows in the database."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,13 +13,13 @@ from app.usage.models import MonthlySpending, Reservation, UsageRecord
 
 
 async def read_rows(database: Database) -> list[UsageRecord]:
-    """Read every use, the oldest first."""
+    """Return every usage record, oldest first."""
     async with database.transaction() as session:
         return list(await session.scalars(select(UsageRecord).order_by(UsageRecord.created_at)))
 
 
 async def add_row(database: Database, owner_id: UUID, created_at: datetime) -> None:
-    """Store one use, of that moment."""
+    """Store a usage record with that creation time."""
     async with database.transaction() as session:
         session.add(
             UsageRecord(
@@ -38,26 +38,26 @@ async def add_row(database: Database, owner_id: UUID, created_at: datetime) -> N
 
 
 async def expire_reservations(database: Database) -> None:
-    """Let the time of every call under way be up."""
+    """Expire the reservations of all calls in progress."""
     async with database.transaction() as session:
         await session.execute(update(Reservation).values(expires_at=func.now() - timedelta(seconds=1)))
 
 
 async def count_reservations(database: Database) -> int:
-    """Count the calls under way."""
+    """Count the reservations of calls in progress."""
     async with database.transaction() as session:
         return await session.scalar(select(func.count()).select_from(Reservation)) or 0
 
 
 async def find_reserved(database: Database) -> Decimal | None:
-    """Find what the only account that has spent has set aside; None if nobody has."""
+    """Return the reserved amount of the only account with spending; None if there is none."""
     async with database.transaction() as session:
         return await session.scalar(select(MonthlySpending.reserved))
 
 
 @asynccontextmanager
 async def lock_reservations(database: Database) -> AsyncIterator[None]:
-    """Let no call begin or end while the block runs."""
+    """Lock the reservations, which keeps calls from beginning or ending while the block runs."""
     async with database.transaction() as session:
         await session.execute(text("LOCK TABLE reservations"))
         yield

@@ -1,4 +1,4 @@
-"""How long an answer may be is a limit on spending, set by the scopes that a caller holds."""
+"""The maximum answer length, which limits spending and depends on the caller's scopes."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ VARIABLE = "APP_LIMITS__MAX_OUTPUT_TOKENS_BY_SCOPE"
 
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:
-    """A provider that writes what fits every question of these tests."""
+    """A provider whose answer fits every question of these tests."""
     async with serve_fake_provider() as fake:
         fake.answer = lambda _: '{"n": 1}'
         yield fake
@@ -33,18 +33,18 @@ async def provider() -> AsyncIterator[FakeProvider]:
 
 @pytest.fixture
 def settings(settings: Settings, provider: FakeProvider) -> Settings:
-    """The settings of a service with ceilings."""
+    """Settings with ceilings for the answer length."""
     limits = LimitsSettings.model_validate({"max_output_tokens_by_scope": CEILINGS})
     language_model = provider_settings(provider, "openai", "steady")
     return settings.model_copy(update={"limits": limits, "language_model": language_model, "jobs": QUICK})
 
 
 def asked(provider: FakeProvider) -> list[int]:
-    """See how long the answers might have been."""
+    """Return the maximum answer length of each call."""
     return [call.body.get("max_completion_tokens") or call.body["max_tokens"] for call in provider.calls]
 
 
-async def somebody(client: httpx2.AsyncClient, services: Services, *scopes: Scope) -> Person:
+async def join_ada(client: httpx2.AsyncClient, services: Services, *scopes: Scope) -> Person:
     return await join(client, services, "ada@example.com", *scopes)
 
 
@@ -61,7 +61,7 @@ async def somebody(client: httpx2.AsyncClient, services: Services, *scopes: Scop
 async def test_the_largest_ceiling_of_a_callers_scopes_counts(
     client: httpx2.AsyncClient, services: Services, provider: FakeProvider, scopes: Sequence[Scope], ceiling: int
 ) -> None:
-    ada = await somebody(client, services, *scopes)
+    ada = await join_ada(client, services, *scopes)
     for chosen in ({}, {"max_tokens": None}, {"max_tokens": ceiling}, {"max_completion_tokens": 50}):
         assert (await ada.request("POST", CHAT, json=HELLO | chosen)).status_code == 200
     refused = await ada.request("POST", CHAT, json=HELLO | {"max_tokens": ceiling + 1})
@@ -71,7 +71,7 @@ async def test_the_largest_ceiling_of_a_callers_scopes_counts(
 
 
 async def test_conversations_keep_to_it(client: httpx2.AsyncClient, services: Services, provider: FakeProvider) -> None:
-    ada = await somebody(client, services, Scope.CHAT)
+    ada = await join_ada(client, services, Scope.CHAT)
     path = f"/v1/conversations/{(await ada.request('POST', '/v1/conversations', json={})).json()['id']}/messages"
     assert (await ada.request("POST", path, json={"content": "Hello."})).status_code == 200
     refused = await ada.request("POST", path, json={"content": "Hello.", "max_tokens": 101})
@@ -82,9 +82,9 @@ async def test_conversations_keep_to_it(client: httpx2.AsyncClient, services: Se
 async def test_answers_from_documents_keep_to_it(
     client: httpx2.AsyncClient, services: Services, provider: FakeProvider
 ) -> None:
-    everything = await somebody(client, services)
+    everything = await join_ada(client, services)
     await everything.upload_and_index("sky.txt", b"The sky is blue at noon.")
-    few = await somebody(client, services, Scope.ANSWERS, Scope.SEARCH)
+    few = await join_ada(client, services, Scope.ANSWERS, Scope.SEARCH)
     for person in (few, everything):
         answer = await person.request("POST", "/v1/answers", json={"question": "What colour is the sky?"})
         assert answer.status_code == 200, answer.text
@@ -94,12 +94,12 @@ async def test_answers_from_documents_keep_to_it(
 async def test_extractions_keep_to_it_and_so_does_the_job_that_a_key_has_asked_for(
     client: httpx2.AsyncClient, services: Services, provider: FakeProvider
 ) -> None:
-    few = await somebody(client, services, Scope.EXTRACTIONS)
+    few = await join_ada(client, services, Scope.EXTRACTIONS)
     assert (await few.request("POST", "/v1/extractions", json={"text": "one", "schema": SCHEMA})).status_code == 200
     batch = {"items": ["one", "two"], "schema": SCHEMA}
     assert (await few.request("POST", "/v1/extractions/batch", json=batch)).status_code == 202
     await few.run_jobs()
-    everything = await somebody(client, services)
+    everything = await join_ada(client, services)
     body = {"text": "one", "schema": SCHEMA}
     assert (await everything.request("POST", "/v1/extractions", json=body)).status_code == 200
     assert asked(provider) == [300, 300, 300, 2000]
@@ -109,7 +109,7 @@ async def test_whose_scopes_set_no_ceiling_has_that_of_the_service(
     client: httpx2.AsyncClient, services: Services, settings: Settings, provider: FakeProvider
 ) -> None:
     settings.limits.max_output_tokens_by_scope.pop(Scope.CHAT)
-    ada = await somebody(client, services, Scope.CHAT)
+    ada = await join_ada(client, services, Scope.CHAT)
     assert (await ada.request("POST", CHAT, json=HELLO)).status_code == 200
     refused = await ada.request("POST", CHAT, json=HELLO | {"max_tokens": 4097})
     assert (refused.status_code, "at most 4096 tokens" in refused.json()["error"]["message"]) == (400, True)

@@ -1,4 +1,4 @@
-"""Nobody spends more than their budget, however many calls there are at once and however they end."""
+"""Budgets: no account overspends, however many calls run concurrently and however they end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ from app.usage.settings import UsageSettings
 from tests.usage.rows import count_reservations, expire_reservations, read_rows
 
 MODEL = "openai:gpt-5"
-CALL = Expectation("chat.completions", MODEL, 100, 900)  # a thousandth for each token: 1 at most
+CALL = Expectation("chat.completions", MODEL, 100, 900)  # 0.001 per token: at most 1
 PRICED = {"prices": {MODEL: {"input": 1000, "output": 1000}}}
 
 
@@ -53,9 +53,7 @@ async def standing(budgets: Budgets, ada: Caller) -> tuple[Spending, Decimal | N
     return month.spending, month.remaining
 
 
-async def test_what_the_dearest_of_those_who_may_answer_would_cost_is_set_aside(
-    database: Database, ada: Caller
-) -> None:
+async def test_the_cost_of_the_most_expensive_candidate_is_reserved(database: Database, ada: Caller) -> None:
     dear = {"openai:dear": {"input": 5000, "output": 5000}}
     budgets = Budgets(database, UsageSettings.model_validate({"prices": PRICED["prices"] | dear, "monthly_budget": 10}))
     await budgets.hold(replace(CALL, fallbacks=("openai:dear",)), caller=ada)
@@ -96,7 +94,7 @@ async def test_a_hundred_calls_at_once_in_two_processes_never_hold_more_than_the
     results = await asyncio.gather(*calls, return_exceptions=True)
     holds = [each for each in results if not isinstance(each, BaseException)]
     assert len(holds) == 10
-    # The budget is held, not spent: it is worth coming back soon.
+    # The budget is reserved, not spent: a retry soon is worthwhile.
     refusals = [each for each in results if isinstance(each, BaseException)]
     assert {type(each) for each in refusals} == {TooManyRequestsError}
     assert (await standing(budgets, ada))[1] == 0
@@ -199,7 +197,7 @@ async def test_a_model_without_a_price_is_refused_to_who_has_a_budget_alone(budg
 
 
 @pytest.mark.parametrize("model", ["openai:new", "offline:extractive"])
-async def test_a_call_without_a_price_sets_nothing_aside_for_who_has_no_budget_and_is_recorded_all_the_same(
+async def test_a_call_without_price_and_budget_reserves_nothing_but_is_recorded(
     database: Database, ada: Caller, model: str
 ) -> None:
     budgets = Budgets(database, usage_settings())
@@ -213,7 +211,7 @@ async def test_a_call_without_a_price_sets_nothing_aside_for_who_has_no_budget_a
     assert (await standing(budgets, ada))[0] == Spending()
 
 
-async def test_a_call_with_a_price_is_kept_for_who_has_no_budget_so_that_a_killed_process_leaves_a_trace(
+async def test_a_priced_call_is_reserved_without_a_budget_so_a_killed_process_leaves_a_record(
     database: Database, ada: Caller
 ) -> None:
     budgets = Budgets(database, usage_settings())

@@ -1,4 +1,4 @@
-"""What tokens cost, exactly."""
+"""The exact prices of tokens."""
 
 from decimal import Decimal
 

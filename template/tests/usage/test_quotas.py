@@ -1,4 +1,4 @@
-"""The arithmetic of a sliding minute."""
+"""The arithmetic of sliding-window quotas."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def level(current: int, previous: int, elapsed: float, limit: int = 100) -> Leve
 
 
 def later(now: Level, seconds: float) -> Level:
-    """Show the same quota some time later, if nobody took anything of it."""
+    """Return the same quota after `seconds` without further use."""
     minutes = now.elapsed + seconds / now.window_seconds
     previous = {0: now.previous, 1: now.current}.get(int(minutes), 0)
     return replace(now, current=now.current if minutes < 1 else 0, previous=previous, elapsed=minutes % 1)
@@ -33,7 +33,7 @@ def test_what_is_left_counts_the_part_of_the_minute_before_that_is_less_than_a_m
 
 
 @given(AMOUNTS, AMOUNTS, st.floats(0, 0.999), st.integers(1, 1000), st.data())
-def test_who_comes_back_when_he_was_told_finds_what_he_asked_for(
+def test_a_caller_who_returns_at_the_given_time_gets_the_amount_asked_for(
     current: int, previous: int, elapsed: float, limit: int, data: st.DataObject
 ) -> None:
     now = level(current, previous, elapsed, limit)

@@ -1,4 +1,4 @@
-"""Callers are held to so many requests and tokens per minute, and are told how they stand."""
+"""Limits on requests and tokens per minute, and the headers that report them."""
 
 from uuid import uuid4
 
@@ -36,7 +36,7 @@ def limits() -> dict[str, int]:
 
 @pytest.fixture
 def settings(settings: Settings, limits: dict[str, int]) -> Settings:
-    """The settings of a service with limits."""
+    """Settings with these limits."""
     return settings.model_copy(update={"limits": LimitsSettings(**limits)})
 
 
@@ -121,7 +121,7 @@ async def test_a_call_that_fails_before_it_is_let_through_costs_no_tokens(databa
     limits = RateLimits(LocalRateLimiter(), LimitsSettings(tokens_per_minute=100))
     priced = UsageSettings.model_validate({"prices": {"a:model": {"input": 1, "output": 1}}})
     usage = UsageService(database, limits, Budgets(database, priced))
-    nobody = Caller(uuid4())  # so that nothing can be set aside for them
+    nobody = Caller(uuid4())  # has no account, so reserving for them fails
     for _ in range(2):
         with pytest.raises(IntegrityError):
             await usage.admit(Expectation("chat.completions", "a:model", 60, 0), caller=nobody)

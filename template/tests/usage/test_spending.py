@@ -1,4 +1,4 @@
-"""What callers spend on language models, seen over HTTP: budgets hold whatever happens to the calls."""
+"""Spending on language models over HTTP: budgets hold, whatever happens to the calls."""
 
 import asyncio
 import json
@@ -30,13 +30,13 @@ from tests.usage.rows import count_reservations, expire_reservations, find_reser
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "How long is the warranty?"}]
 LONGEST = 93  # tokens of an answer; with 7 for the question a call may cost 0.1
-COST = Decimal(INPUT_TOKENS + OUTPUT_TOKENS) / 1000  # at a thousandth for each token
+COST = Decimal(INPUT_TOKENS + OUTPUT_TOKENS) / 1000  # at 0.001 per token
 BUDGET = Decimal("0.35")
 
 
 @pytest.fixture
 def settings(settings: Settings, model: str) -> Settings:
-    """The settings of a service where three calls can be under way."""
+    """Settings with a budget for three concurrent calls."""
     priced = {"prices": {model: {"input": 1000, "output": 1000}}, "monthly_budget": BUDGET, "currency": "EUR"}
     return settings.model_copy(update={"usage": UsageSettings.model_validate(priced)})
 
@@ -120,7 +120,9 @@ async def test_who_leaves_a_stream_pays_for_what_he_got(service: RunningService)
     assert 0 < row.cost < Decimal("0.1")
 
 
-async def test_who_leaves_while_he_is_let_in_leaves_nothing_behind(settings: Settings, database: Database) -> None:
+async def test_a_caller_who_leaves_during_admission_leaves_nothing_reserved(
+    settings: Settings, database: Database
+) -> None:
     caller = await AuthService(database, settings.auth).ensure_account("ada@example.com")
     budgets = Budgets(database, settings.usage)
     usage = UsageService(database, RateLimits(LocalRateLimiter(), settings.limits), budgets)
@@ -128,7 +130,7 @@ async def test_who_leaves_while_he_is_let_in_leaves_nothing_behind(settings: Set
         entering = asyncio.create_task(usage.admit(Expectation("chat", "openai:steady", 7, 93), caller=caller))
         await asyncio.sleep(0)
         entering.cancel()
-    # It is let in all the same, and what it held is given back before the loop of a worker may stop.
+    # It is still admitted, and its reservation is released before a worker's event loop can stop.
     with pytest.raises(asyncio.CancelledError):
         await entering
     assert await find_reserved(database) == 0
@@ -143,7 +145,7 @@ async def test_a_killed_process_leaves_no_call_unpaid_and_no_budget_overdrawn(
     caller = await auth.ensure_account("ada@example.com")
     key = (await auth.create_key("test", ACCOUNT_SCOPES, caller=caller)).secret
     async with (
-        process_of_its_own(provider, settings, tmp_path / "log") as (url, process),
+        run_killable_service(provider, settings, tmp_path / "log") as (url, process),
         openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client,
     ):
         chat = client.chat.completions
@@ -172,10 +174,10 @@ async def test_a_killed_process_leaves_no_call_unpaid_and_no_budget_overdrawn(
 
 
 @asynccontextmanager
-async def process_of_its_own(
+async def run_killable_service(
     provider: FakeProvider, settings: Settings, log: Path
 ) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """Run the service in a process that the test can kill, with the provider behind it."""
+    """Run the service, with the fake provider behind it, in a process that the test can kill."""
     prices = {name: price.model_dump(mode="json", exclude_none=True) for name, price in settings.usage.prices.items()}
     environment = {
         "APP_LANGUAGE_MODEL__PROVIDER": "openai",

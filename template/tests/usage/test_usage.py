@@ -1,4 +1,4 @@
-"""What callers use of language models is written down and added up, each alone."""
+"""Usage of language models: it is recorded, and added up per caller."""
 
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID

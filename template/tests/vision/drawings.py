@@ -1,4 +1,4 @@
-"""Pictures for the tests: drawn, encoded, cut off, and lying about their size."""
+"""Pictures for tests: valid ones, and files that lie about their size."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ HUGE = 50_000
 
 @dataclass(frozen=True)
 class Drawn:
-    """A picture and where its shapes are."""
+    """A picture and the positions of its shapes."""
 
     image: Image.Image
     shapes: dict[str, Box]
@@ -40,26 +40,26 @@ def shapes() -> Drawn:
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:  # noqa: ANN401 - whatever Pillow takes
-    """Write a picture as a file."""
+    """Encode a picture."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
 def base64(content: bytes) -> str:
-    """Write a file as text."""
+    """Encode a file as base64."""
     return b64encode(content).decode()
 
 
 def huge_png() -> bytes:
-    """A PNG of a few bytes whose header says 50,000 x 50,000 pixels."""
+    """Return a small PNG whose header says 50,000 x 50,000 pixels."""
     header = struct.pack(">IIBBBBB", HUGE, HUGE, 8, 2, 0, 0, 0)
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in parts)
 
 
 def huge_jpeg() -> bytes:
-    """A JPEG of a few bytes whose header says 50,000 x 50,000 pixels."""
+    """Return a small JPEG whose header says 50,000 x 50,000 pixels."""
     content = bytearray(encode(Image.new("RGB", (8, 8)), "JPEG"))
     at = content.index(b"\xff\xc0")
     content[at + 5 : at + 9] = struct.pack(">HH", HUGE, HUGE)
@@ -67,7 +67,7 @@ def huge_jpeg() -> bytes:
 
 
 def huge_webp() -> bytes:
-    """A WebP of a few bytes whose canvas is 16,383 x 16,383 pixels, the largest that the decoder takes."""
+    """Return a small WebP with a canvas of 16,383 x 16,383 pixels, the largest that the decoder accepts."""
     content = bytearray(encode(Image.new("RGBA", (8, 8), (1, 2, 3, 4)), "WEBP", lossless=True))
     at = content.index(b"VP8L") + 9
     [bits] = struct.unpack("<I", content[at : at + 4])
@@ -76,18 +76,18 @@ def huge_webp() -> bytes:
 
 
 def tiny_huge_webp() -> bytes:
-    """A WebP of 26 bytes that says 16,384 x 16,384 pixels."""
+    """Return a WebP of 26 bytes that says 16,384 x 16,384 pixels."""
     data = b"\x2f" + struct.pack("<I", 16_383 | 16_383 << 14) + b"\x6b"
     return b"RIFF" + struct.pack("<I", 18) + b"WEBPVP8L" + struct.pack("<I", len(data)) + data
 
 
 def noise(side: int, seed: int = 0) -> Image.Image:
-    """A picture that no compression makes small."""
+    """Return a picture of incompressible noise."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
 
 
 def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
+    """Return the intersection over union."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(width, 0) * max(height, 0)

@@ -1,4 +1,4 @@
-"""Graphs laid out as exports of YOLO are, and folders that register them."""
+"""Graphs laid out like YOLO exports, and folders that register them."""
 
 import hashlib
 import json
@@ -15,9 +15,9 @@ SIDE = 640
 
 
 def yolo_graph(where: tuple[float, float, float, float], label: int) -> onnx.ModelProto:
-    """Build a graph that sees one thing there, as surely as its picture is bright.
+    """Build a graph that detects one thing at this place, with the picture's brightness as its score.
 
-    As exports are by default, it takes one picture at a time.
+    It takes one picture at a time, the default of exports.
     """
     cells = np.zeros((1, 4 + len(LABELS), CELLS), dtype=np.float32)
     cells[0, :4, 17] = where

@@ -26,7 +26,7 @@ PATH = "/v1/detections/stream"
 
 @asynccontextmanager
 async def serving(application: FastAPI) -> AsyncIterator[str]:
-    """Serve a started application on a port of its own; gives the address of the stream."""
+    """Serve a started application on a free port and return the stream's URL."""
     server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -51,7 +51,7 @@ async def streaming(url: str, key: str, **options: Any) -> AsyncIterator[ClientC
 
 @asynccontextmanager
 async def browsing(url: str, *protocols: str) -> AsyncIterator[ClientConnection]:
-    """Connect as a browser does: with subprotocols, without headers."""
+    """Connect as a browser does: with subprotocols instead of headers."""
     offered = [Subprotocol(each) for each in protocols]
     async with connect(url, subprotocols=offered or None, proxy=None) as socket:
         yield socket
@@ -64,7 +64,7 @@ async def read(socket: ClientConnection) -> dict[str, Any]:
 
 
 async def end_of(socket: ClientConnection) -> tuple[int, str]:
-    """Read until the server closes; gives code and reason."""
+    """Read until the server closes, and return code and reason."""
     with suppress(ConnectionClosed):
         while True:
             await socket.recv()
@@ -73,16 +73,16 @@ async def end_of(socket: ClientConnection) -> tuple[int, str]:
 
 
 def binary(frame_id: int, picture: bytes) -> bytes:
-    """Write a frame as bytes."""
+    """Encode a frame in binary."""
     return frame_id.to_bytes(8) + picture
 
 
 @dataclass
 class GatedSession:
-    """A model that finds nothing, and is done when the test opens the gate.
+    """A model that finds nothing and waits until the test opens the gate.
 
     Attributes:
-        batches: how many pictures each of its batches has had.
+        batches: the number of pictures in each batch.
     """
 
     rows: int
@@ -96,7 +96,7 @@ class GatedSession:
     _steps: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     def let(self, batches: int) -> None:
-        """Let so many batches pass the closed gate."""
+        """Let this many batches pass the closed gate."""
         self._steps.release(batches)
 
     def run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -117,7 +117,7 @@ async def gated(
     batching: BatchingSettings | None = None,
     **changes: int,
 ) -> AsyncIterator[GatedSession]:
-    """Put a model in place that is done when the test says so; `changes` are of the detector's settings."""
+    """Replace the detector's model by one that the test controls; `changes` are detector settings."""
     shipped = services.ports.detector
     session = GatedSession(rows=4 + len(shipped.model.manifest.labels))
     session.gate.set()

@@ -1,4 +1,4 @@
-"""What is found in a picture does not depend on who else asks, when, or who goes away."""
+"""Tests that detections do not depend on concurrent requests, their timing or their cancellation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from app.vision.raw_detections import Pixels, run_detector
 from tests.inference.interleaving import Call, Shared, calls_of, compare_with_single
 
 MODEL = load_detection_model(Path(__file__).parents[2] / "models" / "detection")
-# Pixels of the model's input; batches of other sizes are summed in another order.
+# In pixels of the model's input; the order of summation depends on the batch size.
 TOLERANCE = 1e-3
 
 
@@ -28,7 +28,7 @@ def session() -> ModelSession:
 
 @cache
 def picture(seed: int) -> Pixels:
-    """Paint blocks, coarse and fine."""
+    """Return a picture of coarse or fine blocks."""
     manifest = MODEL.manifest
     side = 2 ** (seed % 6 + 1)
     blocks = np.random.default_rng(seed).integers(

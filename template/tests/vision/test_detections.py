@@ -1,4 +1,4 @@
-"""Object detection over HTTP."""
+"""Tests of object detection over HTTP."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Detectors: the one that ships with the service, and those that are registered."""
+"""Tests of the detector that ships with the service and of registered ones."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def test_a_picture_is_seen_alike_alone_and_in_a_batch(detector: Detector) 
 
 
 async def test_a_yolo_export_works_by_its_registry_entry_alone(settings: Settings, ada: Caller, tmp_path: Path) -> None:
-    # In the model's input the thing is at 320, 320 and 160 x 80 large; the picture is twice as large and has bars.
+    # In the model's input the thing is at 320, 320 with 160 x 80 pixels; the picture is twice as large and has bars.
     folder = register(tmp_path, yolo_graph((320, 320, 160, 80), label=41))
     async with opened(settings, folder) as yolo:
         white = encode(Image.new("RGB", (1280, 960), (255, 255, 255)))
@@ -80,7 +80,7 @@ async def test_a_yolo_export_works_by_its_registry_entry_alone(settings: Setting
     [found] = result.found
     assert (found.label, result.model) == ("thing 41", "yolo@11n")
     assert found.box == (480, 400, 800, 560)
-    assert 0.8 < found.confidence < 0.9  # three quarters are white, the bars are grey
+    assert 0.8 < found.confidence < 0.9  # three quarters of the input are white, the bars are grey
     assert [each.found for each in batch.results if isinstance(each, Detections)] == [[found]] * 3
 
 

@@ -1,4 +1,4 @@
-"""The rules of the stream, apart from any socket."""
+"""Tests of the stream's rules, without a socket."""
 
 import asyncio
 import json
@@ -16,12 +16,12 @@ from tests.answers.fakes import caller
 
 @dataclass
 class Clock:
-    """Time that passes when the test says so."""
+    """A clock that the test advances."""
 
     now: float = 100.0
 
     def __call__(self) -> float:
-        """Tell it."""
+        """Return the current time."""
         return self.now
 
 
@@ -108,7 +108,7 @@ def test_a_picture_over_the_limit_is_too_big_in_either_form() -> None:
 
 @dataclass
 class Door:
-    """Lets the client in until the test closes it, or has it fail."""
+    """Authentication that the test can revoke or make fail."""
 
     is_open: bool = True
     is_broken: bool = False
@@ -116,7 +116,7 @@ class Door:
     scopes: frozenset[Scope] = field(default_factory=lambda: frozenset({Scope.DETECTIONS}))
 
     async def authenticate(self) -> Caller:
-        """Tell who the client is."""
+        """Return the caller, or raise."""
         self.asked += 1
         if self.is_broken:
             raise UnavailableError("The database cannot be reached at the moment.")

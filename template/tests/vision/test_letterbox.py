@@ -1,4 +1,4 @@
-"""Fitting pictures into a model's input, and the way back."""
+"""Tests of fitting pictures into a model's input and mapping boxes back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Reading pictures that strangers send."""
+"""Tests of reading untrusted pictures."""
 
 import io
 import random

@@ -1,4 +1,4 @@
-"""What an ONNX detector is given, and what it gives."""
+"""Tests of an ONNX detector's inputs and outputs."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ GREY = np.full((SIDE, SIDE, 3), 51, np.uint8)
 
 
 async def load_detector(path: Path, kind: int) -> OnnxModelSession:
-    """Load a graph that tells how bright each channel is, as one cell."""
+    """Load a graph that returns the brightness of each channel as one cell."""
     graph = helper.make_graph(
         [
             helper.make_node("ReduceMean", ["images", "axes"], ["means"], keepdims=0),

@@ -1,4 +1,4 @@
-"""Requests for detections that share the model."""
+"""Tests of detection requests that share the model."""
 
 import asyncio
 from collections.abc import AsyncIterator

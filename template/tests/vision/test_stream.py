@@ -1,4 +1,4 @@
-"""The stream over real sockets."""
+"""Tests of the stream over real sockets."""
 
 import asyncio
 import json
@@ -167,7 +167,7 @@ async def test_under_pressure_the_latest_frame_wins_and_every_other_is_counted(
     ids = [answer["frame_id"] for answer in answers]
     assert ids[0] == 1
     assert ids == sorted(set(ids))
-    # Each frame was either answered or counted as dropped, and most were dropped: the model was held up.
+    # Each frame was either answered or counted as dropped; most were dropped because the model was held up.
     assert answers[-1]["dropped"] + len(answers) == 30
     assert answers[-1]["dropped"] > 20
 
@@ -176,7 +176,7 @@ async def test_answers_keep_the_order_of_their_frames(application: FastAPI, serv
     async with gated(application, services) as session, serving(application) as url, streaming(url, key) as socket:
         await socket.send(FRAME)
         await asyncio.to_thread(session.entered.wait, 60)
-        await socket.send(binary(2, b"GIF89a"))  # of which is known at once that it is no picture
+        await socket.send(binary(2, b"GIF89a"))  # rejected at once, as it is no picture
         await (await socket.ping())
         session.gate.set()
         answers = [await read(socket), await read(socket)]

@@ -1,4 +1,4 @@
-"""From raw output to a few boxes."""
+"""Tests of turning raw output into boxes."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from app.vision.suppression import MOST_CANDIDATES, OVERLAP, Boxes, overlaps, re
 
 
 def output(*cells: tuple[float, ...]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Lay out cells (centre x, centre y, width, height, scores…) as a model does."""
+    """Return cells (centre x, centre y, width, height, scores…) in a model's layout."""
     return np.array(cells, dtype=np.float32).T
 
 

@@ -1,4 +1,4 @@
-"""A receiver on this machine, and a service that may call it."""
+"""A webhook receiver on this machine, and a service that may call it."""
 
 from collections.abc import AsyncIterator
 
@@ -16,19 +16,19 @@ ATTEMPTS = 3
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """The settings of a service that may call this machine, and tries again at once."""
+    """Return settings that allow calls to this machine and retry at once."""
     webhooks = WebhooksSettings(allow_loopback=True, retry_after=[0] * (ATTEMPTS - 1))
     return settings.model_copy(update={"webhooks": webhooks})
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """A server that takes webhooks."""
+    """Run a webhook receiver."""
     async with serve_receiver() as serving:
         yield serving
 
 
 @pytest.fixture
 async def ada(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody who wants to be told."""
+    """Return a person who registers endpoints."""
     return await join(client, services, "ada@example.com")

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on this machine, which answers as it is told to."""
+"""A webhook receiver on this machine with configurable answers."""
 
 import asyncio
 import base64
@@ -13,24 +13,24 @@ from typing import Any
 
 @dataclass
 class Message:
-    """What arrived."""
+    """A received message."""
 
     headers: dict[str, str]
     body: bytes
 
     @property
     def id(self) -> str:
-        """What tells it from other messages."""
+        """Return the message's id."""
         return self.headers["webhook-id"]
 
     @property
     def event(self) -> dict[str, Any]:
-        """What it says."""
+        """Return the message's content."""
         found: dict[str, Any] = json.loads(self.body)
         return found
 
     def is_signed_with(self, secret: str) -> bool:
-        """Verify it as the specification says, step by step."""
+        """Verify the signature step by step, as the specification says."""
         assert secret.startswith("whsec_")
         key = base64.b64decode(secret[6:], validate=True)
         content = f"{self.id}.{self.headers['webhook-timestamp']}.{self.body.decode()}"
@@ -41,12 +41,12 @@ class Message:
 
 @dataclass
 class Receiver:
-    """What a test sees of the server.
+    """A handle on the running server.
 
     Attributes:
-        answers: the statuses of the answers to come; 204 when there are no more.
-        location: where a redirect points.
-        seconds: how long it takes to answer.
+        answers: the statuses of the next answers; 204 when none are left.
+        location: the target of redirects.
+        seconds: the delay of each answer.
         is_silent: whether it never answers.
         is_endless: whether its answers never end.
     """

@@ -1,4 +1,4 @@
-"""Which addresses may be called on somebody's word."""
+"""Tests of which addresses webhooks may call."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from app.webhooks.addresses import check_url, is_public, may_be_called
 
 OPEN = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:829::200e"]
 CLOSED = [
-    "0.0.0.0",  # noqa: S104 - it is this machine
+    "0.0.0.0",  # noqa: S104 - this machine's address
     "0.1.2.3",
     "10.0.0.1",
     "100.64.0.1",

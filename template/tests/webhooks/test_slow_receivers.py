@@ -1,4 +1,4 @@
-"""A receiver that is slow, or silent, keeps the workers for one call, and then rests."""
+"""Tests that a slow or silent receiver occupies the workers for one call and is then paused."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tests.webhooks.receiver import Receiver, serve_receiver
 
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of a service that soon finds a receiver slow, and then lets it rest for minutes."""
+    """Return settings under which a receiver soon counts as slow and then rests for minutes."""
     monkeypatch.setattr(handlers, "SLOW", 0.1)
     monkeypatch.setattr(handlers, "REST", 3000)
     return settings
@@ -32,7 +32,7 @@ async def owner(services: Services) -> Caller:
 
 
 async def tell(services: Services, owner: Caller) -> Sequence[UUID]:
-    """Let something happen, and return the deliveries that are to start now."""
+    """Record an event and return the deliveries that are to start now."""
     async with services.ports.database.transaction() as session:
         return await services.webhooks.record(session, Event("job.succeeded", uuid4(), KIND), owner_id=owner.id)
 

@@ -1,4 +1,4 @@
-"""Owners are told, signed, at least once, of what has ended; nobody else is, and nothing is in it."""
+"""Tests of webhooks: signed, delivered at least once, to the owner only, and without private content."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ async def deliveries(person: Person) -> list[dict[str, Any]]:
 
 
 async def end_job(person: Person, handler: FakeHandler) -> UUID:
-    """Let a job of this person's end, in a service that tells of it."""
+    """End a job of this person in a service that sends webhooks."""
     services = person.services
     owner = await services.auth.ensure_account(person.email)
     job_id = await add_job(services.ports.database, owner.id)
@@ -63,14 +63,14 @@ async def put_review(services: Services, owner_id: UUID) -> UUID:
 
 
 class FailingAnnouncer:
-    """Cannot note anything."""
+    """A publisher whose `record` fails."""
 
     async def record(self, session: AsyncSession, event: Event, *, owner_id: UUID) -> Sequence[UUID]:
-        """Fail."""
+        """Raise."""
         raise RuntimeError(event.type)
 
     async def start(self, recorded: Sequence[UUID]) -> None:
-        """Never get here."""
+        """Do nothing; this is never reached."""
 
 
 async def test_a_finished_job_is_told_signed_and_without_what_is_in_it(ada: Person, receiver: Receiver) -> None:

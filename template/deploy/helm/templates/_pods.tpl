@@ -6,10 +6,10 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{- /* What every pod says of itself. The user is the Dockerfile's. */ -}}
+{{- /* Fields of every pod. The user is the Dockerfile's. */ -}}
 {{- define "pod" -}}
 automountServiceAccountToken: false
-# Variables about the Services around, which can begin as the settings do, stay out.
+# Without Kubernetes' variables for Services, whose names can begin like those of settings.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -23,7 +23,7 @@ securityContext:
 {{- end }}
 {{- end }}
 
-{{- /* The image, what it may do and its settings, alike in every container; more variables may follow. */ -}}
+{{- /* Fields of every container: image, permissions, settings. More variables may follow. */ -}}
 {{- define "container" -}}
 image: {{ required "Set `image` to the image as it was pushed." .Values.image }}
 securityContext:
@@ -39,7 +39,7 @@ env:
 {{- end }}
 {{- end }}
 
-{{- /* Resources with the devices: include "resources" (list $ .Values.api) */ -}}
+{{- /* Resources, including devices: include "resources" (list $ .Values.api) */ -}}
 {{- define "resources" -}}
 {{- $resources := (index . 1).resources -}}
 requests: {{ toJson $resources.requests }}

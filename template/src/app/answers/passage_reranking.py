@@ -10,8 +10,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from opentelemetry.metrics import get_meter
-from pydantic import BaseModel, ConfigDict, Field
 
+from app.answers.settings import SearchSettings
 from app.errors import AppError, UpstreamTimeoutError
 from app.inference.served_models import ServedModels
 from app.reranking.ports import CrossEncoder
@@ -22,19 +22,6 @@ log = structlog.get_logger(__name__)
 _failures = get_meter("app.answers").create_counter(
     "app_search_rerank_failures", description="searches that went on without the cross-encoder's scores"
 )
-
-
-class SearchSettings(BaseModel):
-    """Settings for finding passages, for searches and for answers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    words: bool = Field(default=True, description="search by words in addition to meaning")
-    words_timeout: float = Field(default=0.3, gt=0, description="timeout of the search by words, in seconds")
-    reranker: str = Field(default="", description="the registered cross-encoder that reranks passages; empty for none")
-    candidates_per_passage: int = Field(default=4, ge=1, le=50, description="passages to rerank for each one requested")
-    max_candidates: int = Field(default=100, ge=1, le=500, description="most passages to rerank, unless more requested")
-    rerank_timeout: float = Field(default=5.0, gt=0, description="timeout of the cross-encoder, in seconds")
 
 
 @dataclass(frozen=True, slots=True)

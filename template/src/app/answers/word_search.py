@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from opentelemetry.metrics import get_meter
 
-from app.answers.passage_reranking import SearchSettings
+from app.answers.settings import SearchSettings
 from app.database import Database
 from app.documents import repository
 from app.observability.spans import span

@@ -1,11 +1,11 @@
-"""The service with a small cross-encoder that judges what is found."""
+"""Fixtures: the service with a small cross-encoder that reranks what a search finds."""
 
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from app.answers.passage_reranking import SearchSettings
+from app.answers.settings import SearchSettings
 from app.bootstrap import Services
 from app.inference.model_folders import ModelsSettings
 from app.settings import Settings

@@ -1,4 +1,4 @@
-"""Passages whose nearest one is not the one that a small cross-encoder likes best."""
+"""Passages whose order by distance is the reverse of the order that a small cross-encoder gives them."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ MAX_TOKENS = 32
 QUESTION = "How long does the warranty last?"
 SCALE = 0.1
 HEAVY = WORDS[int(weights().argmax())]
-# The nearest to the question first; the cross-encoder likes the last one best.
+# Nearest to the question first; the cross-encoder scores the last one highest.
 TEXTS = [
     "The warranty lasts 24 months.",
     f"The warranty of the battery lasts 6 months. {HEAVY} {HEAVY} {HEAVY}",
@@ -22,7 +22,7 @@ TEXTS = [
 
 
 async def upload_all(person: Person) -> None:
-    """Index every text as a document of its own."""
+    """Index every text as its own document."""
     for number, text in enumerate(TEXTS):
         await person.upload_and_index(f"{number}.txt", text.encode())
 
@@ -36,13 +36,13 @@ async def search(person: Person, **body: Any) -> dict[str, Any]:  # noqa: ANN401
 
 
 def texts(found: dict[str, Any]) -> list[str]:
-    """Return the passages of a search."""
+    """Return the texts of the passages found."""
     return [item["text"] for item in found["items"]]
 
 
 @dataclass
 class Listener:
-    """Remembers whom it was asked for and what about; judges as another does, or is too busy."""
+    """A cross-encoder that records its calls and delegates to `judge`, or is too busy without one."""
 
     judge: CrossEncoder | None = None
     heard: list[tuple[Hashable, str, Sequence[str]]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Listener:
     async def score(
         self, query: str, documents: Sequence[str], *, owner: Hashable, within: float | None = None
     ) -> Relevance:
-        """Score as another does."""
+        """Record the call, then score as `judge` does."""
         self.heard.append((owner, query, documents))
         if self.judge is None:
             raise OverloadedError("Too busy.", retry_after=7)

@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.adapters.model_session import open_model_session
-from app.answers.passage_reranking import PassageReranker, SearchSettings
+from app.answers.passage_reranking import PassageReranker
+from app.answers.settings import SearchSettings
 from app.bootstrap import Services, open_ports
 from app.errors import StartupError
 from app.inference.placement import Placement
@@ -50,8 +51,8 @@ async def test_a_question_that_the_cross_encoder_cannot_read_is_searched_without
     assert not any("rerank_score" in item for item in found["items"])
 
 
-class TestNoNumbers:
-    """A cross-encoder whose scores are none."""
+class TestInvalidScores:
+    """Searches with a cross-encoder whose scores are not finite numbers."""
 
     @pytest.fixture
     def search_settings(self, folder: Path) -> SearchSettings:
@@ -66,8 +67,8 @@ class TestNoNumbers:
 
 
 @asynccontextmanager
-async def stuck(settings: Settings, folder: Path) -> AsyncIterator[tuple[Reranker, threading.Event]]:
-    """Open a cross-encoder that is at somebody's request, and stays there until the event is set."""
+async def open_stuck_reranker(settings: Settings, folder: Path) -> AsyncIterator[tuple[Reranker, threading.Event]]:
+    """Open a cross-encoder that is stuck in a request until the event is set."""
     mischief, begun, free = Mischief(), threading.Event(), threading.Event()
 
     def strike() -> None:
@@ -97,7 +98,7 @@ async def test_a_stuck_cross_encoder_holds_a_search_up_no_longer_than_allowed_an
 ) -> None:
     await upload_all(ada)
     caller = await services.auth.ensure_account(ada.email)
-    async with stuck(settings, folder) as (reranker, free):
+    async with open_stuck_reranker(settings, folder) as (reranker, free):
         judge = PassageReranker(lambda: nullcontext(reranker), settings.search)
         impatient = replace(services.retrieval, reranker=replace(judge, settings=WITHOUT_WAITING))
         found = await impatient.search(QUESTION, caller=caller)
@@ -112,7 +113,7 @@ async def test_nothing_waits_for_the_cross_encoder_when_the_client_has_gone(
 ) -> None:
     await upload_all(ada)
     caller = await services.auth.ensure_account(ada.email)
-    async with stuck(settings, folder) as (reranker, _):
+    async with open_stuck_reranker(settings, folder) as (reranker, _):
         judge = PassageReranker(lambda: nullcontext(reranker), settings.search)
         retrieval = replace(services.retrieval, reranker=judge)
         searching = asyncio.create_task(retrieval.search(QUESTION, caller=caller))
@@ -123,11 +124,11 @@ async def test_nothing_waits_for_the_cross_encoder_when_the_client_has_gone(
         assert reranker.batcher.waiting == 0
 
 
-async def test_a_name_that_nobody_has_ends_the_start_of_what_serves_callers(settings: Settings) -> None:
+async def test_an_unknown_reranker_fails_the_startup_of_a_serving_process(settings: Settings) -> None:
     wrong = settings.model_copy(update={"search": SearchSettings(reranker="jury")})
     with pytest.raises(StartupError, match=r"APP_SEARCH__RERANKER names jury; .* are judge@1\.$"):
         async with open_ports(wrong, serving=True):
             pass
-    # A worker searches nothing, and opens no cross-encoder.
+    # A worker does not search, so it opens no cross-encoder.
     async with open_ports(wrong) as ports:
         assert ports.models.registered() == []

@@ -1,4 +1,4 @@
-"""Searches and answers whose passages a cross-encoder has judged."""
+"""Searches and answers whose passages a cross-encoder reranks."""
 
 import json
 from contextlib import nullcontext
@@ -11,7 +11,8 @@ from fastapi import FastAPI
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from app.answers.passage_reranking import PassageReranker, SearchSettings
+from app.answers.passage_reranking import PassageReranker
+from app.answers.settings import SearchSettings
 from app.bootstrap import Services, build_services
 from app.documents.ports import VectorMatch, VectorQuery
 from app.settings import Settings
@@ -76,8 +77,8 @@ async def test_assistants_get_the_same_order(application: FastAPI, ada: Person) 
         assert "3 months" in answer.structured_content["answer"]
 
 
-class TestNotAsked:
-    """The service as it comes."""
+class TestDefaultSettings:
+    """The service with default search settings."""
 
     @pytest.fixture
     def search_settings(self) -> SearchSettings:
@@ -103,10 +104,10 @@ def test_what_is_judged_is_bounded_but_never_less_than_what_is_wanted(
 
 
 class LeakingVectorStore(FakeVectorStore):
-    """Finds everybody's passages, whoever asks."""
+    """A vector store that returns every owner's passages to any caller."""
 
     async def search(self, query: VectorQuery) -> list[VectorMatch]:
-        """Find everything."""
+        """Return every passage."""
         return [VectorMatch(passage_id, 0.5) for passage_id, _ in self.vectors]
 
 

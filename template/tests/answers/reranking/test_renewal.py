@@ -1,4 +1,4 @@
-"""Searches and answers whose cross-encoder is renewed while they run."""
+"""Searches and answers while their cross-encoder is replaced by another version."""
 
 import asyncio
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.answers.passage_reranking import SearchSettings
+from app.answers.settings import SearchSettings
 from app.auth.caller import Scope
 from app.bootstrap import Services
 from tests.answers.reranking.judged import MAX_TOKENS, QUESTION, SCALE, TEXTS, search, texts, upload_all
@@ -22,7 +22,7 @@ VERSIONS = 5
 
 @pytest.fixture
 async def operator(client: httpx2.AsyncClient, services: Services) -> Person:
-    """Somebody with a key from the command line, and documents."""
+    """An operator, with a key from the command line, who has documents."""
     person = await join(client, services, "operator@example.com", *Scope)
     await upload_all(person)
     return person
@@ -33,7 +33,7 @@ async def change(person: Person, verb: str, name: str = "judge") -> httpx2.Respo
 
 
 def add(folder: Path, version: str, sign: int = -1, **changes: object) -> None:
-    """Register a version that likes what the first one does not."""
+    """Register a version that by default ranks in the reverse order of the first."""
     graph = cross_encoder(scale=sign * SCALE)
     register_cross_encoder(folder, graph, version=version, max_tokens=MAX_TOKENS, **changes)
 
@@ -103,7 +103,7 @@ async def test_every_search_is_judged_while_versions_come_and_go(operator: Perso
 
 
 class TestOneVersion:
-    """Searches that want one version and no other."""
+    """Searches that are configured for one exact version."""
 
     @pytest.fixture
     def search_settings(self) -> SearchSettings:

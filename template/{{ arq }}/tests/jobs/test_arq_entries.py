@@ -1,4 +1,4 @@
-"""What the queue holds: each job that waits once, and none that a worker has begun."""
+"""Tests of ARQ's queue entries: each waiting job has one, and a running job has none."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from app.worker import make_worker
 
 
 class HangingRunner:
-    """Begins every job that is brought, and ends it when it may go on."""
+    """A runner whose jobs begin at once and end when `go_on` is set."""
 
     def __init__(self) -> None:
         self.begun: list[UUID] = []
@@ -26,16 +26,16 @@ class HangingRunner:
         self.worker: Worker
 
     async def run(self, job_id: UUID) -> None:
-        """Begin, wait."""
+        """Record the job and wait."""
         self.begun.append(job_id)
         await self.go_on.wait()
 
     def tasks(self) -> list[asyncio.Task[Any]]:
-        """What the worker knows to be under way."""
+        """Return the worker's running tasks."""
         return [task for task in self.worker.tasks.values() if not task.done()]
 
     async def has(self, count: int) -> None:
-        """Wait until so many jobs have begun."""
+        """Wait until this many jobs have begun."""
         async with asyncio.timeout(30):
             while len(self.begun) < count:
                 await asyncio.sleep(0.02)
@@ -43,7 +43,7 @@ class HangingRunner:
 
 @asynccontextmanager
 async def working(settings: Settings, concurrency: int) -> AsyncIterator[HangingRunner]:
-    """Have a worker take so many jobs."""
+    """Run a worker with this concurrency."""
     runner = HangingRunner()
     jobs = settings.jobs.model_copy(update={"concurrency": concurrency})
     redis = connect(settings.job_queue)
@@ -78,7 +78,7 @@ async def test_a_job_that_waits_is_in_the_queue_once_and_keeps_its_place(
     first, second = uuid4(), uuid4()
     for job_id in (first, second, first, first):
         await queue.enqueue(job_id)
-        # ARQ sorts by the millisecond.
+        # ARQ sorts entries by the millisecond.
         await asyncio.sleep(0.01)
     assert await redis.zcard(settings.job_queue.name) == 2
     assert not queue.keeps_copies
@@ -132,7 +132,7 @@ async def test_an_entry_that_was_lost_without_its_message_is_put_back(
 
 
 async def test_jobs_under_way_hide_none_that_wait_however_many_they_are(settings: Settings, queue: JobQueue) -> None:
-    # ARQ looks at a hundred entries at a time.
+    # ARQ reads a hundred entries at a time.
     for _ in range(110):
         await queue.enqueue(uuid4())
     async with working(settings, 110) as busy:

@@ -1,4 +1,4 @@
-"""How the API and the worker connect to the broker."""
+"""Tests of how the API and the worker connect to the broker."""
 
 import ssl
 from collections.abc import Callable

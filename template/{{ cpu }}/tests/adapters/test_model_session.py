@@ -1,4 +1,4 @@
-"""Models on the CPU."""
+"""Tests of models on the CPU."""
 
 from pathlib import Path
 

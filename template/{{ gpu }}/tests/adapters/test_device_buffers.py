@@ -1,4 +1,4 @@
-"""Sessions whose inputs and outputs stay where they are; the CPU stands for the device."""
+"""Tests of sessions whose inputs and outputs stay on the device; the CPU stands in for it."""
 
 from threading import Barrier, Thread, get_ident
 
@@ -14,7 +14,7 @@ CPU = "CPUExecutionProvider"
 
 
 class Noting(onnxruntime.InferenceSession):  # type: ignore[misc]  # onnxruntime has no types
-    """Notes which threads run it."""
+    """A session that records the threads that run it."""
 
     def __init__(self, *args: object, **options: object) -> None:
         super().__init__(*args, **options)

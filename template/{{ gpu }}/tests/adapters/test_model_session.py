@@ -1,4 +1,4 @@
-"""Models on GPUs: what onnxruntime is told, and what happens without a device. `poe test-gpu` tests on one."""
+"""Tests of models on GPUs: options for onnxruntime, and errors without a device. `poe test-gpu` needs a device."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,7 +114,7 @@ def test_settings_of_engines_reach_tensorrt_and_cuda_takes_what_it_leaves() -> N
         "trt_timing_cache_enable": True,
         "trt_timing_cache_path": "engines",
     }
-    # The part that CUDA runs is not recorded: TensorRT records its own.
+    # The part that CUDA runs is not recorded; TensorRT records its own work.
     assert (rest["device_id"], rest["gpu_mem_limit"], "enable_cuda_graph" in rest) == (1, 10**9, False)
 
 

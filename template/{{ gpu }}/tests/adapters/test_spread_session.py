@@ -1,4 +1,4 @@
-"""Models on several devices: which of them gets a batch, and what becomes of one that fails."""
+"""Tests of models on several devices: which device gets a batch, and what happens to one that fails."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ DEAD = "CUDA failure 700: an illegal memory access was encountered"
 
 @dataclass
 class Device:
-    """Stands for a session on a device: notes what it is given, and waits or fails where it is told to."""
+    """A fake session on a device that records its inputs and can wait or fail."""
 
     given: list[float] = field(default_factory=list)
     wait: Event | None = None
@@ -80,7 +80,7 @@ def test_one_device_that_is_left_is_used_as_one() -> None:
 
 
 class Clock:
-    """Shows the time that it is set to."""
+    """A clock that the test sets."""
 
     now = 0.0
 
@@ -115,7 +115,7 @@ def test_a_device_that_dies_gets_no_more_batches_and_is_tried_again_after_a_paus
         ("model_session.device_back", 1),
     ]
     assert DEAD in logs[0]["reason"]
-    # It was tried with the first batch of all, and gets its share again.
+    # Trials repeat the first batch of all; now the device gets its share again.
     assert devices[1].given.count(7) == 3
     assert devices[1].given[-1] == 1
 

@@ -1,4 +1,4 @@
-"""How many GPUs there are, by onnxruntime and by the driver."""
+"""The number of GPUs, according to onnxruntime and to the driver."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ MODEL = Path(__file__).parents[2] / "models" / "embedding" / "model.onnx"
 
 @cache
 def count_devices() -> int:
-    """Count the GPUs that CUDA can use; onnxruntime lists it even without one."""
+    """Return the number of GPUs that CUDA can use; onnxruntime lists CUDA even without a GPU."""
     preload()
     for number in range(16):
         options = [(CUDA, {"device_id": number}), CPU]
@@ -25,7 +25,7 @@ def count_devices() -> int:
 
 
 def count_visible(tool: str = "nvidia-smi", folder: Path = Path("/dev")) -> int:
-    """Count the GPUs that the driver shows, whether or not there are libraries that can use them."""
+    """Return the number of GPUs that the driver shows, with or without libraries that can use them."""
     found = shutil.which(tool)
     listed = subprocess.run([found, "-L"], capture_output=True, text=True, check=False).stdout if found else ""  # noqa: S603 - NVIDIA's
     return max(len(re.findall(r"(?m)^GPU \d+:", listed)), len(list(folder.glob("nvidia[0-9]*"))))

@@ -1,4 +1,4 @@
-"""What only a device can show: `poe test-gpu` runs this, and it is skipped where there is none."""
+"""Tests that need a GPU: run with `poe test-gpu`, skipped without one."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ EMBEDDING, DETECTION = MODELS / "embedding" / "model.onnx", MODELS / "detection"
 LENGTH = 128
 BATCHES = (1, 8, 32, 128)
 REPEATS = 10
-# Of half precision in TensorRT; CUDA sums in another order than the CPU, and may round products to TF32.
+# For half precision in TensorRT; CUDA sums in a different order than the CPU and may round products to TF32.
 TOLERANCE = 5e-3
 LIMIT = 1_000_000_000
 
@@ -97,7 +97,7 @@ async def test_every_device_gives_the_same() -> None:
 
 
 async def test_throughput_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prints a table; how fast a device must be is for whoever buys it."""
+    """Print a table of throughputs; there is no required speed."""
     rates: dict[str, list[float]] = {}
     providers: tuple[Provider, ...] = ("cpu", "cuda")
     for provider in providers:
@@ -120,7 +120,7 @@ def rate(session: ModelSession, rows: int) -> float:
 
 
 class TestOutOfMemory:
-    """A service whose models may take a gigabyte of the device each."""
+    """A service whose models may use a gigabyte of the device each."""
 
     @pytest.fixture
     def settings(self, settings: Settings, tmp_path: Path) -> Settings:

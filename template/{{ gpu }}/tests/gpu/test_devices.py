@@ -1,4 +1,4 @@
-"""A GPU that nothing tests must not look like one that passes."""
+"""Tests that an unusable GPU is an error, not a silent skip."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Passage vectors, with the index of the embedding model that comes with the service."""
+"""Passage vectors, and the index for the embedding model that ships with the service."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the table; the table is empty, so its index is built at once."""
+    """Create the table and its indexes, which are built at once because the table is empty."""
     op.execute("CREATE EXTENSION IF NOT EXISTS vector")
     op.create_table(
         "passage_vectors",
@@ -24,7 +24,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_passage_vectors_document_id", "passage_vectors", ["document_id"])
     op.create_index("ix_passage_vectors_owner_id_model", "passage_vectors", ["owner_id", "model"])
-    # Indexes of other models are made by `app migrate` when they are configured.
+    # `app migrate` creates the indexes of other models when they are configured.
     op.execute(
         "CREATE INDEX hnsw_static_minilm_1_ba92c5b3 ON passage_vectors "
         "USING hnsw ((embedding::halfvec(160)) halfvec_cosine_ops) WHERE model = 'static-minilm@1'"

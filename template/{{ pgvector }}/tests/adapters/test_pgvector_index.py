@@ -1,4 +1,4 @@
-"""How pgvector's indexes are built and used; what users see of it is in the contract suite."""
+"""Tests of how pgvector's indexes are built and used; search results are in the contract suite."""
 
 import math
 import random
@@ -31,11 +31,11 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def store(database_url: str, engine: AsyncEngine) -> AsyncIterator[VectorStore]:
-    """A store on a database whose planner prefers the vector index to anything else."""
+    """Open a store on a database whose planner prefers the vector index."""
     async with engine.connect() as connection:
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
             await connection.exec_driver_sql(f'ALTER DATABASE "{engine.url.database}" SET {setting} = off')
-    await engine.dispose()  # a connection learns of it when it is made
+    await engine.dispose()  # the settings apply to new connections only
     async with open_vector_store(VectorStoreSettings(url=SecretStr(database_url))) as opened:
         yield opened
 
@@ -56,14 +56,14 @@ def question(limit: int = 5) -> VectorQuery:
 
 
 async def plan(engine: AsyncEngine, *, exact: bool) -> str:
-    """How PostgreSQL would run a search."""
+    """Return PostgreSQL's plan of a search."""
     statement = nearest(question(), exact=exact).compile(dialect=engine.dialect, compile_kwargs={"literal_binds": True})
     async with engine.connect() as connection:
         return "\n".join((await connection.exec_driver_sql(f"EXPLAIN {statement}")).scalars())
 
 
 async def is_valid(engine: AsyncEngine) -> bool | None:
-    """Whether the model's index can be used; None if there is none."""
+    """Return whether the model's index is valid, or None if there is none."""
     query = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:name)")
     async with engine.connect() as connection:
         valid: bool | None = await connection.scalar(query, {"name": index_name(MODEL.identity)})

@@ -1,6 +1,6 @@
-"""Passage vectors: they are in Qdrant, so there is nothing to do in SQL.
+"""Passage vectors are in Qdrant, so there is nothing to do in SQL.
 
-The revision is here so that the chain, and your own migrations after it, stay whole when the vector store is changed.
+This revision keeps the chain, with your own migrations after it, intact if you change the vector store.
 """
 
 revision = "0002"

@@ -1,4 +1,4 @@
-"""The vector store of this project for tests: Qdrant, with collections of the test's own."""
+"""The project's vector store for tests: Qdrant with the test's own collections."""
 
 import os
 from collections.abc import AsyncIterator
@@ -12,13 +12,13 @@ from app.adapters.vector_store import VectorStoreSettings
 
 
 def settings_for(host: str, port: int) -> VectorStoreSettings:
-    """Settings for a server at this address, if there is one, that give up after a second."""
+    """Return settings with a timeout of a second for a server at this address, if there is one."""
     return VectorStoreSettings(url=SecretStr(f"http://{host}:{port}"), timeout=1)
 
 
 @pytest.fixture
 async def vector_store_environment() -> AsyncIterator[dict[str, str]]:
-    """The environment variables of an empty store of the test's own; its collections are dropped afterwards."""
+    """Return the environment variables of an empty store for the test and drop its collections at the end."""
     url, api_key = os.environ["APP_VECTOR_STORE__URL"], os.environ.get("APP_VECTOR_STORE__API_KEY")
     prefix = f"test-{uuid4().hex}"
     yield {"APP_VECTOR_STORE__COLLECTION_PREFIX": prefix}

@@ -1,4 +1,4 @@
-"""The stand-in for Qdrant, as the real client sees it."""
+"""Tests of the stand-in for Qdrant with the real client."""
 
 import asyncio
 import socket
@@ -26,7 +26,7 @@ _OWNER_A = m.Filter(must=[m.FieldCondition(key="owner", match=m.MatchValue(value
 
 @contextmanager
 def served(*options: str) -> Iterator[str]:
-    """Run the server and give its URL."""
+    """Run the server and return its URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -42,15 +42,15 @@ def served(*options: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Give the URL of a server without a folder."""
+    """Return the URL of a server without a folder."""
     with served() as url:
         yield url
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[AsyncQdrantClient]:
-    """Give a client that is closed at the end."""
-    # The check runs in a thread of its own, which may still be asking when the server has stopped.
+    """Return a client that is closed at the end."""
+    # The compatibility check runs in a thread that may still send requests after the server has stopped.
     client = AsyncQdrantClient(url=url, check_compatibility=False)
     try:
         yield client
@@ -60,7 +60,7 @@ async def connected(url: str) -> AsyncIterator[AsyncQdrantClient]:
 
 @pytest.fixture
 async def client(url: str) -> AsyncIterator[AsyncQdrantClient]:
-    """Give a client of a server that holds the three points in the collection `passages`."""
+    """Return a client of a server that holds the three points in the collection `passages`."""
     async with connected(url) as client:
         await client.delete_collection("passages")
         await create(client)
@@ -68,7 +68,7 @@ async def client(url: str) -> AsyncIterator[AsyncQdrantClient]:
 
 
 async def create(client: AsyncQdrantClient) -> None:
-    """Make the collection and fill it."""
+    """Create and fill the collection."""
     vectors = {"dense": m.VectorParams(size=2, distance=m.Distance.COSINE)}
     sparse = {"words": m.SparseVectorParams(modifier=m.Modifier.IDF)}
     await client.create_collection("passages", vectors_config=vectors, sparse_vectors_config=sparse)
@@ -81,7 +81,7 @@ def ids(points: list[m.ScoredPoint] | list[m.Record]) -> list[m.ExtendedPointId]
 
 
 async def test_a_collection_can_be_made_described_and_deleted(client: AsyncQdrantClient) -> None:
-    """What was configured is what is described, payload indexes included."""
+    """The description matches the configuration, payload indexes included."""
     await client.create_payload_index("passages", "owner", m.PayloadSchemaType.KEYWORD)
     await client.create_payload_index("passages", "page", m.IntegerIndexParams(type=m.IntegerIndexType.INTEGER))
     described = await client.get_collection("passages")
@@ -124,7 +124,7 @@ async def test_dense_and_sparse_results_can_be_fused(client: AsyncQdrantClient) 
 
 
 async def test_points_can_be_read_paged_counted_and_grouped(client: AsyncQdrantClient) -> None:
-    """Every way to read sees the same points."""
+    """Every way of reading sees the same points."""
     record = (await client.retrieve("passages", [2, 77], with_vectors=True))[0]
     assert (record.id, record.payload) == (2, {"owner": "a", "page": 2})
     assert isinstance(record.vector, dict)
@@ -203,7 +203,7 @@ async def test_many_callers_at_once_lose_nothing(client: AsyncQdrantClient) -> N
 
 
 async def test_data_outlives_the_server_when_it_has_a_folder(tmp_path: Path) -> None:
-    """The next server on the same folder has the points, the payload indexes and no lock in its way."""
+    """The next server on the same folder has the points and the payload indexes, and is not blocked by a lock."""
     folder = str(tmp_path / "with a space")
     with served("--folder", folder) as url:
         async with connected(url) as client:
