@@ -12,13 +12,20 @@ SYMPTOMS = [line.split(" | ")[0] for line in RUNBOOK.split("\n## Alerts\n")[0].s
 ELSEWHERE = {
     "stamina.retry_scheduled",
     "Can't locate revision identified by",
+    "There was an error parsing the body",
     "Transient error",
     "encountered while exporting spans batch",
     "validation error for Settings",
+    "APP_MODELS__DEFAULT_CLASSIFIER names",
+    "APP_MODELS__DEFAULT_RERANKER names",
+    "APP_SEARCH__RERANKER names",
+    "Liveness probe failed",
     "No detection model in",
     "No embedding model in",
     "No model in",
+    "certificate verify failed",
     "is not the file that model.json declares: sha256",
+    "timed out waiting for the condition",
 }
 # Whether a Valkey answers is logged by what is done with it.
 STATE = re.compile(r"\.(un)?available$")
