@@ -32,8 +32,13 @@ def include_object(_: SchemaItem, name: str | None, kind: ObjectKind, *_rest: ob
 
 
 def run(connection: Connection) -> None:
-    """Migrate over an open connection, in one transaction."""
-    context.configure(connection=connection, target_metadata=Table.metadata, include_object=include_object)
+    """Migrate over an open connection, each migration in its own transaction, so that its locks end with it."""
+    context.configure(
+        connection=connection,
+        target_metadata=Table.metadata,
+        include_object=include_object,
+        transaction_per_migration=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

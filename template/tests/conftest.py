@@ -21,7 +21,7 @@ from app.database import Database, DatabaseSettings, open_database
 from app.errors import StartupError
 from app.inference.capacity import available_cores
 from app.main import create_app
-from app.schema import upgrade
+from app.schema_upgrade import upgrade
 from app.settings import Settings
 from tests.databases import Databases, administer, rendered
 

@@ -86,8 +86,8 @@ def test_a_folder_is_ingested_without_what_cannot_be_read(settings: Settings, tm
         "a.txt": DocumentStatus.READY,
         "deeper/b.md": DocumentStatus.READY,
     }
-    assert run("reindex") == "0 documents are on their way."
-    assert run("reindex", "--all") == "2 documents are on their way."
+    assert run("reindex") == "0 documents will be reindexed."
+    assert run("reindex", "--all") == "2 documents will be reindexed."
 
 
 def test_a_folder_that_is_ingested_again_adds_what_is_new(settings: Settings, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ async def test_a_server_that_falls_silent_within_a_transaction_is_unavailable_in
     ],
     ids=["statement timeout", "lock timeout", "read-only server", "deadlock"],
 )
-async def test_what_another_try_may_find_otherwise_is_unavailable(
+async def test_temporary_database_errors_become_unavailable(
     database: Database, database_url: str, statements: list[str]
 ) -> None:
     settings = DatabaseSettings.model_validate({"url": database_url, "statement_timeout": 500})

@@ -10,7 +10,7 @@ def subclasses(error: type[AppError]) -> list[type[AppError]]:
     return [found for child in error.__subclasses__() for found in (child, *subclasses(child))]
 
 
-def test_the_drawing_is_the_tree() -> None:
+def test_the_docstring_shows_the_class_hierarchy() -> None:
     assert errors.__doc__ is not None
     drawn = re.findall(r"^([ │├└─]*)(\w+Error)\b", errors.__doc__, re.MULTILINE)
     path: dict[int, str] = {}

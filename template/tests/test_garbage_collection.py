@@ -3,7 +3,7 @@
 import gc
 import weakref
 
-from app.garbage_collection import THRESHOLDS, rare_collections
+from app.garbage_collection import THRESHOLDS, rarer_garbage_collection
 
 
 class Knot:
@@ -13,15 +13,15 @@ class Knot:
         self.itself = self
 
 
-def test_collections_are_rare_while_the_block_runs_alone() -> None:
+def test_the_thresholds_are_restored_after_the_block() -> None:
     thresholds = gc.get_threshold()
-    with rare_collections():
+    with rarer_garbage_collection():
         assert gc.get_threshold() == THRESHOLDS
     assert gc.get_threshold() == thresholds
 
 
 def test_garbage_that_is_made_in_the_block_is_collected() -> None:
-    with rare_collections():
+    with rarer_garbage_collection():
         knots = weakref.WeakSet(Knot() for _ in range(5))
         first = weakref.ref(Knot())
         while first() is not None or knots:

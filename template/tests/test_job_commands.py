@@ -8,7 +8,7 @@ from tests.commands import EMAIL, attempt, index, run
 
 def test_draining_tells_what_is_left_and_when_it_is_over(settings: Settings, tmp_path: Path) -> None:
     run("migrate")
-    assert run("jobs", "drain") == "The queue is empty."
+    assert run("jobs", "drain") == "No jobs are left to wait for."
     (tmp_path / "note.txt").write_text("The warranty lasts 24 months.")
     run("ingest", str(tmp_path / "note.txt"), "--email", EMAIL)
     looked = attempt("jobs", "drain", "--timeout", "0")
@@ -16,4 +16,4 @@ def test_draining_tells_what_is_left_and_when_it_is_over(settings: Settings, tmp
     waited = attempt("jobs", "drain", "--timeout", "0.1")
     assert (waited.exit_code, waited.stdout) == (1, "1 job is left.\n")
     index(settings)
-    assert run("jobs", "drain", "--timeout", "0") == "The queue is empty."
+    assert run("jobs", "drain", "--timeout", "0") == "No jobs are left to wait for."

@@ -163,7 +163,7 @@ def test_no_body_can_make_thousands_of_errors(body: type[BaseModel]) -> None:
     ],
     ids=str,
 )
-def test_a_body_that_could_is_found(part: Any) -> None:  # noqa: ANN401 - whatever can be annotated
+def test_the_check_finds_bodies_with_unbounded_errors(part: Any) -> None:  # noqa: ANN401 - whatever can be annotated
     body: type[BaseModel] = create_model("Body", __base__=Payload, part=(part, ...))
     assert list(faults(body))
 

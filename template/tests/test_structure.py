@@ -101,7 +101,7 @@ def is_given_session(awaited: ast.expr) -> bool:
         ("async with port.open(): pass", False),
     ],
 )
-def test_whoever_is_awaited_in_a_transaction_has_its_session(line: str, *, is_fine: bool) -> None:
+def test_the_check_finds_awaits_without_the_session(line: str, *, is_fine: bool) -> None:
     tree = ast.parse(f"async def use():\n  async with database.transaction() as session:\n    {line}")
     [block] = transactions(tree)
     assert all(map(is_given_session, awaited_in(block))) is is_fine

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
-from app.garbage_collection import rare_collections
+from app.garbage_collection import rarer_garbage_collection
 from app.inference.batching import open_batcher
 from app.inference.capacity import BatchingSettings, available_cores, open_capacity
 from app.problems import install_problem_handlers
@@ -41,7 +41,7 @@ def make_app(name: str, folder: Path, deadline: float) -> FastAPI:
             runs = [partial(work.run, session) for session in capacity.sessions]
             async with open_batcher(name, runs, curve, rows=ROWS, grace=20) as batcher:
                 state["batcher"] = batcher
-                with rare_collections():
+                with rarer_garbage_collection():
                     yield
 
     async def run(asked: Asked) -> Given:

@@ -31,7 +31,7 @@ KINDS: dict[str, Callable[[int], str]] = {
 def most_marks() -> int:
     """Read the service's own limit."""
     tokens = re.search(r"^MAX_TOTAL_TOKENS = ([\d_]+)", read("inference/token_input.py"), re.MULTILINE)
-    marks = re.search(r"^MOST_MARKS = MAX_TOTAL_TOKENS \+ ([\d_]+)", read("json_marks.py"), re.MULTILINE)
+    marks = re.search(r"^MOST_MARKS = MAX_TOTAL_TOKENS \+ ([\d_]+)", read("json_limits.py"), re.MULTILINE)
     assert tokens
     assert marks
     return int(tokens[1]) + int(marks[1])

@@ -31,7 +31,7 @@ def update_once(released: Released, tmp_path_factory: pytest.TempPathFactory) ->
             add_a_feature(project)
             save(project)
             code, told = update(project)
-            assert (code, told["to"]) == (0, RELEASE)
+            assert (code, told["to"]) == (0, RELEASE), told
             sync(project)
             if len(told["alembic_heads"]) > 1:  # what the command tells its user to do
                 uv_run(project, "alembic", "merge", "heads", "-m", "merge the template's migrations")

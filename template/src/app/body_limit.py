@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.auth.bearer import read_bearer
 from app.auth.service import AuthService
 from app.errors import AppError, OverloadedError, PayloadTooLargeError, UnsupportedMediaTypeError
-from app.json_marks import check_marks, count_marks
+from app.json_limits import check_marks, count_marks
 from app.open_inference_errors import is_inference_path
 
 # Most bytes without credentials, which is more than a sign-in needs.

@@ -138,7 +138,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
         valkey = await stack.enter_async_context(open_valkey(settings.valkey))
         breaker = open_circuit_breaker(settings.circuit_breaker, valkey, settings.valkey.prefix)
         limiter = open_provider_limiter(settings.valkey, valkey)
-        writers = open_language_models(settings.language_model, breaker, limiter)
+        language_models = open_language_models(settings.language_model, breaker, limiter)
         database = await stack.enter_async_context(open_database(settings.database))
         yield Ports(
             answer_cache=open_answer_cache(settings.answer_cache, settings.valkey, valkey),
@@ -149,7 +149,7 @@ async def open_ports(settings: Settings, *, serving: bool = False) -> AsyncItera
             embedder=models.embedder,
             files=await stack.enter_async_context(open_file_store(settings.file_store)),
             recorder=await stack.enter_async_context(open_recorder(settings.predictions, database)),
-            language_models=await stack.enter_async_context(writers),
+            language_models=await stack.enter_async_context(language_models),
             models=models.repository,
             passwords=stack.enter_context(closing(Passwords())),
             queue=await stack.enter_async_context(open_job_queue(settings.job_queue)),
@@ -168,18 +168,18 @@ def build_services(settings: Settings, ports: Ports) -> Services:
     webhooks = WebhookService(ports.database, jobs, settings.webhooks)
     limits = RateLimits(ports.rate_limiter, settings.limits)
     usage = UsageService(ports.database, limits, Budgets(ports.database, settings.usage))
-    writers = limit_concurrency(ports.language_models, settings.limits)
+    models = limit_concurrency(ports.language_models, settings.limits)
     checks = {EXTRACTION: check_release, GUARDRAIL: check_refusal}
     reviews = ReviewService(ports.database, checks, settings.reviews, webhooks)
     aliases = settings.language_model.alias_by_name()
     guardrails = make_guardrails(settings.guardrails, aliases, ports.embedder, RefusalDesk(reviews))
     caching = None if ports.answer_cache is None else Caching(ports.answer_cache, settings.answer_cache)
     prompts = PromptService(ports.database, unasked={ANSWERS_PROMPT})
-    chat = ChatService(writers, usage, settings.chat, prompts, guardrails, caching, make_format_check)
-    extractor = Extractor(writers, usage, settings.extraction, guardrails)
+    chat = ChatService(models, usage, settings.chat, prompts, guardrails, caching, make_format_check)
+    extractor = Extractor(models, usage, settings.extraction, guardrails)
     return Services(
         ports=ports,
-        answers=AnswerService(retrieval, writers[DEFAULT], usage, prompts, guardrails.of(DEFAULT), settings.answers),
+        answers=AnswerService(retrieval, models[DEFAULT], usage, prompts, guardrails.of(DEFAULT), settings.answers),
         auth=AuthService(ports.database, settings.auth, ports.passwords),
         chat=chat,
         classifications=ClassificationService(ports.embedder, ports.classifiers, ports.models.served, ports.recorder),

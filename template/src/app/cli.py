@@ -44,7 +44,7 @@ def migrate() -> None:
     """Upgrade the database schema and prepare the vector store."""
     from alembic.config import Config
 
-    from app.schema import upgrade
+    from app.schema_upgrade import upgrade
 
     upgrade(Config("alembic.ini"))
     _run(_prepare())
@@ -81,7 +81,7 @@ def reindex(
     ] = False,
 ) -> None:
     """Reindex documents that were indexed with another embedding model than the configured one."""
-    typer.echo(f"{_run(_reindex(everything=everything))} documents are on their way.")
+    typer.echo(f"{_run(_reindex(everything=everything))} documents will be reindexed.")
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
             return doing.result()
         doing.cancel()
         await asyncio.wait({doing})
-        raise ClientGoneError("The client has gone.")
+        raise ClientGoneError("The client disconnected.")
     finally:
         doing.cancel()
         leaving.cancel()

@@ -68,7 +68,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """Run a block in one transaction: committed at its end, rolled back if it raises.
 
-        Keep it short: the block holds a connection, so call no other port inside.
+        Keep it short: the block holds a connection, so await only calls that take its session.
 
         Raises:
             UnavailableError: the database cannot be reached, or the statement timed out.

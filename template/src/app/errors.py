@@ -1,7 +1,7 @@
 """All expected errors of the service, as a tree.
 
     AppError
-    ├── CallerError                     the request cannot be served as it is
+    ├── CallerError                     the cause is on the caller's side
     │   ├── UnauthenticatedError        401
     │   ├── ForbiddenError              403
     │   ├── NotFoundError               404
@@ -15,7 +15,7 @@
     │   │   ├── GuardrailRefusedError   a check refuses the input or output of a model
     │   │   ├── RefusedByModelError     400: the model's provider rejects it
     │   │   ├── SchemaRefusedError      not a JSON Schema that can be used
-    │   │   └── UnsupportedParameterError   400: known, but not offered here or by this model
+    │   │   └── UnsupportedParameterError   400: a parameter or its value is not supported here or by this model
     │   ├── TooManyRequestsError        429
     │   │   └── BudgetExhaustedError    the month's budget does not cover it
     │   └── ClientGoneError             499, only in logs
@@ -51,7 +51,7 @@ class AppError(Exception):
     Attributes:
         retryable: whether the same request may succeed later without any change.
         status: the HTTP status of the response.
-        code: a stable identifier for programs; the class name in snake case.
+        code: a stable identifier for programs.
         detail: one sentence for the caller.
         param: the invalid field of the payload, if there is one.
         faults: the individual mistakes, each prefixed with its location; shown to the caller only.
@@ -78,7 +78,7 @@ class AppError(Exception):
 
 
 class CallerError(AppError):
-    """The caller has to change the request."""
+    """The cause is on the caller's side: the request, its credentials, a quota, or a closed connection."""
 
     status = 400
     code = "bad_request"
@@ -191,7 +191,7 @@ class SchemaRefusedError(UnprocessableError):
 
 
 class UnsupportedParameterError(UnprocessableError):
-    """The payload uses a parameter that this service or its model does not support."""
+    """A parameter, its value or a combination is not supported by this service or by the model."""
 
     status = 400
     code = "unsupported_parameter"

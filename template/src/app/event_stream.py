@@ -142,4 +142,4 @@ class ReadAhead(Generic[Item]):
             async with asyncio.timeout(self._patience):
                 await self._waiting.put(item)
         except TimeoutError:
-            raise ClientGoneError("The answer was given up: its reader took nothing more of it.") from None
+            raise ClientGoneError("The answer was aborted because the client stopped reading it.") from None

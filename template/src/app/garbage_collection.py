@@ -11,7 +11,7 @@ THRESHOLDS = (20_000, 10, 100)
 
 
 @contextmanager
-def rare_collections() -> Iterator[None]:
+def rarer_garbage_collection() -> Iterator[None]:
     """Raise the collector's thresholds while the block runs."""
     thresholds = gc.get_threshold()
     gc.set_threshold(*THRESHOLDS)

@@ -21,7 +21,7 @@ def drain(timeout: Timeout = None) -> None:
     if left:
         typer.secho(f"{_jobs_left(left)} when the time was up.", err=True, fg=typer.colors.RED)
         raise typer.Exit(1)
-    typer.echo("The queue is empty.")
+    typer.echo("No jobs are left to wait for.")
 
 
 async def _drain(within: float | None) -> int:

@@ -19,13 +19,13 @@ from app.conversations import routes as conversations
 from app.documents import routes as documents
 from app.errors import StartupError
 from app.extraction import routes as extraction
-from app.garbage_collection import rare_collections
+from app.garbage_collection import rarer_garbage_collection
 from app.health import metrics_routes
 from app.health import routes as health
 from app.inference import routes as inference
 from app.jobs import routes as jobs
 from app.jobs.backlog import polling_backlog
-from app.json_marks import limit_numbers
+from app.json_limits import limit_integer_digits
 from app.mcp.server import McpEndpoint, open_mcp
 from app.observability.logging import configure_logging
 from app.observability.metrics import INTERVAL, collect_metrics
@@ -77,8 +77,9 @@ JSON_BYTES = 10_000_000
 ENVELOPE_BYTES = 1_000_000
 # MCP requests are short, and parsing them is slower.
 JSON_BYTES_OF = {"/mcp": 100_000}
+# Disk space for all forms that arrive at the same time: half of /tmp in the Helm chart.
+SPOOLED_BYTES = 1 << 30
 # Paths whose forms are spooled to disk; other routes keep bodies in memory.
-SPOOLED_BYTES = 1 << 30  # at the same time: half of /tmp in the Helm chart
 UPLOAD_PATHS = frozenset({"/v1/documents", "/v1/detections", "/v1/detections/batch"})
 
 
@@ -91,7 +92,7 @@ def create_app(settings: Settings | None = None, ports: Ports | None = None) -> 
     """
     settings = settings or Settings()
     configure_logging(settings.logging)
-    limit_numbers()
+    limit_integer_digits()
     # Serves the assets of /docs itself instead of loading them from a CDN.
     app = FastAPIOffline(
         redoc_url=None,
@@ -151,7 +152,7 @@ def _lifespan(settings: Settings, ports: Ports | None) -> Lifespan[FastAPI]:
             app.state.services = services
             app.state.shutdown = ShutdownNotifier()
             stack.enter_context(notify_on_signals(app.state.shutdown))
-            stack.enter_context(rare_collections())
+            stack.enter_context(rarer_garbage_collection())
             yield
             # FastAPI caches applications; without these references, the memory of the models is freed.
             del app.state.services, app.state.mcp

@@ -18,7 +18,7 @@ from app.inference.encoder import encoder_workload
 from app.inference.feature_model import FeatureModel
 from app.inference.latency_curve import time_batches
 from app.inference.manifest import GRAPH, ModelManifest, load_embedding_model, read_manifest
-from app.inference.model_folders import CHOSEN, find_manifests, load_tensor_model
+from app.inference.model_folders import SINGLE_MODEL_TASKS, find_manifests, load_tensor_model
 from app.inference.model_opening import register_tensors, tensor_workload, try_registered
 from app.inference.model_repository import open_model_repository
 from app.inference.placement import Placement
@@ -108,7 +108,7 @@ def find_models(settings: Settings) -> list[ModelFolder]:
     registered = {
         manifest.parent: RERANK if task == RERANK else TENSORS
         for manifest, task in find_manifests(settings.models.folder).items()
-        if task not in CHOSEN
+        if task not in SINGLE_MODEL_TASKS
     }
     return chosen + [ModelFolder(task, folder) for folder, task in registered.items()]
 

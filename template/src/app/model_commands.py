@@ -187,7 +187,7 @@ def _named(found: Sequence["ModelFolder"], name: str | None) -> list["ModelFolde
         return list(found)
     chosen = [each for each in found if name in _names(each)]
     if not chosen:
-        raise ModelNotFoundError(f"There is no model {name!r}: `app models list` shows those that there are.")
+        raise ModelNotFoundError(f"There is no model {name!r}: `app models list` shows the available ones.")
     return chosen
 
 

@@ -12,7 +12,7 @@ from app.classification.classifier import Classifiers
 from app.errors import ConflictError, StartupError
 from app.inference.embedder import Embedder, open_embedder
 from app.inference.feature_model import FeatureModel
-from app.inference.manifest import Provider, load_embedding_model
+from app.inference.manifest import GRAPH, Provider, load_embedding_model
 from app.inference.model_folders import TensorManifest
 from app.inference.model_opening import find_registered_tensors
 from app.inference.model_repository import ModelRepository, find_registered, open_model_repository
@@ -50,15 +50,16 @@ async def open_models(settings: Settings, *, serving: bool) -> AsyncIterator[Mod
     """
     async with AsyncExitStack() as stack:
         remote = await stack.enter_async_context(open_remote_inference(settings.remote_inference))
-        seen = load_detection_model(settings.detection.folder)
-        eyes = seen.manifest
-        home = place(settings, remote, eyes.name, eyes.version, seen.graph, eyes.providers)
-        looking = open_detector(settings.detection, home.batching, home.open_session, seen, cores=home.cores)
-        detector = await stack.enter_async_context(looking)
-        read = load_embedding_model(settings.embedding.folder)
-        home = place(settings, remote, read.name, read.version, read.folder / "model.onnx", read.providers)
-        reading = open_embedder(settings.embedding, home.batching, home.open_session, read, cores=home.cores)
-        embedder = await stack.enter_async_context(reading)
+        detection = load_detection_model(settings.detection.folder)
+        manifest = detection.manifest
+        where = place(settings, remote, manifest.name, manifest.version, detection.graph, manifest.providers)
+        opening = open_detector(settings.detection, where.batching, where.open_session, detection, cores=where.cores)
+        detector = await stack.enter_async_context(opening)
+        embedding = load_embedding_model(settings.embedding.folder)
+        graph = embedding.folder / GRAPH
+        where = place(settings, remote, embedding.name, embedding.version, graph, embedding.providers)
+        opened = open_embedder(settings.embedding, where.batching, where.open_session, embedding, cores=where.cores)
+        embedder = await stack.enter_async_context(opened)
         own = [embedder.feature_model(), detector.feature_model()]
         registered = await stack.enter_async_context(_open_registered(settings, remote, own if serving else None))
         yield Models(
@@ -116,21 +117,21 @@ def place(  # noqa: PLR0913, PLR0917 - the fields of a manifest
 
 
 def _check_remote(settings: Settings, known: set[str]) -> None:
-    strangers = settings.remote_inference.models.keys() - known
-    if strangers:
+    unknown = settings.remote_inference.models.keys() - known
+    if unknown:
         raise StartupError(
-            f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(strangers))}; the models that may run elsewhere are "
+            f"APP_REMOTE_INFERENCE__MODELS names {', '.join(sorted(unknown))}; the models that may run elsewhere are "
             f"{', '.join(sorted(known))}."
         )
 
 
 def _check_named(settings: Settings, registered: Sequence[Registration]) -> None:
-    crosses = [each for each in registered if each.task == RERANK]
-    labelling = [each for each in registered if isinstance(each.manifest, TensorManifest) and each.manifest.labels]
+    cross_encoders = [each for each in registered if each.task == RERANK]
+    classifying = [each for each in registered if isinstance(each.manifest, TensorManifest) and each.manifest.labels]
     for name, named, kind, models in (
-        ("APP_MODELS__DEFAULT_CLASSIFIER", settings.models.default_classifier, "classifiers", labelling),
-        ("APP_MODELS__DEFAULT_RERANKER", settings.models.default_reranker, "cross-encoders", crosses),
-        ("APP_SEARCH__RERANKER", settings.search.reranker, "cross-encoders", crosses),
+        ("APP_MODELS__DEFAULT_CLASSIFIER", settings.models.default_classifier, "classifiers", classifying),
+        ("APP_MODELS__DEFAULT_RERANKER", settings.models.default_reranker, "cross-encoders", cross_encoders),
+        ("APP_SEARCH__RERANKER", settings.search.reranker, "cross-encoders", cross_encoders),
     ):
         if named and not any(each.is_called(named) for each in models):
             raise StartupError(

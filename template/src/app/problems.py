@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from app.errors import AppError, CallerError, ClientGoneError, OverloadedError, UpstreamError
@@ -110,7 +111,7 @@ def report_failure(error: AppError) -> None:
         log.warning("upstream.failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
 
 
-def install_problem_handlers(app: FastAPI) -> None:
+def install_problem_handlers(app: Starlette) -> None:
     """Register handlers that turn every error of the application into a problem."""
     app.add_exception_handler(AppError, _on_app_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_payload)

@@ -31,7 +31,7 @@ from app.auth.tokens import AuthSettings
 from app.chat.settings import AnswerCacheSettings, ChatSettings
 from app.conversations.settings import ConversationsSettings
 from app.database import DatabaseSettings
-from app.documents.service import DocumentsSettings
+from app.documents.settings import DocumentsSettings
 from app.extraction.settings import ExtractionSettings
 from app.guardrails.settings import GuardrailSettings
 from app.inference.capacity import BatchingSettings

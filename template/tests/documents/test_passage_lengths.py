@@ -10,7 +10,7 @@ from app.bootstrap import Services
 from app.documents.chunking import chunk
 from app.documents.models import Passage
 from app.documents.parsing import Section
-from app.documents.reading import AT_ONCE, Reading, read
+from app.documents.reading import MOST_BYTES_IN_THREAD, Reading, read
 from app.inference.token_input import open_counter
 from tests.http import Person
 from tests.inference.encoder_folders import MAX_TOKENS, write_encoder
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "text/markdown"])
-@pytest.mark.parametrize("length", [AT_ONCE // 2, AT_ONCE * 2])
+@pytest.mark.parametrize("length", [MOST_BYTES_IN_THREAD // 2, MOST_BYTES_IN_THREAD * 2])
 async def test_a_limit_of_what_the_model_reads_is_kept_to(
     tmp_path: Path, folder: Path, length: int, media_type: str
 ) -> None:

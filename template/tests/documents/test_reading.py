@@ -14,7 +14,7 @@ import pytest
 
 from app.documents.chunking import Chunk, chunk
 from app.documents.parsing import Section
-from app.documents.reading import AT_ONCE, Reading, read
+from app.documents.reading import MOST_BYTES_IN_THREAD, Reading, read
 from app.errors import DropJobError
 from app.inference.embedder import load_tokenizer
 from app.inference.manifest import load_embedding_model
@@ -58,7 +58,7 @@ async def wait_for_reader() -> psutil.Process:
     return readers()[0]
 
 
-@pytest.mark.parametrize("length", [AT_ONCE // 2, AT_ONCE * 2])
+@pytest.mark.parametrize("length", [MOST_BYTES_IN_THREAD // 2, MOST_BYTES_IN_THREAD * 2])
 async def test_short_and_long_texts_are_cut_alike(reading: Reading, length: int) -> None:
     text = (WORDS * length)[:length]
     reading.path.write_text(text)

@@ -48,7 +48,7 @@ def test_a_file_that_was_cut_off_is_recognised(lines: list[bytes]) -> None:
             [LINES[0], LINES[1].replace(b"test-model@1", b"other@1")], "Line 2 .* other@1", id="another model's"
         ),
         pytest.param([*LINES[:2], *LINES[3:]], "should hold 3 vectors, but holds 2", id="a line is gone"),
-        pytest.param([*LINES, LINES[1]], "goes on after its last line, which is line 5", id="two files in one"),
+        pytest.param([*LINES, LINES[1]], "more after the last line of the file, line 5", id="two files in one"),
     ],
 )
 def test_a_wrong_line_is_named(lines: list[bytes], message: str) -> None:

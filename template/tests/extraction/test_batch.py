@@ -71,7 +71,7 @@ async def test_every_text_has_its_data_in_the_order_in_which_they_came(
     assert {row.key_id for row in rows} != {None}
 
 
-async def test_texts_are_not_read_to_tell_what_has_become_of_them(
+async def test_listing_a_batchs_results_does_not_load_its_texts(
     ada: Person, services: Services, provider: FakeProvider
 ) -> None:
     provider.answer = echo

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app.errors import OverloadedError, UnavailableError, UpstreamFailedError, UpstreamTimeoutError
+from app.inference.batching import Batcher
 from tests.inference.gated_model import PATIENCE, GatedModel, batcher_of, occupied, queued
 
 
@@ -97,6 +98,28 @@ async def test_callers_of_a_stuck_batch_get_an_error_and_the_model_is_not_ready_
             await asyncio.wait_for(stuck, PATIENCE)
         with pytest.raises(UnavailableError, match="does not answer"):
             batcher.ping()
+        model.allow()
+        assert await (await queued(batcher, 3)) == [9]
+        batcher.ping()
+
+
+def is_stuck(batcher: Batcher) -> bool:
+    try:
+        batcher.ping()
+    except UnavailableError:
+        return True
+    return False
+
+
+async def test_a_batch_that_never_ends_is_noticed_although_its_caller_has_left() -> None:
+    model = GatedModel()
+    async with batcher_of(model) as batcher:
+        stuck = await queued(batcher, 5, within=0.2)
+        await model.begun()
+        stuck.cancel()
+        async with asyncio.timeout(PATIENCE):
+            while not is_stuck(batcher):
+                await asyncio.sleep(0.01)
         model.allow()
         assert await (await queued(batcher, 3)) == [9]
         batcher.ping()

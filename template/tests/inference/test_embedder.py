@@ -83,13 +83,13 @@ async def test_what_the_model_cannot_embed_in_time_is_refused_before_it_is_token
 
     batching = BatchingSettings(measure_seconds=0, lanes=1)
     async with open_embedder(EmbeddingSettings(), batching, open_session, model) as embedder:
-        assert await embedder.read(["One."], owner="ada", within=0.001)
+        assert await embedder.tokenize(["One."], owner="ada", within=0.001)
         calm.clear()
         begun.clear()
         running = asyncio.create_task(embedder.embed(["One."]))
         await asyncio.to_thread(begun.wait, 30)
         with pytest.raises(OverloadedError):
-            await embedder.read(["One."], owner="ada", within=0.001)
+            await embedder.tokenize(["One."], owner="ada", within=0.001)
         calm.set()
         await running
 

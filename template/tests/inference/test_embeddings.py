@@ -159,7 +159,7 @@ async def test_what_is_no_input_is_refused_with_its_place_and_one_reason(
     assert message in error["message"]
 
 
-async def test_a_space_is_a_text(ada: Person) -> None:
+async def test_a_single_space_can_be_embedded(ada: Person) -> None:
     np.testing.assert_allclose(np.linalg.norm(vectors_in(await embed(ada, input=[" "]))), 1, atol=1e-3)
 
 

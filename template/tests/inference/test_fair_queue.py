@@ -143,7 +143,7 @@ def test_one_who_gives_up_a_flood_has_a_turn_as_soon_as_others() -> None:
     assert "modest" in [each.group for _ in range(2) for each in queue.take(limit(rows=1))]
 
 
-def test_work_is_counted_that_an_owners_next_goes_before() -> None:
+def test_units_after_counts_the_work_behind_an_owners_next_turn() -> None:
     queue = FairQueue()
     queue.add([item(10) for _ in range(10)], "flood")
     assert queue.units_after(queue.next_turn("flood")) == 0

@@ -71,6 +71,24 @@ async def test_input_that_the_model_fails_on_fails_its_caller_alone() -> None:
         batcher.ping()
 
 
+def reject_all_but_zero(payloads: Sequence[int]) -> None:
+    if list(payloads) != [0]:
+        raise UpstreamFailedError("The key is wrong.")
+
+
+async def test_a_batch_that_fails_for_all_callers_is_not_halved() -> None:
+    model = GatedModel(reject_all_but_zero)
+    async with batcher_of(model) as batcher:
+        first = await occupied(batcher, model)
+        others = [await queued(batcher, number) for number in range(1, 5)]
+        model.allow()
+        await first
+        for each in others:
+            with pytest.raises(UpstreamFailedError, match="key"):
+                await each
+    assert [sorted(batch) for batch in model.batches] == [[0], [1, 2, 3, 4]]
+
+
 async def test_a_bad_input_among_many_costs_a_few_runs_and_its_owner_then_runs_apart() -> None:
     model = GatedModel(refuse_thirteen)
     async with batcher_of(model) as batcher:

@@ -14,7 +14,7 @@ TIMES = st.lists(st.floats(1e-6, 10), min_size=1, max_size=12)
 
 
 @given(TIMES, st.integers(1, 10_000), st.integers(1, 10_000))
-def test_more_never_takes_less(times: list[float], one: int, other: int) -> None:
+def test_larger_batches_never_take_less_time(times: list[float], one: int, other: int) -> None:
     curve = LatencyCurve.fit([(2**power, seconds) for power, seconds in enumerate(times)])
     assert curve(min(one, other)) <= curve(max(one, other)) * (1 + 1e-9)
     assert min(times) <= curve(1)

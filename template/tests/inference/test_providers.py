@@ -39,7 +39,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 FOLDERS = ("embedding", "detection", "models/affine-1", "models/judge-1")
 
 
-async def test_models_that_shall_run_on_the_cpu_do_on_any_machine(settings: Settings, tmp_path: Path) -> None:
+async def test_models_declared_for_the_cpu_run_on_the_cpu(settings: Settings, tmp_path: Path) -> None:
     for name in FOLDERS:
         declare(tmp_path / name, "cpu")
     async with open_ports(settings, serving=True) as ports:

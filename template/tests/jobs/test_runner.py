@@ -42,7 +42,7 @@ async def test_a_job_that_is_done_has_succeeded_at_its_first_try(database: Datab
     assert (job.lease, job.lease_until) == (None, None)
 
 
-async def test_an_id_that_nobody_knows_is_let_go(database: Database) -> None:
+async def test_an_unknown_job_id_is_ignored(database: Database) -> None:
     handler = FakeHandler()
     await runner_of(database, handler).run(uuid4())
     assert handler.attempts == []
@@ -126,7 +126,7 @@ async def test_a_try_that_takes_too_long_has_failed(database: Database, account_
     job_id = await add_job(database, account_id)
     await runner_of(database, hanging(), {"time_limit": 0.1, "max_attempts": 1}).run(job_id)
     job = await read_job(database, job_id)
-    assert (job.state, job.error) == (JobState.FAILED, "The job took longer than it may.")
+    assert (job.state, job.error) == (JobState.FAILED, "The job exceeded its time limit.")
 
 
 async def test_a_job_that_cannot_be_tidied_up_has_failed_all_the_same(database: Database, account_id: UUID) -> None:

@@ -86,3 +86,4 @@ async def test_a_long_question_in_any_alphabet_is_taken_and_a_flood_of_fields_is
         )
         assert answer.status_code == status, answer.text
         assert ("isError" not in answer.text) or '"isError":false' in answer.text
+        assert status == 200 or answer.json()["code"] == "payload_too_large"

@@ -214,7 +214,7 @@ async def test_models_come_from_folders_alone(operator: Person, content: bytes) 
     assert await slope(operator) == 2
 
 
-async def test_callers_may_not(client: httpx2.AsyncClient, services: Services) -> None:
+async def test_ordinary_keys_may_not_use_the_model_repository(client: httpx2.AsyncClient, services: Services) -> None:
     eve = await join(client, services, "eve@example.com", *ACCOUNT_SCOPES)
     for path in ("index", "models/affine/load", "models/affine/unload"):
         assert (await eve.request("POST", f"/v2/repository/{path}")).status_code == 403

@@ -34,7 +34,7 @@ async def test_it_can_be_switched_off(settings: Settings) -> None:
         assert (await client.get("/playground/")).status_code == 404
 
 
-async def test_it_asks_for_what_there_is(client: httpx2.AsyncClient) -> None:
+async def test_every_request_of_the_page_is_an_existing_operation(client: httpx2.AsyncClient) -> None:
     paths = (await client.get("/openapi.json")).json()["paths"]
     asked = re.findall(r'(?:ask|read|command)\((?:"([A-Z]+)", )?["`](/[^"`?]*)', SCRIPTS)
     assert len(asked) > 10

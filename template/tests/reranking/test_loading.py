@@ -198,7 +198,7 @@ def one_of_two(folder: Path) -> None:
     [
         (break_checksum, "sha256"),
         (break_graph, "takes x"),
-        (break_tokenizer, "is no tokenizer"),
+        (break_tokenizer, "is not a valid tokenizer"),
         (break_manifest, "max_batch"),
         (misspell_task, "not a valid manifest"),
         (repeat_version, "Two models are called judge@1"),

@@ -70,7 +70,9 @@ async def test_the_largest_ceiling_of_a_callers_scopes_counts(
     assert asked(provider) == [ceiling, ceiling, ceiling, 50]
 
 
-async def test_conversations_keep_to_it(client: httpx2.AsyncClient, services: Services, provider: FakeProvider) -> None:
+async def test_conversations_respect_the_ceiling(
+    client: httpx2.AsyncClient, services: Services, provider: FakeProvider
+) -> None:
     ada = await join_ada(client, services, Scope.CHAT)
     path = f"/v1/conversations/{(await ada.request('POST', '/v1/conversations', json={})).json()['id']}/messages"
     assert (await ada.request("POST", path, json={"content": "Hello."})).status_code == 200
@@ -79,7 +81,7 @@ async def test_conversations_keep_to_it(client: httpx2.AsyncClient, services: Se
     assert asked(provider) == [100]
 
 
-async def test_answers_from_documents_keep_to_it(
+async def test_answers_from_documents_respect_the_ceiling(
     client: httpx2.AsyncClient, services: Services, provider: FakeProvider
 ) -> None:
     everything = await join_ada(client, services)
@@ -105,7 +107,7 @@ async def test_extractions_keep_to_it_and_so_does_the_job_that_a_key_has_asked_f
     assert asked(provider) == [300, 300, 300, 2000]
 
 
-async def test_whose_scopes_set_no_ceiling_has_that_of_the_service(
+async def test_without_a_ceiling_of_a_scope_the_services_ceiling_applies(
     client: httpx2.AsyncClient, services: Services, settings: Settings, provider: FakeProvider
 ) -> None:
     settings.limits.max_output_tokens_by_scope.pop(Scope.CHAT)

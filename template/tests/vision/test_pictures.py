@@ -170,7 +170,7 @@ def test_base64_may_come_as_a_data_url_and_must_be_base64() -> None:
             read(wrong)
 
 
-def test_the_bars_are_grey() -> None:
+def test_letterbox_bars_are_grey() -> None:
     picture = read(encode(Image.new("RGB", (200, 100), (255, 0, 0))))
     assert tuple(picture.pixels[0, 0]) == tuple(picture.pixels[-1, -1]) == BAR
     assert tuple(picture.pixels[32, 32]) == (255, 0, 0)

@@ -1,1 +1,1 @@
-"""Technology behind the ports: one file per port, named after the role it plays."""
+"""Technology behind the ports; modules are named after the role they play."""

@@ -109,7 +109,7 @@ class ValkeyAnswerCache:
             async for name in self._client.scan_iter(pattern, count=PAGE):
                 await self._client.unlink(name)
         except (RedisError, OSError) as error:
-            raise UnavailableError("Valkey does not answer, so kept answers cannot be forgotten.") from error
+            raise UnavailableError("Valkey does not answer, so cached answers cannot be deleted.") from error
 
     def _name(self, key: str) -> str:
         # Hash tag: in a cluster, an answer and its claim must be in the same slot.
@@ -131,7 +131,7 @@ def open_answer_cache(
         return None
     if client is None:
         raise StartupError(
-            "Answers can only be kept on a Valkey: set APP_VALKEY__URL, or APP_ANSWER_CACHE__MAX_TTL=0 to keep none."
+            "The answer cache needs Valkey: set APP_VALKEY__URL, or APP_ANSWER_CACHE__MAX_TTL=0 to disable the cache."
         )
     return ValkeyAnswerCache(client, valkey.prefix, settings.max_bytes)
 

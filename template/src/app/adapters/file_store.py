@@ -61,7 +61,7 @@ class LocalFileStore:
 
     @asynccontextmanager
     async def as_path(self, key: str) -> AsyncIterator[Path]:
-        """Offer the file as a readable local path while the block runs.
+        """Provide the file as a readable local path while the block runs.
 
         Raises:
             FileNotFoundError: nothing is stored under the key.
@@ -72,11 +72,11 @@ class LocalFileStore:
         yield path
 
     async def delete(self, key: str) -> None:
-        """Forget a file; harmless when it is not there."""
+        """Delete a file; harmless if there is none."""
         await _in_thread(partial(self._path(key).unlink, missing_ok=True))
 
     async def delete_all(self, owner_id: UUID) -> None:
-        """Forget all files of an owner, known or not; harmless when there are none.
+        """Delete all files of an owner, those without a document included; harmless when there are none.
 
         Raises:
             UnavailableError: the folder cannot be written, or is written to at this moment.

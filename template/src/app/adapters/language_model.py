@@ -85,7 +85,7 @@ class LanguageModelSettings(ConnectionSettings):
         if taken := {self.provider, OFFLINE} & self.providers.keys():
             raise ValueError(f"{SECTION}PROVIDERS: the name {min(taken)!r} is taken, choose another")
         if (self.providers or self.aliases) and self.provider == OFFLINE and DEFAULT not in self.aliases:
-            raise ValueError(f"somebody has to answer where no model is named: set {SECTION}ALIASES__DEFAULT")
+            raise ValueError(f"there is no default model: set {SECTION}ALIASES__DEFAULT")
         for name, each in self.all_providers().items():
             own = SECTION if name == self.provider else f"{SECTION}PROVIDERS__{name.upper()}__"
             if each.base_url is None and not (each.api_key and each.api_key.get_secret_value()):

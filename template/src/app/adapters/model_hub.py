@@ -118,7 +118,7 @@ def _fetch(file: HubFile, stream: IO[bytes], token: str | None, report: Report) 
             except httpx2.HTTPError as error:
                 if stream.tell() <= furthest:
                     reason = str(error) or type(error).__name__
-                    raise UnavailableError(f"{file.url} cannot be had, try again later: {reason}") from error
+                    raise UnavailableError(f"{file.url} cannot be downloaded, try again later: {reason}") from error
                 furthest = stream.tell()
 
 
@@ -158,8 +158,8 @@ def _refusal(file: HubFile, status: int) -> AppError:
     if status == HTTPStatus.NOT_FOUND:
         return NotFoundError(f"The hub has no file {file.url}.")
     if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return UnavailableError(f"{file.url} cannot be had, try again later: the hub answered {status}.")
-    return UpstreamFailedError(f"{file.url} cannot be had: the hub answered {status}.")
+        return UnavailableError(f"{file.url} cannot be downloaded, try again later: the hub answered {status}.")
+    return UpstreamFailedError(f"{file.url} cannot be downloaded: the hub answered {status}.")
 
 
 def _sha256(path: Path) -> str:

@@ -107,7 +107,7 @@ class OnnxModelSession:
             if not OUT_OF_MEMORY.search(str(error)):
                 raise
             log.warning("model_session.out_of_memory", provider=self.provider, reason=" ".join(str(error).split()))
-            raise OutOfMemoryError("The model has no memory left for as much as this.", retry_after=1) from error
+            raise OutOfMemoryError("The model has too little memory for this input.", retry_after=1) from error
 
 
 def _spec(node: onnxruntime.NodeArg) -> TensorSpec:

@@ -214,7 +214,7 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
         case vendor.ModelRateLimitError():
             failure = ProviderBusyError("The language model is busy; try again later.", retry_after=_retry_after(error))
         case vendor.ModelUnavailableError() | vendor.ModelServerError():
-            detail = "The language model is overloaded or out of order; try again later."
+            detail = "The language model is overloaded or unavailable; try again later."
             failure = UnavailableError(detail, retry_after=_retry_after(error))
         case vendor.ModelConnectionError() | httpx2.TransportError() if not started:
             failure = UnavailableError("The language model cannot be reached.")
@@ -222,15 +222,15 @@ def _translated(error: Exception, *, started: bool) -> UpstreamError:
             failure = BrokenOffError("The connection to the language model broke in the middle of its answer.")
         case vendor.UserError() | vendor.ModelRequestRejectedError() if _status(error) in FAULTY:
             too_long = isinstance(error, vendor.ModelContextWindowExceededError)
-            why = "is too long for the language model" if too_long else "is not one that the language model takes"
+            why = "is too long for the language model" if too_long else "is rejected by the language model"
             failure = RequestRefusedError(f"The request {why}.")
         case vendor.ModelRequestRejectedError():
-            detail = "The language model's provider does not serve this service; the log says more."
+            detail = "The language model's provider rejects this service's key or model name; see the log."
             failure = ServiceRefusedError(detail)
         case vendor.ModelHTTPError(status_code=413):
             failure = RequestRefusedError("The request is too long for the language model.")
         case vendor.ModelQuotaExceededError():
             failure = UpstreamFailedError("The account with the language model's provider is exhausted.")
         case _:
-            failure = UpstreamFailedError("The language model's answer has no end or could not be read.")
+            failure = UpstreamFailedError("The language model's answer was incomplete or could not be read.")
     return failure

@@ -70,7 +70,7 @@ class LocalRateLimiter:
 
     async def take(self, owner: str, charges: Sequence[Charge]) -> QuotaDecision:
         """Take everything or nothing."""
-        elapsed = self._turn()
+        elapsed = self._roll_window()
         levels = [self._level(owner, charge.quota, elapsed) for charge in charges]
         fits = all(
             level.used + charge.amount <= charge.quota.limit for charge, level in zip(charges, levels, strict=True)
@@ -83,13 +83,13 @@ class LocalRateLimiter:
 
     async def correct(self, owner: str, quota: Quota, taken: QuotaDecision, difference: int) -> None:
         """Correct what was taken from a quota."""
-        self._turn()
+        self._roll_window()
         counts = {0: self._current, 1: self._previous}.get(self._window - taken.window, {})
         if (owner, quota.name) in counts:
             counts[owner, quota.name] = max(0, counts[owner, quota.name] + difference)
 
-    def _turn(self) -> float:
-        """Begin a new window when it is time, forgetting who took nothing lately; tell which part has passed."""
+    def _roll_window(self) -> float:
+        """Begin a new window if it is due, and drop older counts; return the elapsed fraction of the current window."""
         now = time.time() / self._seconds
         window = int(now)
         if window != self._window:
@@ -135,7 +135,7 @@ class ValkeyRateLimiter:
         return QuotaDecision(bool(allowed), int(window), levels, alone=False)
 
     async def correct(self, owner: str, quota: Quota, taken: QuotaDecision, difference: int) -> None:
-        """Put right what was taken of a quota, where it was counted."""
+        """Correct what was taken from a quota, in Valkey or locally, wherever it was counted."""
         if taken.alone:
             await self._alone.correct(owner, quota, taken, difference)
         else:
@@ -154,5 +154,5 @@ class ValkeyRateLimiter:
 
 
 def open_rate_limiter(settings: ValkeySettings, client: Redis | None) -> RateLimiter:
-    """Yield a limiter on Valkey, or a local one if Valkey is not configured."""
+    """Return a limiter on Valkey, or a local one if Valkey is not configured."""
     return LocalRateLimiter() if client is None else ValkeyRateLimiter(client, settings.prefix)

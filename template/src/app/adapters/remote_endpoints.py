@@ -54,7 +54,7 @@ class Endpoint:
 
 
 class Endpoints:
-    """Send requests to the first server that is not paused. Thread-safe.
+    """Sends requests to the first server that is not paused. Thread-safe.
 
     Args:
         urls: URLs of the servers, preferred first.
@@ -137,13 +137,13 @@ class Endpoints:
             endpoint.failures += 1
             pause = max(self._pause(endpoint.failures), min(error.pause, self._max_pause))
             endpoint.until = time.monotonic() + pause
-        log.warning("remote_inference.away", server=endpoint.host, reason=str(error), pause=round(pause, 2))
+        log.warning("remote_inference.unavailable", server=endpoint.host, reason=str(error), pause=round(pause, 2))
 
     def _answered(self, endpoint: Endpoint) -> None:
         with self._lock:
             was_away, endpoint.failures, endpoint.until = endpoint.until, 0, 0.0
         if was_away:
-            log.info("remote_inference.back", server=endpoint.host)
+            log.info("remote_inference.available", server=endpoint.host)
 
     def _pause(self, failures: int) -> float:
         longest = min(self._max_pause, FIRST_PAUSE * 2.0 ** min(failures - 1, 30))

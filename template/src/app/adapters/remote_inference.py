@@ -230,6 +230,6 @@ def _refuse(response: httpx2.Response, endpoint: Endpoint) -> None:
     if status == TOO_LARGE:
         raise RequestRefusedError("The remote model takes no batch as large as this (413).") from ValueError(reason)
     if status in REFUSED:
-        raise RequestRefusedError("The remote model finds fault with this input.") from ValueError(reason)
+        raise RequestRefusedError("The remote model rejects this input.") from ValueError(reason)
     cause = EndpointFailedError(f"{endpoint.host} answers with status {status}: check the model's name and the key")
-    raise UpstreamFailedError("The server that has the model does not serve this service.") from cause
+    raise UpstreamFailedError("The model's server rejects this service.") from cause

@@ -34,7 +34,7 @@ class HttpWebhookSender:
         except (TimeoutError, httpx2.TimeoutException) as error:
             raise UpstreamTimeoutError("The receiver did not answer in time.") from error
         except httpx2.InvalidURL as error:
-            raise UnprocessableError("The URL is none that can be called.") from error
+            raise UnprocessableError("The URL cannot be called.") from error
         except (OSError, UnicodeError, httpx2.TransportError) as error:
             raise UnavailableError("The receiver cannot be reached, or has no valid certificate.") from error
 

@@ -48,7 +48,7 @@ class CheckedCitations:
 
 
 @dataclass(frozen=True, slots=True)
-class _Statement:
+class _SourceSentence:
     """A sentence of a passage, prepared for comparison; `phrase` is its words separated and surrounded by spaces."""
 
     start: int
@@ -61,7 +61,7 @@ def check_citations(answer: str, passages: Sequence[Passage]) -> CheckedCitation
     """Find the quote that each `[n]` of an answer refers to; `[1]` is the first passage."""
     claims = list(islice(_claims(answer), MOST_MARKERS))
     known = [(claim, marker) for claim, marker in claims if 1 <= marker <= len(passages)]
-    read = {marker: list(_statements(passages[marker - 1].text)) for marker in {marker for _, marker in known}}
+    read = {marker: list(_source_sentences(passages[marker - 1].text)) for marker in {marker for _, marker in known}}
     citations: dict[tuple[int, int, int], Citation] = {}
     for claim, marker in dict.fromkeys(known):
         citation = _cite(claim, marker, passages[marker - 1], read[marker])
@@ -89,14 +89,14 @@ def _markers(group: str) -> Iterator[int]:
         yield from range(first, last + 1) if first <= last < first + 50 else (first, last)
 
 
-def _statements(text: str) -> Iterator[_Statement]:
+def _source_sentences(text: str) -> Iterator[_SourceSentence]:
     for sentence in split_sentences(text):
         phrase = f" {' '.join(words(sentence.text))} "
-        yield _Statement(sentence.start, sentence.end, phrase, frozenset(terms(sentence.text)))
+        yield _SourceSentence(sentence.start, sentence.end, phrase, frozenset(terms(sentence.text)))
 
 
-def _cite(claim: str, marker: int, passage: Passage, statements: Sequence[_Statement]) -> Citation:
-    start, end = _support(claim, statements) or (0, len(passage.text))
+def _cite(claim: str, marker: int, passage: Passage, sentences: Sequence[_SourceSentence]) -> Citation:
+    start, end = _support(claim, sentences) or (0, len(passage.text))
     return Citation(
         marker=marker,
         document_id=passage.document_id,
@@ -108,16 +108,16 @@ def _cite(claim: str, marker: int, passage: Passage, statements: Sequence[_State
     )
 
 
-def _support(claim: str, statements: Sequence[_Statement]) -> tuple[int, int] | None:
+def _support(claim: str, sentences: Sequence[_SourceSentence]) -> tuple[int, int] | None:
     """Return the span that supports a claim: a sentence that contains it, or the most similar one, if any."""
     phrase = f" {' '.join(words(claim))} "
-    meant = frozenset(terms(claim))
+    claim_terms = frozenset(terms(claim))
     best: tuple[int, int] | None = None
     most = 0.0
-    for statement in statements:
+    for statement in sentences:
         if phrase.strip() and phrase in statement.phrase:
             return statement.start, statement.end
-        similarity = _similarity(meant, statement.terms)
+        similarity = _similarity(claim_terms, statement.terms)
         if similarity > most:
             best, most = (statement.start, statement.end), similarity
     return best

@@ -89,7 +89,7 @@ class RetrievalService:
         return await _best(self.reranker, query, candidates, caller, top_k)
 
     async def _nearest(self, query: str, caller: Caller, limit: int, filters: Filters | None) -> list[Passage]:
-        document_ids = await self._scope(caller, filters or Filters())
+        document_ids = await self._select_documents(caller, filters or Filters())
         if document_ids is not None and not document_ids:
             return []
         embedding = await self.embedder.embed_query(query, owner=caller.id, within=self.embedder.deadline)
@@ -126,14 +126,14 @@ class RetrievalService:
         order = fuse({match.passage_id: rank for rank, match in enumerate(near, start=1)}, word_ranks)
         return [VectorMatch(passage_id, scores[passage_id]) for passage_id in order if passage_id in scores]
 
-    async def _scope(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
+    async def _select_documents(self, caller: Caller, filters: Filters) -> Sequence[UUID] | None:
         """Return the documents that match the filters; None stands for all of the caller's."""
         async with self.database.transaction() as session:
             other = await repository.find_other_model(session, caller.id, self.embedder.model.identity)
             if other is not None:
                 raise EmbeddingModelError(
                     f"Some documents were indexed with {other}, but this service runs {self.embedder.model.identity}. "
-                    "Index them anew: POST /v1/documents/{id}/reindex, or `app reindex` for all."
+                    "Reindex them: POST /v1/documents/{id}/reindex, or `app reindex` for all."
                 )
             if not filters.tags:
                 return filters.document_ids or None

@@ -72,7 +72,7 @@ class Caching:
         if not preference.is_enabled:
             return 0
         if preference.seconds is not None and preference.seconds > most:
-            raise UnsupportedParameterError(f"Answers are kept for at most {most} s here.", param="cache.ttl")
+            raise UnsupportedParameterError(f"Answers are cached for at most {most} s here.", param="cache.ttl")
         return preference.seconds or min(self.settings.ttl, most)
 
     async def stream(

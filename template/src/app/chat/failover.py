@@ -11,7 +11,7 @@ import structlog
 from stamina import retry_context
 
 from app.chat.circuits import Circuit, CircuitBreaker
-from app.chat.metrics import count_failure, show_circuit
+from app.chat.metrics import count_failure, record_circuit
 from app.chat.ports import Hidden, LanguageModel, ModelAttempt, ModelRequest, StreamEvent
 from app.errors import (
     AppError,
@@ -71,9 +71,9 @@ class FailoverModel:
             if failure and clock() >= end:
                 break
             circuit = await self.breaker.admit(model.name)
-            show_circuit(model.name, self.breaker.pause if circuit.state == "half_open" else circuit.retry_after)
+            record_circuit(model.name, self.breaker.pause if circuit.state == "half_open" else circuit.retry_after)
             if circuit.state == "open":
-                failure = failure or _out_of_order(circuit)
+                failure = failure or _unavailable(circuit)
                 continue
             yield ModelAttempt(model.name)
             begun = False
@@ -85,10 +85,10 @@ class FailoverModel:
                             await self._close(model, circuit)
                         yield event
             except (UpstreamError, UnsupportedParameterError) as error:
-                is_ours = await self._handle_failure(model, circuit, error, begun=begun)
-                if begun or (is_ours and failure is None):
+                is_models_fault = await self._handle_failure(model, circuit, error, begun=begun)
+                if begun or (not is_models_fault and failure is None):
                     raise
-                if not is_ours:  # a fallback that rejects the request must not hide the first failure
+                if is_models_fault:  # a fallback that rejects the request must not hide the first failure
                     failure = error
             else:
                 return
@@ -113,26 +113,26 @@ class FailoverModel:
                             begun.set()
                         yield event
                 if not begun.is_set():
-                    raise UpstreamFailedError("The language model's answer has no end.")
+                    raise UpstreamFailedError("The language model's answer ended without a finish reason.")
                 return
 
     async def _handle_failure(self, model: LanguageModel, circuit: Circuit, error: AppError, *, begun: bool) -> bool:
-        """Update the circuit after a failure and return whether the failure is not the model's fault."""
-        is_ours = not begun and isinstance(error, NOT_THE_MODELS_FAULT)
+        """Update the circuit after a failure and return whether the failure is the model's fault."""
+        is_models_fault = begun or not isinstance(error, NOT_THE_MODELS_FAULT)
         if isinstance(error, UnsupportedParameterError | ProviderLimitError):
             await self._give_back(model, circuit)
-        elif is_ours:
+        elif not is_models_fault:
             await self._close(model, circuit)
-        if not is_ours:
+        if is_models_fault:
             await self._record_failure(model, error)
-        return is_ours
+        return is_models_fault
 
     async def _record_failure(self, model: LanguageModel, error: AppError) -> None:
         if isinstance(error, ProviderLimitError):
             return  # the model was not called, so the failure says nothing about it
         count_failure(model.name, error.code)
         if await self.breaker.note_failure(model.name):
-            show_circuit(model.name, self.breaker.pause)
+            record_circuit(model.name, self.breaker.pause)
             log.warning("circuit.opened", model=model.name, code=error.code)
 
     async def _give_back(self, model: LanguageModel, circuit: Circuit) -> None:
@@ -144,7 +144,7 @@ class FailoverModel:
         """Close the circuit after a successful trial."""
         if circuit.state == "half_open":
             await self.breaker.close(model.name)
-            show_circuit(model.name, 0)
+            record_circuit(model.name, 0)
             log.info("circuit.closed", model=model.name)
 
 
@@ -158,9 +158,9 @@ def _wait_before_retry(error: Exception) -> bool | float:
         return True
     if error.retry_after > LONGEST_WAIT:
         return False
-    return error.retry_after + random.uniform(0, JITTER)  # noqa: S311 - nothing secret hangs on it
+    return error.retry_after + random.uniform(0, JITTER)  # noqa: S311 - not used for security
 
 
-def _out_of_order(circuit: Circuit) -> UnavailableError:
+def _unavailable(circuit: Circuit) -> UnavailableError:
     seconds = math.ceil(circuit.retry_after)
-    return UnavailableError("The language model is out of order; try again later.", retry_after=max(seconds, 1))
+    return UnavailableError("The language model is unavailable; try again later.", retry_after=max(seconds, 1))

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 from app.auth.caller import Caller
-from app.chat.metrics import show_answer, trace_answer
+from app.chat.metrics import record_answer, trace_answer
 from app.chat.ports import (
     Finished,
     Hidden,
@@ -116,7 +116,7 @@ async def _measured(
                     break
                 yield event
         if meter.end is None:
-            raise UpstreamFailedError("The language model's answer has no end.")
+            raise UpstreamFailedError("The language model's answer ended without a finish reason.")
     except GuardrailRefusedError:
         meter.is_filtered = True
         raise
@@ -132,7 +132,7 @@ async def _measured(
             await usage.release(admission)
         else:
             measurement = meter.measure()
-            show_answer(measurement, span)
+            record_answer(measurement, span)
             span.end()
             await usage.record(measurement, admission)
     yield meter.end
@@ -185,7 +185,7 @@ class Meter:
 
     def expect(self) -> Expectation:
         """Return the most that the answer may take."""
-        read, written = _estimate(_read(self.request)), self.request.max_tokens
+        read, written = _estimate(_count_characters(self.request)), self.request.max_tokens
         return Expectation(self.endpoint, self.model, read, written, self.fallbacks)
 
     def measure(self) -> Measurement:
@@ -193,7 +193,7 @@ class Meter:
         end = self.end
         usage = end.usage if end and (end.usage.input_tokens or end.usage.output_tokens) else None
         is_unanswered = end is None and not self.characters and not self.is_cancelled
-        read = 0 if is_unanswered else _read(self.request)
+        read = 0 if is_unanswered else _count_characters(self.request)
         return Measurement(
             endpoint=self.endpoint,
             model=end.model if end else self.model,
@@ -216,7 +216,7 @@ class Meter:
         return "cancelled" if self.is_cancelled else "failed"
 
 
-def _read(request: ModelRequest) -> int:
+def _count_characters(request: ModelRequest) -> int:
     """Return the number of characters that the model reads."""
     return sum(map(len, request.texts))
 

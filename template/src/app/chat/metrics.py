@@ -12,12 +12,12 @@ from app.observability.spans import begin_span
 from app.usage.measurement import Measurement
 
 # Until when each model is skipped. The gauge compares it with the time of the reading, so it needs no update.
-_asked_again: dict[str, float] = {}
+_skipped_until: dict[str, float] = {}
 
 
 def _observe_circuits(_: CallbackOptions) -> Iterable[Observation]:
     now = monotonic()
-    return [Observation(int(now < until), {"model": model}) for model, until in _asked_again.copy().items()]
+    return [Observation(int(now < until), {"model": model}) for model, until in _skipped_until.copy().items()]
 
 
 _meter = get_meter("app.chat")
@@ -54,9 +54,9 @@ def count_rejection(model: str) -> None:
     _rejections.add(1, {"model": model})
 
 
-def show_circuit(model: str, left: float) -> None:
+def record_circuit(model: str, left: float) -> None:
     """Record for how many more seconds a model is skipped; 0 if its circuit is closed."""
-    _asked_again[model] = monotonic() + left
+    _skipped_until[model] = monotonic() + left
 
 
 def trace_answer(model: str) -> Span:
@@ -64,7 +64,7 @@ def trace_answer(model: str) -> Span:
     return begin_span(f"chat {model}", {"gen_ai.operation.name": "chat", "gen_ai.request.model": model})
 
 
-def show_answer(measurement: Measurement, span: Span) -> None:
+def record_answer(measurement: Measurement, span: Span) -> None:
     """Record the metrics and span attributes of an answer, however it ended."""
     model = {"model": measurement.model}
     _answers.record(measurement.seconds, model | {"reason": measurement.finish_reason})

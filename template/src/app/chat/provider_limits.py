@@ -128,7 +128,7 @@ class LimitedLanguageModel:
         count_limited(self._provider, "refused")
         log.warning("provider_limit.reached", provider=self._provider, model=self.name, wait=round(turn.wait, 3))
         return ProviderLimitError(
-            "The language model has as much to do as this service may ask of it; try again later.",
+            "This service has reached its own limit for the language model's provider; try again later.",
             retry_after=max(1, math.ceil(turn.wait)),
         )
 

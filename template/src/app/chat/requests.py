@@ -96,9 +96,9 @@ def _check_options(body: ChatCompletionCreate) -> None:
     if body.n is not None and body.n > 1:
         raise UnsupportedParameterError("This service gives one answer to a request: leave `n` at 1.", param="n")
     if body.stream_options is not None and not body.stream:
-        raise UnsupportedParameterError("`stream_options` belongs to `stream: true`.", param="stream_options")
+        raise UnsupportedParameterError("`stream_options` requires `stream: true`.", param="stream_options")
     if body.parallel_tool_calls is not None and not body.tools:
-        raise UnsupportedParameterError("`parallel_tool_calls` belongs to `tools`.", param="parallel_tool_calls")
+        raise UnsupportedParameterError("`parallel_tool_calls` requires `tools`.", param="parallel_tool_calls")
 
 
 def _message(path: str, message: ChatMessage) -> Message:
@@ -111,7 +111,7 @@ def _message(path: str, message: ChatMessage) -> Message:
             param=f"{path}.tool_call_id",
         )
     if message.content is None and not message.tool_calls:
-        raise UnsupportedParameterError("A message needs a content.", param=f"{path}.content")
+        raise UnsupportedParameterError("A message needs content.", param=f"{path}.content")
     calls = [ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ()]
     return Message(role, _content(path, message.content), calls, message.tool_call_id)
 
@@ -122,7 +122,7 @@ def _content(path: str, content: str | Sequence[ContentPart] | None) -> str:
     for number, part in enumerate(content):
         if part.type != "text" or part.text is None:
             where = f"{path}.content[{number}]"
-            raise UnsupportedParameterError("Messages consist of text here, so far.", param=where)
+            raise UnsupportedParameterError("Only text content is supported.", param=where)
     return "".join(part.text or "" for part in content)
 
 
@@ -159,11 +159,13 @@ def _tool_choice(body: ChatCompletionCreate) -> ToolChoice | None:
         return None
     names = {tool.function.name for tool in body.tools or ()}
     if not names:
-        raise UnsupportedParameterError("`tool_choice` belongs to `tools`.", param="tool_choice")
+        raise UnsupportedParameterError("`tool_choice` requires `tools`.", param="tool_choice")
     if not isinstance(choice, NamedToolChoice):
         return choice
     if choice.function.name not in names:
-        raise UnsupportedParameterError("`tool_choice` names none of the `tools`.", param="tool_choice")
+        raise UnsupportedParameterError(
+            "`tool_choice` names a function that is not among the `tools`.", param="tool_choice"
+        )
     return NamedTool(choice.function.name)
 
 
@@ -172,4 +174,4 @@ def _check_json(path: str, value: Any) -> None:  # noqa: ANN401 - whatever JSON 
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError):
-        raise UnsupportedParameterError("This is not JSON that can be passed on.", param=path) from None
+        raise UnsupportedParameterError("This is not valid JSON.", param=path) from None

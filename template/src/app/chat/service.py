@@ -98,7 +98,7 @@ class ChatService:
                 if isinstance(event, Finished):
                     return Answer(_text(pieces), _tool_calls(pieces), event)
                 pieces.append(event)
-        raise UpstreamFailedError("The language model's answer has no end.")
+        raise UpstreamFailedError("The language model's answer ended without a finish reason.")
 
     async def stream(  # noqa: PLR0913 - each is named where it is called
         self,
@@ -167,7 +167,7 @@ class ChatService:
         if self.caching is not None:
             return self.caching.seconds_for(request, model, preference)
         if preference is not None and preference.is_enabled:
-            raise UnsupportedParameterError("This service keeps no answers.", param="cache")
+            raise UnsupportedParameterError("This service does not cache answers.", param="cache")
         return 0
 
     async def _make_format_check(self, request: ModelRequest, guardrails: Guardrails) -> FormatCheck | None:

@@ -36,5 +36,5 @@ class AnswerCacheSettings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.aliases and not self.max_ttl:
-            raise ValueError("to keep the answers of aliases, set APP_ANSWER_CACHE__MAX_TTL, too")
+            raise ValueError("to cache the answers of aliases, also set APP_ANSWER_CACHE__MAX_TTL")
         return self

@@ -46,7 +46,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationService:
-    """Classify texts by similarity of embeddings, or with a registered classifier."""
+    """Classifies texts by similarity of embeddings, or with a registered classifier."""
 
     embedder: Embedder
     classifiers: Classifiers
@@ -108,9 +108,9 @@ class ClassificationService:
     async def _compare(self, texts: Sequence[str], hypotheses: Hypotheses, caller: Caller) -> Classified:
         sentences = [hypotheses.template.replace(PLACE, label) for label in hypotheses.labels]
         until = time.monotonic() + self.embedder.deadline
-        ids = await self.embedder.read(texts, owner=caller.id, within=until - time.monotonic())
+        ids = await self.embedder.tokenize(texts, owner=caller.id, within=until - time.monotonic())
         try:
-            ids += await self.embedder.read(sentences, owner=caller.id, within=until - time.monotonic())
+            ids += await self.embedder.tokenize(sentences, owner=caller.id, within=until - time.monotonic())
         except UnprocessableError as error:
             raise UnprocessableError(f"Of the labels, each put into the hypothesis: {error.detail}") from error
         done = await self.embedder.embed_tokens(ids, owner=caller.id, within=until - time.monotonic())

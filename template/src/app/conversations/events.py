@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 # The errors that end an incomplete stored answer, by its finish reason.
 CUT_OFF: Mapping[str | None, AppError] = {
-    CANCELLED: ConflictError("The answer was given up when its reader left."),
+    CANCELLED: ConflictError("The answer was aborted because the client disconnected."),
     FAILED: UpstreamFailedError("The language model failed in the middle of the answer."),
     REFUSED: GuardrailRefusedError("A guardrail refused the rest of this answer."),
 }

@@ -86,7 +86,7 @@ class TurnService:
             async for event in events:
                 if isinstance(event, Done):
                     return event.message
-        raise UpstreamFailedError("The language model's answer has no end.")
+        raise UpstreamFailedError("The language model's answer ended without a finish reason.")
 
     async def stream(
         self, turn: Turn, *, max_tokens: int | None = None, temperature: float | None = None, caller: Caller

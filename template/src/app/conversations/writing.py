@@ -79,7 +79,7 @@ class AnswerDraft:
             UpstreamFailedError: the stream ended without one.
         """
         if self.end is None:
-            raise UpstreamFailedError("The language model's answer has no end.")
+            raise UpstreamFailedError("The language model's answer ended without a finish reason.")
         return self.end.reason
 
     async def store(self, session: AsyncSession, finish_reason: str) -> ConversationMessage | None:

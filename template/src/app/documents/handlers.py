@@ -11,7 +11,8 @@ from app.documents.chunking import Chunk
 from app.documents.models import Document, DocumentStatus
 from app.documents.ports import FileStore, PassageVector, VectorStore
 from app.documents.reading import Reading, read
-from app.documents.service import DocumentsSettings, file_key
+from app.documents.service import file_key
+from app.documents.settings import DocumentsSettings
 from app.errors import DropJobError, RetryJobError, UnavailableError
 from app.inference.embedder import Embedder
 from app.jobs.ports import Attempt, ReportProgress

@@ -9,6 +9,7 @@ PARAGRAPHS |= {"h1", "h2", "h3", "h4", "h5", "h6", "p", "pre", "section", "table
 LINES = {"address", "br", "caption", "dd", "details", "div", "dt", "figcaption", "legend", "li", "option", "summary"}
 LINES |= {"tr"}
 CELLS = {"td", "th"}
+BODY = {"body", *PARAGRAPHS, *LINES}
 # From none to the widest; of adjacent gaps, the widest applies.
 GAPS = ("", " ", "\n", "\n\n")
 SPACE, LINE, PARAGRAPH = 1, 2, 3
@@ -37,8 +38,8 @@ class _Reader(HTMLParser):
         self._preformatted = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "body" and self._unseen == "head":
-            self._unseen = ""  # the closing tag of head is optional
+        if self._unseen == "head" and tag in BODY:
+            self._unseen = ""  # the closing tag of head and the opening tag of body are optional
         if self._unseen:
             self._depth += tag == self._unseen
         elif tag in UNSEEN:

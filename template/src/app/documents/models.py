@@ -51,8 +51,7 @@ class Passage(Table):
     """A piece of a document, the unit of search and citation.
 
     `start` and `end` are character offsets into the document's extracted text; `page` counts from 1 and is null if the
-    format has no pages. `owner_id` is the document's, copied for the word index; null if the passage was stored by a
-    release without that index.
+    format has no pages. `owner_id` is the document's, copied for the word index.
     """
 
     __tablename__ = "passages"

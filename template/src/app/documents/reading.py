@@ -30,9 +30,9 @@ from app.inference.token_input import open_counter
 log = structlog.get_logger(__name__)
 
 # Bytes of text that are read faster than a process starts; the worst case takes two seconds.
-AT_ONCE = 32_000
+MOST_BYTES_IN_THREAD = 32_000
 # In the other formats even a short file may take long.
-SOON_READ = {MediaType.MARKDOWN, MediaType.TEXT}
+READ_IN_THREAD = {MediaType.MARKDOWN, MediaType.TEXT}
 MOST_MEMORY = 2 << 30
 TOO_MUCH_MEMORY = "The file cannot be read: it takes more memory than a file may."
 
@@ -70,7 +70,7 @@ async def read(reading: Reading) -> list[Chunk]:
         DropJobError: the file is damaged, encrypted, too long, takes too long, or holds no text.
     """
     size = (await asyncio.to_thread(reading.path.stat)).st_size
-    if reading.media_type in SOON_READ and size <= AT_ONCE:
+    if reading.media_type in READ_IN_THREAD and size <= MOST_BYTES_IN_THREAD:
         chunks, _ = await asyncio.to_thread(_read, reading)
         return chunks
     try:

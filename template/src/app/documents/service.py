@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.auth.caller import Caller, Scope
@@ -15,6 +14,7 @@ from app.documents import repository
 from app.documents.media_types import detect_media_type
 from app.documents.models import Document, DocumentStatus
 from app.documents.ports import FileStore
+from app.documents.settings import DocumentsSettings
 from app.documents.uploads import Upload
 from app.errors import NotFoundError, StorageExhaustedError, UnprocessableError
 from app.jobs.models import Job
@@ -23,21 +23,6 @@ from app.pages import PageRequest
 
 INGEST = "documents.ingest"
 PURGE = "documents.purge"
-
-
-class DocumentsSettings(BaseModel):
-    """Size limits of documents, and the length of passages."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    max_bytes: int = Field(default=50_000_000, ge=1, description="largest file that is accepted, in bytes")
-    max_stored_bytes: int = Field(
-        default=1_000_000_000, ge=0, description="most bytes that one account may store; 0 for no limit"
-    )
-    max_pages: int = Field(default=5_000, ge=1, description="most pages of a PDF")
-    max_characters: int = Field(default=50_000_000, ge=1, description="most characters of text in a file")
-    reading_seconds: float = Field(default=300, gt=0, description="seconds after which reading a file is aborted")
-    passage_tokens: int = Field(default=200, ge=16, description="longest passage, in tokens of the embedding model")
 
 
 def file_key(owner_id: UUID, document_id: UUID) -> str:
@@ -190,7 +175,7 @@ class DocumentService:
                 key = row["idempotency_key"]
                 document = _found(await repository.find_by_idempotency_key(session, caller.id, key))
                 if document.sha256 != row["sha256"]:
-                    raise UnprocessableError("This idempotency key came with another file before.")
+                    raise UnprocessableError("This idempotency key was already used for another file.")
                 return document, await self.jobs.find(session, document.job_id)
             if most and used + added.size > most:
                 raise StorageExhaustedError(

@@ -17,7 +17,7 @@ from app.errors import EmbeddingModelError, UnprocessableError
 from app.inference.manifest import EmbeddingModel
 
 LENGTH_TOLERANCE = 0.01  # 16-bit floats stay well within
-AGAIN = "What came before it is imported, and importing a whole file again does no harm."
+IMPORT_AGAIN = "The vectors before it are imported; importing the complete file again is safe."
 
 
 class _Entry(BaseModel):
@@ -83,7 +83,7 @@ def read_vectors(lines: Iterable[bytes], model: EmbeddingModel) -> Iterator[Pass
         raise EmbeddingModelError(
             f"The vectors come from {header.model} ({header.dimension} dimensions), but this service runs "
             f"{model.identity} ({model.dimension}). Set APP_EMBEDDING__FOLDER to the model that they come from, "
-            "or index the documents anew: `app reindex --all`."
+            "or reindex the documents: `app reindex --all`."
         )
     return _read(numbered, model)
 
@@ -94,9 +94,13 @@ def _read(numbered: Iterator[tuple[int, bytes]], model: EmbeddingModel) -> Itera
         entry = _parse(number, line)
         if isinstance(entry, _Trailer):
             if entry.count != count:
-                raise UnprocessableError(f"The file should hold {entry.count} vectors, but holds {count}. {AGAIN}")
+                raise UnprocessableError(
+                    f"The file should hold {entry.count} vectors, but holds {count}. {IMPORT_AGAIN}"
+                )
             if next(numbered, None) is not None:
-                raise UnprocessableError(f"The file goes on after its last line, which is line {number}. {AGAIN}")
+                raise UnprocessableError(
+                    f"There is more after the last line of the file, line {number}. {IMPORT_AGAIN}"
+                )
             return
         _check(number, entry, model)
         yield PassageVector(entry.passage_id, entry.document_id, entry.owner_id, entry.model, entry.embedding)
@@ -114,7 +118,7 @@ def _parse(number: int, line: bytes) -> _Vector | _Trailer:
     except ValidationError:
         if not line.endswith(b"\n"):
             raise _cut_off(number - 2) from None
-        raise UnprocessableError(f"Line {number} is not a vector: {_reason(wrong)}. {AGAIN}") from None
+        raise UnprocessableError(f"Line {number} is not a vector: {_reason(wrong)}. {IMPORT_AGAIN}") from None
 
 
 def _check(number: int, entry: _Vector, model: EmbeddingModel) -> None:
@@ -128,11 +132,13 @@ def _check(number: int, entry: _Vector, model: EmbeddingModel) -> None:
         wrong = f"its length is {length:.3g} instead of 1"
     else:
         return
-    raise UnprocessableError(f"Line {number} is no vector of {model.identity}: {wrong}. {AGAIN}")
+    raise UnprocessableError(f"Line {number} is not a vector of {model.identity}: {wrong}. {IMPORT_AGAIN}")
 
 
 def _cut_off(count: int) -> UnprocessableError:
-    return UnprocessableError(f"The file was cut off: it ends after {count} vectors, without its last line. {AGAIN}")
+    return UnprocessableError(
+        f"The file was cut off: it ends after {count} vectors, without its last line. {IMPORT_AGAIN}"
+    )
 
 
 def _reason(error: ValidationError) -> str:

@@ -97,7 +97,7 @@ def _check_size(schema: Mapping[str, Any]) -> None:
     try:
         size = len(json.dumps(schema, ensure_ascii=False, allow_nan=False).encode())
     except (ValueError, RecursionError):
-        raise SchemaRefusedError("This is not JSON that can be passed on.") from None
+        raise SchemaRefusedError("This is not valid JSON.") from None
     if not is_in_range(schema):
         raise SchemaRefusedError("The schema holds a number that is out of range.")
     if size > MOST_BYTES:

@@ -182,7 +182,7 @@ class Extractor:
             raise UnsupportedParameterError(error.detail, param="model") from None
         except RequestRefusedError as error:
             raise RefusedByModelError(error.detail) from None
-        raise UpstreamFailedError("The language model's answer has no end.")
+        raise UpstreamFailedError("The language model's answer ended without a finish reason.")
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -101,7 +101,9 @@ class ExtractBatch:
     def _final_error(self, work: _BatchRun, last_error: AppError, before: int) -> AppError:
         """Return the error of an attempt that leaves texts waiting; `before` counts the texts finished before it."""
         if work.done > before:
-            return PauseJobError(last_error.detail, retry_after=last_error.retry_after)
+            # A budget's Retry-After is the next month, but the operator may raise the budget before.
+            wait = None if isinstance(last_error, BudgetExhaustedError) else last_error.retry_after
+            return PauseJobError(last_error.detail, retry_after=wait)
         # If other texts succeeded, the few that keep failing are probably too much for the model.
         is_outage = work.failures_in_a_row >= self._outage_threshold
         is_text = isinstance(last_error, UpstreamError) and before > 0 and not is_outage

@@ -15,7 +15,7 @@ MEMORY_SECONDS = 60.0
 
 
 class BatchPolicy:
-    """Decide which items may share a batch, and how large batches may be. Thread-safe: lanes share it.
+    """Decides which items may share a batch, and how large batches may be. Thread-safe: lanes share it.
 
     Args:
         limit: the batch limit while nothing fails.

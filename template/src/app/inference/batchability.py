@@ -15,6 +15,9 @@ Shapes = Mapping[str, Sequence[int]]
 # Tolerances: the summation order depends on the batch size, which is visible in half precision.
 RELATIVE, ABSOLUTE = 1e-2, 1e-3
 
+# Values of the second row in the trial, where the first has ones: twos, or zeros if the graph rejects twos.
+SECOND_ROW_VALUES = (2, 0)
+
 
 def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, *, name: str, rows: int) -> Signature:
     """Run a graph once and return its signature with `by_rows` set if its rows are independent; blocks.
@@ -31,7 +34,9 @@ def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, 
     """
     unknown = signature.unknown_types()
     if unknown:
-        raise StartupError(f"The model {name} cannot be served: no tensors of a known type are {', '.join(unknown)}.")
+        raise StartupError(
+            f"The model {name} cannot be served: unsupported types of inputs or outputs: {', '.join(unknown)}."
+        )
     strangers = {*warm_up, *signature.max_shape} - {each.name for each in signature.inputs}
     if strangers:
         inputs = ", ".join(each.name for each in signature.inputs)
@@ -42,10 +47,6 @@ def try_signature(session: ModelSession, signature: Signature, warm_up: Shapes, 
         raise StartupError(f"The model {name} does not run; declare shapes to try as `warm_up`: {error}") from error
     varies = all(each.shape and not isinstance(each.shape[0], int) for each in signature.inputs)
     return replace(signature, by_rows=rows > 1 and varies and _independent(session, signature, warm_up))
-
-
-# Values of the second row in the trial, where the first has ones: twos, or zeros if the graph rejects twos.
-OTHERS = (2, 0)
 
 
 def sample(signature: Signature, warm_up: Shapes, rows: int | None = None) -> dict[str, Tensor]:
@@ -68,7 +69,7 @@ def _sample_one(
 
 def _independent(session: ModelSession, signature: Signature, warm_up: Shapes) -> bool:
     """Return whether two different rows give the same outputs in one batch as one by one."""
-    for other in OTHERS:
+    for other in SECOND_ROW_VALUES:
         pair = {name: _differ(tensor, other) for name, tensor in sample(signature, warm_up, rows=2).items()}
         try:
             together = session.run(pair)

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 class Batcher:
-    """Share a model's lanes between callers: a free lane at once takes a batch of what is queued, in fair turns.
+    """Shares a model's lanes between callers: a free lane at once takes a batch of what is queued, in fair turns.
 
     Args:
         name: the model's name, for logs and metrics.
@@ -98,10 +98,11 @@ class Batcher:
         try:
             return await work.future
         finally:
-            work.stop()
             self._open.discard(work)
-            if work.left:
-                self._withdraw(work)
+            work.left -= self._withdraw(work) if work.left else 0
+            # If the caller left while its items run, the timer still has to notice a batch that never ends.
+            if not work.left or not work.future.cancelled():
+                work.stop()
             # An error's traceback refers to this frame: avoid the cycle of frame, submission and error.
             del work
 
@@ -130,7 +131,7 @@ class Batcher:
 
     def _check_open(self) -> None:
         if self._draining:
-            raise UnavailableError("The service is going down.")
+            raise UnavailableError("The service is shutting down.")
 
     async def close(self, grace: float) -> None:
         """Reject new work, let submitted work finish within `grace` seconds, fail the rest and stop the lanes."""
@@ -140,7 +141,7 @@ class Batcher:
             log.info("batcher.draining", model=self._name, submissions=len(left), grace=grace)
             await asyncio.wait([work.future for work in left], timeout=grace)
         for work in left:
-            work.fail(UnavailableError("The service went down before the model could answer."))
+            work.fail(UnavailableError("The service shut down before the model answered."))
             self._withdraw(work)
         with self._ready:
             self._closed = True

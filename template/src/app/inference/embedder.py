@@ -58,7 +58,7 @@ class Embeddings:
 
 
 class Embedder:
-    """Embed texts in batches shared by all callers, without blocking the event loop.
+    """Embeds texts in batches shared by all callers, without blocking the event loop.
 
     Args:
         batcher: turns lists of token ids into vectors.
@@ -122,12 +122,12 @@ class Embedder:
         """
         started = time.monotonic()
         if within is None:
-            return await self.embed_tokens(await self._thread.read(texts, self._cut), owner=owner)
+            return await self.embed_tokens(await self._thread.read(texts, self._tokenize_truncated), owner=owner)
         self._batcher.admit(len(texts), owner=owner, within=within)
-        ids = await self._thread.read(texts, self._cut, within=within)
+        ids = await self._thread.read(texts, self._tokenize_truncated, within=within)
         return await self.embed_tokens(ids, owner=owner, within=started + within - time.monotonic())
 
-    async def read(self, inputs: Sequence[str | list[int]], *, owner: Hashable, within: float) -> list[list[int]]:
+    async def tokenize(self, inputs: Sequence[str | list[int]], *, owner: Hashable, within: float) -> list[list[int]]:
         """Tokenize texts, or check token ids, for `embed_tokens`; inputs are not truncated.
 
         Args:
@@ -144,7 +144,7 @@ class Embedder:
         self._batcher.admit(len(inputs), owner=owner, within=within)
         return await read_inputs(inputs, self.tokenizer, self.model, self._thread, within=within)
 
-    def _cut(self, texts: Sequence[str], _first: int) -> list[list[int]]:
+    def _tokenize_truncated(self, texts: Sequence[str], _first: int) -> list[list[int]]:
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
 
     async def embed_tokens(

@@ -43,7 +43,7 @@ def _pool(outputs: Sequence[Tensor], mask: NDArray[np.int64], pooling: Pooling |
         return outputs[0]
     states = next((each for each in outputs if each.ndim == TOKEN_VECTORS), None)
     if states is None:
-        raise ValueError(f"it gives no vectors of tokens, of which `pooling` ({pooling}) could make one")
+        raise ValueError(f"no output has a vector per token, which `pooling` ({pooling}) needs")
     lengths = mask.sum(axis=1)
     match pooling:
         case "cls":

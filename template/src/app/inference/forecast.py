@@ -22,7 +22,7 @@ OVERLOADED_CAUTION = 2.5
 
 
 class Forecast:
-    """Predict waiting times. Not thread-safe: the batcher calls it under its lock.
+    """Predicts waiting times. Not thread-safe: the batcher calls it under its lock.
 
     Attributes:
         curve: the latency measured at startup.

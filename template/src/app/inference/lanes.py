@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from numpy.typing import NDArray
 
-from app.errors import OutOfMemoryError, RequestRefusedError, UnavailableError, UpstreamError
+from app.errors import OutOfMemoryError, RequestRefusedError, UpstreamError
 from app.inference.batch_policy import BatchPolicy
 from app.inference.fair_queue import Item
 
@@ -64,7 +64,7 @@ class BatchResult:
 
 
 class Lanes:
-    """Run batches in one thread per `run`; a thread that dies is replaced.
+    """Runs batches in one thread per `run`; a thread that dies is replaced.
 
     Args:
         runs: the function that each lane runs batches with.
@@ -180,8 +180,8 @@ def _halves(items: Sequence[Item], error: Exception) -> list[Sequence[Item]]:
 
 
 def _is_unavailable(error: BaseException) -> bool:
-    """Return whether the model is unavailable to all callers; running out of memory does not count."""
-    return isinstance(error, UnavailableError) and not isinstance(error, OutOfMemoryError)
+    """Return whether the model fails for all callers, such as on another server, whatever the input."""
+    return isinstance(error, UpstreamError) and not isinstance(error, OutOfMemoryError | RequestRefusedError)
 
 
 def _without(items: Sequence[Item], failed: Sequence[Item]) -> Sequence[Item]:

@@ -81,7 +81,8 @@ def measure_curve(
     Args:
         probes: one per lane.
         sizes: batch sizes to try, in units, ascending.
-        seconds: time to spend after a first run; two sizes are always measured, however slow.
+        seconds: time to spend after a first run; two sizes are measured even if that takes
+            longer, unless the first exceeds `longest`.
         longest: the most seconds that a batch may take; slower sizes are left out, except the first.
     """
     measured: list[tuple[int, float]] = []

@@ -34,7 +34,7 @@ class ModelManifest(BaseModel):
 M = TypeVar("M", bound=ModelManifest)
 
 
-class Manifest(ModelManifest):
+class EmbeddingManifest(ModelManifest):
     """The `model.json` of an embedding model."""
 
     dimension: int = Field(ge=1, le=4000)
@@ -93,7 +93,7 @@ def load_embedding_model(folder: Path) -> EmbeddingModel:
     Raises:
         StartupError: the manifest is missing or invalid, a file is missing, or a checksum does not match.
     """
-    manifest = read_manifest(folder, Manifest, "embedding model")
+    manifest = read_manifest(folder, EmbeddingManifest, "embedding model")
     check_files(folder, manifest.files, {TOKENIZER})
     return EmbeddingModel(
         manifest.name,

@@ -12,9 +12,9 @@ from app.errors import StartupError
 from app.inference.manifest import GRAPH, MANIFEST, TOKENIZER, ModelManifest, check_files, read_manifest
 
 # Tasks with exactly one model, which is configured in the settings; models of all other tasks are registered.
-CHOSEN = ("embedding", "detection")
+SINGLE_MODEL_TASKS = ("embedding", "detection")
 # Tasks with their own manifests, which the feature that uses the model reads.
-FEATURES = (*CHOSEN, "rerank")
+TASKS_OF_FEATURES = (*SINGLE_MODEL_TASKS, "rerank")
 
 Shape = list[Annotated[int, Field(ge=1)]]
 
@@ -72,7 +72,7 @@ def find_tensor_models(folder: Path, name: str | None = None) -> list[TensorMode
     """
     # Unknown tasks are included: loading them raises StartupError.
     found = find_manifests(folder, name).items()
-    return [load_tensor_model(manifest.parent) for manifest, task in found if task not in FEATURES]
+    return [load_tensor_model(manifest.parent) for manifest, task in found if task not in TASKS_OF_FEATURES]
 
 
 def list_registered(folder: Path) -> list[tuple[str, str]]:
@@ -81,7 +81,7 @@ def list_registered(folder: Path) -> list[tuple[str, str]]:
     Raises:
         StartupError: the folder does not exist.
     """
-    contents = [_read(each) for each, task in find_manifests(folder).items() if task not in CHOSEN]
+    contents = [_read(each) for each, task in find_manifests(folder).items() if task not in SINGLE_MODEL_TASKS]
     return sorted({(str(content["name"]), str(content.get("version"))) for content in contents if "name" in content})
 
 
@@ -89,7 +89,7 @@ def check_identities(identities: Sequence[tuple[str, str]]) -> None:
     """Raise StartupError if two models have the same name and version."""
     for name, version in identities:
         if identities.count((name, version)) > 1:
-            raise StartupError(f"Two models are called {name}@{version}: give one another name or version.")
+            raise StartupError(f"Two models are called {name}@{version}: change the name or version of one of them.")
 
 
 def find_manifests(folder: Path, name: str | None = None) -> dict[Path, object]:

@@ -37,7 +37,7 @@ class _Open:
 
 
 class ModelRepository:
-    """Load and unload registered models, one model name at a time.
+    """Loads and unloads registered models, one model name at a time.
 
     Versions of one name may have different tasks. If a version's task changes, the feature that used it continues with
     other versions of the name that have the feature's task.

@@ -51,7 +51,7 @@ async def read_model(name: str, _: CallerDep, services: ServicesDep) -> ModelRea
     for model in _models(services):
         if model.id == name:
             return model
-    raise ModelNotFoundError("There is no such model; GET /v1/models lists those that there are.")
+    raise ModelNotFoundError("There is no such model; GET /v1/models lists the available ones.")
 
 
 def _models(services: ServicesDep) -> list[ModelRead]:

@@ -14,7 +14,7 @@ DEFAULT = "default"
 
 
 class ServedModels:
-    """Look up models by name and version; the default is the newest version (10 is newer than 9)."""
+    """Looks up models by name and version; the default is the newest version (10 is newer than 9)."""
 
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ServedModel]] = {}

@@ -20,7 +20,7 @@ from app.predictions.recorder import PredictionRecorder
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingService:
-    """Embed callers' inputs with the model that the service also searches with."""
+    """Embeds callers' inputs with the model that the service also searches with."""
 
     embedder: Embedder
     recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
@@ -55,7 +55,7 @@ class EmbeddingService:
         if length not in {served.dimension, *served.matryoshka_dimensions}:
             raise UnprocessableError(_no_such_length(served, length))
         until = time.monotonic() + self.embedder.deadline
-        ids = await self.embedder.read(inputs, owner=caller.id, within=self.embedder.deadline)
+        ids = await self.embedder.tokenize(inputs, owner=caller.id, within=self.embedder.deadline)
         embeddings = await self.embedder.embed_tokens(ids, owner=caller.id, within=until - time.monotonic())
         await self.recorder.record(partial(_outcomes, inputs, served, length), caller=caller)
         if length == served.dimension:
@@ -72,7 +72,7 @@ def _outcomes(inputs: Sequence[str | list[int]], model: EmbeddingModel, length: 
 
 def _no_such_length(model: EmbeddingModel, dimensions: int) -> str:
     lengths = ", ".join(map(str, sorted({model.dimension, *model.matryoshka_dimensions})))
-    return f"{model.name} gives vectors of {lengths} dimensions, not of {dimensions}: leave `dimensions` out."
+    return f"{model.name} supports {lengths} dimensions, not {dimensions}; omit `dimensions` for the default."
 
 
 def _shorten(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:

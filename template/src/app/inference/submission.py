@@ -54,7 +54,10 @@ class Submission:
         """Store the result of an item; return whether this completed the submission."""
         self.results[index] = result
         self.left -= 1
-        if self.left or self.future.done():
+        if self.left:
+            return False
+        self.stop()
+        if self.future.done():
             return False
         self.future.set_result(Outcome(self.results, self.started - self.submitted, ended - self.started))
         return True
@@ -66,10 +69,11 @@ class Submission:
 
     def fail(self, error: Exception) -> None:
         """Fail the submission, unless it is already done."""
+        self.stop()
         if not self.future.done():
             self.future.set_exception(error)
 
 
 def overloaded(seconds: float) -> OverloadedError:
     """Return an OverloadedError with a Retry-After of the given seconds, rounded up, at least 1."""
-    return OverloadedError("The model has more work than it can do in time.", retry_after=max(1, math.ceil(seconds)))
+    return OverloadedError("The model is overloaded.", retry_after=max(1, math.ceil(seconds)))

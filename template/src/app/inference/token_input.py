@@ -15,8 +15,8 @@ MAX_TOTAL_TOKENS = 300_000
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 
 
-class TokenReader(Protocol):
-    """A text model, as far as checks of its inputs need it."""
+class TextModel(Protocol):
+    """The name and the token limit of a text model, for checks of its inputs."""
 
     @property
     def name(self) -> str:
@@ -37,7 +37,7 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing more specific
-        raise StartupError(f"{path} is no tokenizer: {error}") from error
+        raise StartupError(f"{path} is not a valid tokenizer: {error}") from error
 
 
 def open_tokenizer(folder: Path, max_tokens: int) -> Tokenizer:
@@ -67,7 +67,7 @@ def open_counter(folder: Path) -> Tokenizer:
 async def read_inputs(
     inputs: Sequence[str | list[int]],
     tokenizer: Tokenizer,
-    model: TokenReader,
+    model: TextModel,
     thread: TokenThread,
     *,
     within: float | None = None,
@@ -82,7 +82,7 @@ async def read_inputs(
     return await thread.read(inputs, InputReader(tokenizer, model).read, within=within)
 
 
-def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TokenReader) -> list[list[int]]:
+def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: TextModel) -> list[list[int]]:
     """Return the token ids of texts and checked token ids, in order; blocks in proportion to the texts' length.
 
     Args:
@@ -99,14 +99,14 @@ def read_whole(inputs: Sequence[str | list[int]], tokenizer: Tokenizer, model: T
 
 @dataclass(slots=True)
 class InputReader:
-    """Tokenize and check the inputs of one request, slice by slice.
+    """Tokenizes and checks the inputs of one request, slice by slice.
 
     Attributes:
         total: number of tokens so far.
     """
 
     tokenizer: Tokenizer
-    model: TokenReader
+    model: TextModel
     total: int = 0
 
     def read(self, inputs: Sequence[str | list[int]], first: int) -> list[list[int]]:
@@ -142,15 +142,15 @@ def _length(text: Encoding | list[int], tokenizer: Tokenizer) -> int:
     return len(text) + sum(len(part) - special for part in text.overflowing)
 
 
-def _check_length(index: int, length: int, model: TokenReader) -> None:
+def _check_length(index: int, length: int, model: TextModel) -> None:
     if length > model.max_tokens:
         raise UnprocessableError(
             f"Input {index} has {length:,} tokens, but {model.name} reads at most {model.max_tokens:,}: "
-            "split it, or leave something out."
+            "split or shorten it."
         )
 
 
-def _check_ids(index: int, ids: list[int], tokenizer: Tokenizer, model: TokenReader) -> None:
+def _check_ids(index: int, ids: list[int], tokenizer: Tokenizer, model: TextModel) -> None:
     unknown = next((token for token in ids if tokenizer.id_to_token(token) is None), None)
     if unknown is not None:
         raise UnprocessableError(

@@ -23,7 +23,7 @@ Output = TypeVar("Output")
 
 
 class TokenThread:
-    """Tokenize long inputs in one thread, alternating between slices of concurrent requests."""
+    """Tokenizes long inputs in one thread, alternating between slices of concurrent requests."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "tokenizer")
@@ -78,7 +78,7 @@ class TokenThread:
         try:
             for first, part in _slices(inputs, extra_tokens):
                 if self._closed:
-                    raise UnavailableError("The service is going down.")
+                    raise UnavailableError("The service is shutting down.")
                 results, seconds = await loop.run_in_executor(self._thread, _timed, read, part, first)
                 done += results
                 length = max(1, _length(part, extra_tokens))

@@ -92,11 +92,11 @@ class Lease:
         async with self._database.transaction() as session:
             return await repository.requeue(session, self.job.id, self._id, error=error, seconds=seconds)
 
-    async def requeue_uncounted(self, error: str, seconds: float, *, is_away: bool) -> bool:
-        """Requeue without counting this attempt; `is_away` means that something the job needs was unavailable."""
+    async def requeue_uncounted(self, error: str, seconds: float, *, is_outage: bool) -> bool:
+        """Requeue without counting this attempt; `is_outage` means that something the job needs was unavailable."""
         async with self._database.transaction() as session:
             return await repository.requeue_uncounted(
-                session, self.job.id, self._id, error=error, seconds=seconds, is_away=is_away
+                session, self.job.id, self._id, error=error, seconds=seconds, is_outage=is_outage
             )
 
     async def release(self) -> bool:

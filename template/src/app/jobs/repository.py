@@ -155,11 +155,11 @@ async def requeue(session: AsyncSession, job_id: UUID, lease: UUID, *, error: st
 
 
 async def requeue_uncounted(  # noqa: PLR0913 - the caller names each
-    session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float, is_away: bool
+    session: AsyncSession, job_id: UUID, lease: UUID, *, error: str, seconds: float, is_outage: bool
 ) -> bool:
-    """Requeue without counting this attempt; `is_away` marks that something the job needs was unavailable."""
+    """Requeue without counting this attempt; `is_outage` marks that something the job needs was unavailable."""
     values = _UNENQUEUED | {"error": error, "run_after": _in(seconds), "attempt": Job.attempt - 1}
-    values["away_since"] = func.coalesce(Job.away_since, func.now()) if is_away else None
+    values["away_since"] = func.coalesce(Job.away_since, func.now()) if is_outage else None
     return await _change_held(session, job_id, lease, JobState.RUNNING, values)
 
 

@@ -24,15 +24,15 @@ from app.observability.spans import consumer_span, mark_failed
 log = structlog.get_logger(__name__)
 
 INTERNAL = "The job failed for an internal reason."
-TOO_LONG = "The job took longer than it may."
+TOO_LONG = "The job exceeded its time limit."
 INTERRUPTED = "The job was interrupted too often."
 CANCELLED = "The job was cancelled."
 UNKNOWN_KIND = "No worker knows this kind of job."
 
 # Seconds after a job's creation in which attempts that fail because something is unavailable do not count, and the
 # longest wait between two of them.
-PATIENCE = 24 * 3600
-LONGEST_WAIT = 3600
+OUTAGE_SECONDS = 24 * 3600
+LONGEST_OUTAGE_WAIT = 3600
 
 # Seconds for which claiming is retried while the database is unavailable, and between two attempts to claim.
 CLAIM_PATIENCE = 300.0
@@ -120,8 +120,8 @@ class JobRunner:
         handler = self.handlers.get(job.kind)
         if handler is None:
             # During a rolling update, a worker of the newer release may know the kind.
-            if _seconds_since(job.created_at) < PATIENCE:
-                await self._wait(lease, UNKNOWN_KIND)
+            if _seconds_since(job.created_at) < OUTAGE_SECONDS:
+                await self._requeue_uncounted(lease, UNKNOWN_KIND)
             else:
                 await self._fail(lease, UNKNOWN_KIND)
             return
@@ -150,21 +150,21 @@ class JobRunner:
         # An expected error needs no traceback.
         trace = None if isinstance(error, AppError) else error
         log.warning("job.attempt_failed", error=repr(error), exc_info=trace)
-        is_away = isinstance(error, AppError) and error.retryable and kind not in self.schedules
-        if isinstance(error, PauseJobError) or (is_away and _seconds_since(lease.job.created_at) < PATIENCE):
-            await self._wait(lease, reason, _retry_after(error), is_away=is_away)
+        is_outage = isinstance(error, AppError) and error.retryable and kind not in self.schedules
+        if isinstance(error, PauseJobError) or (is_outage and _seconds_since(lease.job.created_at) < OUTAGE_SECONDS):
+            await self._requeue_uncounted(lease, reason, _retry_after(error), is_outage=is_outage)
         elif isinstance(error, DropJobError) or number >= self._most_attempts(kind):
             await self._fail(lease, reason)
         else:
             delay = self._backoff(kind, number)
             await self._settle_retry(lease, delay, requeued=await lease.requeue(reason, delay))
 
-    async def _wait(self, lease: Lease, reason: str, least: float = 0, *, is_away: bool = True) -> None:
+    async def _requeue_uncounted(self, lease: Lease, reason: str, least: float = 0, *, is_outage: bool = True) -> None:
         # Wait as long again as it has been unavailable, so that the waits grow although no attempt is counted.
-        since = lease.job.away_since if is_away else None
+        since = lease.job.away_since if is_outage else None
         away = 0 if since is None else _seconds_since(since)
-        delay = max(least, _jitter(min(LONGEST_WAIT, max(self.settings.backoff_base, away))))
-        requeued = await lease.requeue_uncounted(reason, delay, is_away=is_away)
+        delay = max(least, _jitter(min(LONGEST_OUTAGE_WAIT, max(self.settings.backoff_base, away))))
+        requeued = await lease.requeue_uncounted(reason, delay, is_outage=is_outage)
         await self._settle_retry(lease, delay, requeued=requeued)
 
     async def _settle_retry(self, lease: Lease, delay: float, *, requeued: bool) -> None:

@@ -19,7 +19,7 @@ from app.auth.bearer import read_bearer
 from app.auth.caller import Caller
 from app.auth.service import AuthService
 from app.errors import AppError, UnauthenticatedError
-from app.problems import problem_of, problem_response
+from app.problems import install_problem_handlers, problem_of, problem_response
 
 Question = Annotated[str, Field(min_length=1, max_length=4000)]
 TopK = Annotated[int, Field(ge=1, le=50)]
@@ -57,7 +57,7 @@ def build_server(name: str, retrieval: RetrievalService, answers: AnswerService)
 
     @server.tool()
     async def search(query: Question, ctx: Context[Any, Any], top_k: TopK = 5) -> SearchRead:
-        """Find the passages of the caller's documents that are nearest in meaning to the query."""
+        """Find the passages of the caller's documents that match the query best, by meaning and by words."""
         try:
             passages = await retrieval.search(query, caller=_caller(ctx), top_k=top_k)
         except AppError as error:
@@ -85,6 +85,7 @@ async def open_mcp(
     # not know its host name.
     security = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
+    install_problem_handlers(app)
     async with server.session_manager.run():
         yield AuthenticatedApp(app, auth)
 

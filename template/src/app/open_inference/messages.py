@@ -12,7 +12,7 @@ from app.errors import UnprocessableError
 from app.inference.ports import Tensor, TensorSpec
 from app.inference.signature import Signature
 from app.inference.tensor_model import Inferred, ServedModel
-from app.json_marks import check_marks, count_marks
+from app.json_limits import check_marks, count_marks
 from app.open_inference.schemas import InferenceRequest, RequestInput
 from app.open_inference.tensor_data import read_binary, read_json, write_binary, write_json
 

@@ -13,7 +13,7 @@ from app.inference.model_folders import find_manifests
 TASK = "rerank"
 
 
-class Manifest(ModelManifest):
+class CrossEncoderManifest(ModelManifest):
     """The `model.json` of a cross-encoder."""
 
     task: Literal["rerank"]
@@ -26,7 +26,7 @@ class Manifest(ModelManifest):
 class CrossEncoderModel:
     """A cross-encoder on disk, with verified files."""
 
-    manifest: Manifest
+    manifest: CrossEncoderManifest
     folder: Path
 
     @property
@@ -55,6 +55,6 @@ def load_cross_encoder(folder: Path) -> CrossEncoderModel:
     Raises:
         StartupError: the manifest is invalid, a file is missing, or a checksum does not match.
     """
-    manifest = read_manifest(folder, Manifest, "cross-encoder")
+    manifest = read_manifest(folder, CrossEncoderManifest, "cross-encoder")
     check_files(folder, manifest.files, {TOKENIZER})
     return CrossEncoderModel(manifest, folder)

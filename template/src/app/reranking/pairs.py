@@ -28,7 +28,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairReader:
-    """Tokenize pairs of texts.
+    """Tokenizes pairs of texts.
 
     Attributes:
         tokenizer: without padding and truncation.
@@ -73,7 +73,7 @@ class PairReader:
 
 @dataclass(slots=True)
 class PairTokenizer:
-    """Tokenize the pairs of one query, in slices of the documents.
+    """Tokenizes the pairs of one query, in slices of the documents.
 
     Attributes:
         query: the tokenized query.

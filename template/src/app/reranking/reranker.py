@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Run requests through a cross-encoder in shared batches, off the event loop.
+    """Runs requests through a cross-encoder in shared batches, off the event loop.
 
     Attributes:
         thread: tokenizes long texts.

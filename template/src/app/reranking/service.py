@@ -33,7 +33,7 @@ class Reranking:
 
 @dataclass(frozen=True, slots=True)
 class RerankService:
-    """Rerank documents with the registered cross-encoders."""
+    """Reranks documents with the registered cross-encoders."""
 
     rerankers: Rerankers
     models: ServedModels
@@ -73,5 +73,5 @@ class RerankService:
                 'This service has no model to rerank with: register one with "task": "rerank" in its model.json.'
             )
         if len(names) > 1 and not self.rerankers.default:
-            raise ModelNotFoundError(f"Say as `model` which to rerank with; this service has {', '.join(names)}.")
+            raise ModelNotFoundError(f"Choose a cross-encoder as `model`; this service has {', '.join(names)}.")
         return self.rerankers.default or names[0]

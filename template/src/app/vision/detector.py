@@ -17,7 +17,7 @@ from app.inference.feature_model import FeatureModel
 from app.inference.ports import ModelSession
 from app.vision.decoding import decoding_units, open_decoders
 from app.vision.letterbox import Size
-from app.vision.manifest import DetectionModel, Manifest
+from app.vision.manifest import DetectionManifest, DetectionModel
 from app.vision.opening import PictureLimits
 from app.vision.pictures import Picture
 from app.vision.raw_detections import Pixels, RawDetections, detector_workload, run_detector
@@ -37,7 +37,7 @@ class DetectionSettings(BaseModel):
     max_megapixels: int = Field(default=25, ge=1, le=500, description="maximum size of a decoded picture")
     stream_frames_per_second: int = Field(default=60, ge=1, description="frame rate limit of a connection")
 
-    def rows_of(self, manifest: Manifest) -> int:
+    def rows_of(self, manifest: DetectionManifest) -> int:
         """Return the most pictures of a batch."""
         return min(self.batch_size, manifest.max_batch)
 
@@ -57,7 +57,7 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """Decode pictures and run them through the model in shared batches, off the event loop.
+    """Decodes pictures and runs them through the model in shared batches, off the event loop.
 
     Attributes:
         decoders: turns files into pictures or errors.

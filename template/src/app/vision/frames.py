@@ -66,7 +66,7 @@ def read_frame(message: Mapping[str, Any], max_bytes: int) -> Frame:
 
 
 class LatestFrame:
-    """Hold the newest frame until it is taken; `dropped` counts frames that newer ones have replaced."""
+    """Holds the newest frame until it is taken; `dropped` counts frames that newer ones have replaced."""
 
     def __init__(self) -> None:
         self._frame: Frame | None = None

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.inference.manifest import GRAPH, ModelManifest, check_files, read_manifest
 
 
-class Manifest(ModelManifest):
+class DetectionManifest(ModelManifest):
     """The `model.json` of a detector."""
 
     task: Literal["detection"] = "detection"
@@ -25,7 +25,7 @@ class Manifest(ModelManifest):
 class DetectionModel:
     """A detector on disk, with verified files."""
 
-    manifest: Manifest
+    manifest: DetectionManifest
     folder: Path
 
     @property
@@ -45,6 +45,6 @@ def load_detection_model(folder: Path) -> DetectionModel:
     Raises:
         StartupError: the manifest is missing or invalid, a file is missing, or a checksum does not match.
     """
-    manifest = read_manifest(folder, Manifest, "detection model")
+    manifest = read_manifest(folder, DetectionManifest, "detection model")
     check_files(folder, manifest.files)
     return DetectionModel(manifest, folder)

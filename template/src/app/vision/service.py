@@ -11,7 +11,7 @@ from app.errors import AppError
 from app.predictions.outcome import Outcome, sha256_of
 from app.predictions.recorder import PredictionRecorder
 from app.vision.detector import Detector, RawBatch
-from app.vision.manifest import Manifest
+from app.vision.manifest import DetectionManifest
 from app.vision.opening import decode_base64
 from app.vision.pictures import Picture
 from app.vision.raw_detections import RawDetections
@@ -72,7 +72,7 @@ class DetectionsOfMany:
 
 @dataclass(frozen=True, slots=True)
 class DetectionService:
-    """Detect objects in pictures, in coordinates of the original."""
+    """Detects objects in pictures, in coordinates of the original."""
 
     detector: Detector
     recorder: PredictionRecorder = field(default_factory=PredictionRecorder)
@@ -148,7 +148,7 @@ class DetectionService:
 
 
 def _outcomes(
-    contents: Sequence[Content], results: Sequence[Detections | AppError], manifest: Manifest
+    contents: Sequence[Content], results: Sequence[Detections | AppError], manifest: DetectionManifest
 ) -> Iterator[Outcome]:
     for content, result in zip(contents, results, strict=True):
         if isinstance(result, Detections):

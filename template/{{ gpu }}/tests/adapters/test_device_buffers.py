@@ -1,6 +1,8 @@
 """Tests of sessions whose inputs and outputs stay on the device; the CPU stands in for it."""
 
+import gc
 from threading import Barrier, Thread, get_ident
+from threading import enumerate as enumerate_threads
 
 import numpy as np
 import onnxruntime
@@ -74,3 +76,13 @@ def test_one_thread_records_before_any_caller_and_runs_for_all_of_them() -> None
     assert len(session.threads) == 3
     assert len(set(session.threads)) == 1
     assert not set(session.threads) & {get_ident(), *(each.ident for each in callers)}
+
+
+def test_the_thread_ends_with_the_buffers_and_does_not_delay_the_end_of_the_process() -> None:
+    session, buffers = buffered()
+    [thread] = [each for each in enumerate_threads() if each.ident == session.threads[0]]
+    assert thread.daemon
+    del buffers
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()

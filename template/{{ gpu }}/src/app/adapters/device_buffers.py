@@ -1,8 +1,11 @@
 """CUDA graphs: a model's kernels are recorded once and then launched together."""
 
+import weakref
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread
 
 import numpy as np
 import onnxruntime
@@ -37,7 +40,7 @@ class DeviceBuffers:
         for each in session.get_outputs():
             self._outputs.append(buffer := _Buffer(each, on_device, on_host))
             self._binding.bind_ortvalue_output(each.name, buffer.device)
-        self._owner = ThreadPoolExecutor(1, thread_name_prefix="device-buffers")
+        self._thread = _CallThread()
         self({name: np.zeros_like(buffer.array) for name, buffer in self._inputs.items()})
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -50,7 +53,7 @@ class DeviceBuffers:
             given, own = inputs[name], buffer.array
             if (given.dtype, given.shape) != (own.dtype, own.shape):
                 raise ValueError(f"{name} is {given.dtype} {given.shape}, not {own.dtype} {own.shape}")
-        return self._owner.submit(self._run, inputs).result()
+        return self._thread.call(partial(self._run, inputs))
 
     def _run(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         for name, buffer in self._inputs.items():
@@ -63,6 +66,34 @@ class DeviceBuffers:
             buffer.host.update_inplace(buffer.device)
         # Copies, because the next run overwrites the buffers.
         return [buffer.array.copy() for buffer in self._outputs]
+
+
+_Call = tuple[Callable[[], list[Tensor]], Future[list[Tensor]]]
+
+
+class _CallThread:
+    """Make all calls in one thread; unlike an executor's, it does not delay the end of the process if a call hangs."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        weakref.finalize(self, self._calls.put, None)
+        Thread(target=_serve, args=(self._calls,), name="device-buffers", daemon=True).start()
+
+    def call(self, function: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """Return what the function returns, or raise what it raises."""
+        future: Future[list[Tensor]] = Future()
+        self._calls.put((function, future))
+        return future.result()
+
+
+def _serve(calls: SimpleQueue[_Call | None]) -> None:
+    while call := calls.get():
+        function, future = call
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - the caller's
+            future.set_exception(error)
+        del call, function, future  # they would keep an unloaded model in memory
 
 
 class _Buffer:

@@ -10,7 +10,7 @@ import pytest
 from app.auth.caller import Scope
 from app.bootstrap import Services
 from app.inference.token_input import MAX_TOTAL_TOKENS
-from app.json_marks import MOST_MARKS, count_marks
+from app.json_limits import MOST_MARKS, count_marks
 from app.main import JSON_BYTES, JSON_BYTES_OF
 from tests.http import Person, join
 

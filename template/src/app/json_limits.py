@@ -1,7 +1,8 @@
 """A limit on the cost of parsing JSON, estimated beforehand from its commas, colons and opening brackets.
 
-Parsing JSON blocks all threads. Ten megabytes take a few hundredths of a second as one text, half a second as numbers
-or empty lists, and more than one as names: the number of values counts, not the bytes.
+Parsing JSON blocks all threads. Ten megabytes take a few hundredths of a second if they are one string, half a second
+if they are numbers or empty lists, and over a second if they are object keys: the number of values matters, not the
+bytes.
 """
 
 import sys
@@ -34,6 +35,6 @@ def check_marks(marks: int) -> None:
         )
 
 
-def limit_numbers() -> None:
+def limit_integer_digits() -> None:
     """Limit integers to 640 digits, the lowest limit that Python accepts: parsing takes quadratic time."""
     sys.set_int_max_str_digits(sys.int_info.str_digits_check_threshold)
