@@ -9,7 +9,7 @@ from updates.life import change, copy
 
 NEXT = "v1000.0.0"
 DELETED = "src/app/body_limit.py"
-RENAMED = ("src/app/answers/citations.py", "src/app/answers/citing.py")
+RENAMED = ("src/app/adapters/file_store.py", "src/app/adapters/folder_store.py")
 CHANGED = "src/app/errors.py"
 BINARY = "models/embedding/model.onnx"
 

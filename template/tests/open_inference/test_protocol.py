@@ -51,7 +51,7 @@ async def test_a_model_that_goes_down_is_not_ready(ada: Person, services: Servic
     for path in ("/v2/health/ready", "/v2/models/affine/ready"):
         response = await ada.request("GET", path)
         assert response.status_code == 503
-        assert "going down" in response.json()["error"]
+        assert "shutting down" in response.json()["error"]
     assert (await ada.request("GET", "/v2/models/echo/ready")).status_code == 200
 
 
